@@ -1,0 +1,115 @@
+/**
+ * Handshake messages: the bodies of handshake packets (SPEC §5).
+ *
+ * @module
+ */
+
+import { readU16, readU32, writeU16, writeU32 } from "../base/bytes.ts";
+import { HANDSHAKE_MESSAGE_OVERHEAD, HandshakeKind, PUBLIC_KEY_SIZE } from "./constants.ts";
+
+/** A handshake message whose lengths are right. Its contents are unproven until Noise has spoken. */
+export interface HandshakeMessage {
+  readonly kind: HandshakeKind;
+  /** 32 bytes; all zero in VersionNegotiation and Reject. */
+  readonly ephemeral: Uint8Array;
+  /** In kinds 0x01–0x03 the pattern byte and the rest of the Noise message, so never empty there. */
+  readonly payload: Uint8Array;
+}
+
+const NO_EPHEMERAL = new Uint8Array(PUBLIC_KEY_SIZE);
+const MAX_PAYLOAD_SIZE = 0xffff - HANDSHAKE_MESSAGE_OVERHEAD;
+
+/** Size of the message around a payload. */
+export function handshakeMessageSize(payloadLength: number): number {
+  return HANDSHAKE_MESSAGE_OVERHEAD + payloadLength;
+}
+
+/** Encodes a message. Throws a RangeError if the ephemeral or the payload has an impossible length. */
+export function encodeHandshakeMessage(kind: HandshakeKind, ephemeral: Uint8Array, payload: Uint8Array): Uint8Array {
+  if (ephemeral.length !== PUBLIC_KEY_SIZE) {
+    throw new RangeError(`an ephemeral key has ${PUBLIC_KEY_SIZE} bytes, got ${ephemeral.length}`);
+  }
+  if (payload.length > MAX_PAYLOAD_SIZE) {
+    throw new RangeError(`a handshake payload has at most ${MAX_PAYLOAD_SIZE} bytes, got ${payload.length}`);
+  }
+  const out = new Uint8Array(handshakeMessageSize(payload.length));
+  out[0] = kind;
+  out.set(ephemeral, 1);
+  writeU16(out, 1 + PUBLIC_KEY_SIZE, payload.length);
+  out.set(payload, HANDSHAKE_MESSAGE_OVERHEAD);
+  return out;
+}
+
+/**
+ * Decodes the message at `start`–`end`, which must be exactly one; undefined if it is not: an unknown kind, a length that
+ * does not end the packet, a payload too short for its kind, a key where none belongs. The result holds views.
+ *
+ * @example
+ * ```ts
+ * const message = decodeHandshakeMessage(datagram, reader.bodyStart, reader.end);
+ * if (message?.kind === HandshakeKind.REJECT) explain(readReject(message));
+ * ```
+ */
+export function decodeHandshakeMessage(bytes: Uint8Array, start: number, end: number): HandshakeMessage | undefined {
+  if (end - start < HANDSHAKE_MESSAGE_OVERHEAD) return undefined;
+  const length = readU16(bytes, start + 1 + PUBLIC_KEY_SIZE);
+  if (end - start !== HANDSHAKE_MESSAGE_OVERHEAD + length) return undefined;
+  const kind = bytes[start];
+  const ephemeral = bytes.subarray(start + 1, start + 1 + PUBLIC_KEY_SIZE);
+  switch (kind) {
+    case HandshakeKind.INITIATOR_HELLO:
+    case HandshakeKind.RESPONDER_HELLO:
+    case HandshakeKind.INITIATOR_FINISH:
+      if (length < 1) return undefined;
+      break;
+    case HandshakeKind.VERSION_NEGOTIATION:
+      if (length < 4 || length % 4 !== 0 || !isZero(ephemeral)) return undefined;
+      break;
+    case HandshakeKind.REJECT:
+      if (length !== 2 || !isZero(ephemeral)) return undefined;
+      break;
+    default:
+      return undefined;
+  }
+  return { kind, ephemeral, payload: bytes.subarray(start + HANDSHAKE_MESSAGE_OVERHEAD, end) };
+}
+
+/** Encodes a VersionNegotiation with the versions that this side speaks. */
+export function encodeVersionNegotiation(versions: readonly number[]): Uint8Array {
+  const payload = new Uint8Array(4 * versions.length);
+  let at = 0;
+  for (const version of versions) at = writeU32(payload, at, version);
+  return encodeHandshakeMessage(HandshakeKind.VERSION_NEGOTIATION, NO_EPHEMERAL, payload);
+}
+
+/** Whether a decoded VersionNegotiation lists `version`. */
+export function listsVersion(message: HandshakeMessage, version: number): boolean {
+  for (let at = 0; at + 4 <= message.payload.length; at += 4) {
+    if (readU32(message.payload, at) === version) return true;
+  }
+  return false;
+}
+
+/** The versions of a decoded VersionNegotiation. */
+export function readVersions(message: HandshakeMessage): number[] {
+  const versions: number[] = [];
+  for (let at = 0; at + 4 <= message.payload.length; at += 4) versions.push(readU32(message.payload, at));
+  return versions;
+}
+
+/** Encodes a Reject. */
+export function encodeReject(code: number): Uint8Array {
+  const payload = new Uint8Array(2);
+  writeU16(payload, 0, code);
+  return encodeHandshakeMessage(HandshakeKind.REJECT, NO_EPHEMERAL, payload);
+}
+
+/** The code of a decoded Reject. */
+export function readReject(message: HandshakeMessage): number {
+  return readU16(message.payload, 0);
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  return true;
+}
