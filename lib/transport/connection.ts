@@ -1,0 +1,593 @@
+/**
+ * A connection: orchestrates handshake, packet protection, loss recovery and streams. The parts do the work; this file says in which order.
+ *
+ * Four families of methods: getters; commands (`openStream`, `write`, `close` …); `handle…` and `on…` (input); `poll…`
+ * (output, until there is none). After any input or command: poll events, then transmissions, then the timeout.
+ *
+ * @module
+ */
+
+import type { Address } from "../base/address.ts";
+import { type Micros, micros, NEVER } from "../base/time.ts";
+import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
+import { AMPLIFICATION_FACTOR, HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
+import { TransportError } from "../wire/error_codes.ts";
+import type { FrameReader } from "../wire/frame_reader.ts";
+import type { HandshakeMessage } from "../wire/handshake_message.ts";
+import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
+import { type StreamId, StreamRole } from "../wire/stream_id.ts";
+import { CloseState } from "./close_state.ts";
+import { NewReno } from "./congestion/new_reno.ts";
+import { type ConnectionStats, Drops, recoveryStats, Traffic } from "./connection_stats.ts";
+import { ControlQueue, NO_TOKEN } from "./control_queue.ts";
+import type { EndpointOptions } from "./endpoint.ts";
+import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts";
+import { FrameFate } from "./frame_fate.ts";
+import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from "./frame_handler.ts";
+import type { HandshakeResult, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+import { type HandshakeOutcome, InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
+import { IdleTimer } from "./idle_timer.ts";
+import { LossDetection } from "./loss_detection.ts";
+import { Pacer } from "./pacer.ts";
+import { PacketKeys } from "./packet_protection.ts";
+import { PacketSender } from "./packet_sender.ts";
+import { ReceivedPackets } from "./received_packets.ts";
+import { ReplayWindow } from "./replay_window.ts";
+import type { SentFrame } from "./sent_frame.ts";
+import type { TransportSettings } from "./settings.ts";
+import { StreamLayer } from "./stream_layer.ts";
+import { UndecryptablePackets } from "./undecryptable.ts";
+
+/** Where a connection stands. */
+export type ConnectionState = "handshake" | "established" | "closing" | "draining" | "closed";
+
+/** What all connections of an endpoint share: buffers that are only used within one call. */
+export interface ConnectionShared {
+  /** Receives opened packets; as long as the largest UDP payload. */
+  readonly scratch: Uint8Array;
+  readonly reader: FrameReader;
+  readonly frames: SentFrame[];
+  readonly options: EndpointOptions;
+  readonly settings: TransportSettings;
+}
+
+/** Packets that may fail to open under one key before the connection gives up (RFC 9001 §6.6). */
+const MAX_FORGERIES = 2 ** 36;
+
+/** One connection. Made by `Endpoint.connect` and `Endpoint.handleDatagram`. */
+export class Connection {
+  readonly role: "initiator" | "responder";
+  /** The id that the peer addresses us with. */
+  readonly localId: ConnectionId;
+  /** What the endpoint matches a repeated hello with; responders only. */
+  readonly helloKey: string | undefined;
+  /** Where our UDP datagrams go. */
+  readonly remote: Address;
+  /** Which handshake pattern is used. */
+  readonly pattern: "IK" | "XX";
+
+  readonly #shared: ConnectionShared;
+  readonly #initiator: InitiatorFlow | undefined;
+  readonly #responder: ResponderFlow | undefined;
+  readonly #createdAt: Micros;
+  readonly #received: ReceivedPackets;
+  readonly #replay = new ReplayWindow();
+  readonly #undecryptable = new UndecryptablePackets();
+  readonly #fate: FrameFate;
+  readonly #recovery: LossDetection<SentFrame>;
+  readonly #pacer = new Pacer();
+  readonly #streams: StreamLayer;
+  readonly #control = new ControlQueue();
+  readonly #idle: IdleTimer;
+  readonly #dropped = new Drops();
+  #state: ConnectionState = "handshake";
+  #remoteId: ConnectionId | undefined;
+  #peerKey: Uint8Array | undefined;
+  #suite = 0;
+  #sender: PacketSender | undefined;
+  #receiveKeys: PacketKeys | undefined;
+  /** Whether the peer has proven that it receives at its address; an initiator chose the address itself. */
+  #proven: boolean;
+  #confirmed = false;
+  #close: CloseState | undefined;
+  #closeReason: CloseReason | undefined;
+  readonly #events = new EventQueue();
+  #udpPayload: number;
+  #handshakePackets = 0;
+  /** Time of the input that is being handled. */
+  #now: Micros;
+  #pingTokens = 0;
+  #handshakeTime: Micros | undefined;
+  #currentRemote: Address;
+  readonly #traffic = new Traffic();
+
+  private constructor(
+    now: Micros,
+    remote: Address,
+    localId: ConnectionId,
+    shared: ConnectionShared,
+    initiator: InitiatorFlow | undefined,
+    responder: ResponderFlow | undefined,
+    pattern: number,
+    helloKey: string | undefined,
+  ) {
+    const { settings } = shared;
+    this.role = initiator === undefined ? "responder" : "initiator";
+    this.remote = remote;
+    this.localId = localId;
+    this.helloKey = helloKey;
+    this.pattern = pattern === HandshakePattern.IK ? "IK" : "XX";
+    this.#shared = shared;
+    this.#initiator = initiator;
+    this.#responder = responder;
+    this.#createdAt = now;
+    this.#now = now;
+    this.#proven = initiator !== undefined;
+    this.#currentRemote = remote;
+    this.#udpPayload = settings.udpPayload;
+    this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
+    const role = initiator === undefined ? StreamRole.RESPONDER : StreamRole.INITIATOR;
+    this.#streams = new StreamLayer(role, settings, (event) => this.#events.push(event));
+    this.#fate = new FrameFate(
+      this.#streams,
+      this.#control,
+      this.#received,
+      (token, rtt) => this.#events.push({ type: "pong", token, rtt }),
+    );
+    this.#recovery = new LossDetection<SentFrame>({
+      handler: this.#fate,
+      congestion: new NewReno(settings.udpPayload),
+      maxAckDelay: settings.maxAckDelay,
+    });
+    this.#idle = new IdleTimer(now, settings.idleTimeout, settings.keepAlive);
+  }
+
+  /** The side that sends the first hello. */
+  static initiate(
+    now: Micros,
+    remote: Address,
+    localId: ConnectionId,
+    handshake: InitiatorHandshake,
+    shared: ConnectionShared,
+  ): Connection {
+    const flow = new InitiatorFlow(now, handshake, shared.settings.handshakeTimeout);
+    return new Connection(now, remote, localId, shared, flow, undefined, handshake.pattern, undefined);
+  }
+
+  /** The side that answers it. */
+  static respond(
+    now: Micros,
+    remote: Address,
+    localId: ConnectionId,
+    initiatorId: ConnectionId,
+    helloKey: string,
+    handshake: ResponderHandshake,
+    shared: ConnectionShared,
+  ): Connection {
+    const flow = new ResponderFlow(now, handshake, initiatorId, shared.settings.handshakeTimeout);
+    const connection = new Connection(now, remote, localId, shared, undefined, flow, handshake.pattern, helloKey);
+    connection.#remoteId = initiatorId;
+    if (handshake.result !== undefined) connection.#installKeys(now, handshake.result);
+    return connection;
+  }
+
+  // Getters.
+
+  /** The id that we address the peer with, once it is known. */
+  get remoteId(): ConnectionId | undefined {
+    return this.#remoteId;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Whether the peer is known to have believed our handshake. */
+  get confirmed(): boolean {
+    return this.#confirmed;
+  }
+
+  /** Whether the peer has proven that it receives at its address. */
+  get isProven(): boolean {
+    return this.#proven;
+  }
+
+  /** The peer's static public key; on a responder in IK known, but not proven, before the connection is established. */
+  get peerKey(): Uint8Array | undefined {
+    return this.#peerKey;
+  }
+
+  /** Number of the AEAD suite; 0 until it is chosen. */
+  get suite(): number {
+    return this.#suite;
+  }
+
+  /** Why it ended, once it has. */
+  get closeReason(): CloseReason | undefined {
+    return this.#closeReason;
+  }
+
+  /** A snapshot of the counters. Allocates: not for hot paths. */
+  stats(): ConnectionStats {
+    return {
+      ...recoveryStats(this.#recovery),
+      ...this.#traffic,
+      handshakeTime: this.#handshakeTime,
+      retransmittedBytes: this.#streams.retransmittedBytes,
+      handshakeMessagesSent: this.#handshakePackets,
+      openStreams: this.#streams.openCount,
+      udpPayload: this.#udpPayload,
+      dropped: { ...this.#dropped },
+    };
+  }
+
+  // Commands.
+
+  /**
+   * Opens a stream: class 0 Control, 1 Interactive, 2 Bulk. −1 if the connection is not established, or the peer's limit is
+   * reached (the event `streams_available` follows). The peer learns of it with the first byte, or the end, that is written.
+   */
+  openStream(unidirectional: boolean, streamClass: number): StreamId | -1 {
+    return this.#state === "established" ? this.#streams.open(unidirectional, streamClass) : -1;
+  }
+
+  /**
+   * Takes ownership of `bytes`: they must not change until the stream is done with. Returns how many were accepted; the event `writable`
+   * follows when there is room for more. `fin` counts only if everything was accepted. 0 on a stream that is over.
+   * Throws a TypeError after `fin`.
+   */
+  write(id: StreamId, bytes: Uint8Array, fin: boolean): number {
+    return this.#state === "established" ? this.#streams.write(id, bytes, fin) : 0;
+  }
+
+  /** How many bytes `write` would accept. */
+  writableBytes(id: StreamId): number {
+    return this.#streams.writableBytes(id);
+  }
+
+  /** The next bytes of a stream, which belong to the caller from then on; undefined if there are none now. */
+  read(id: StreamId): Uint8Array | undefined {
+    return this.#streams.read(id);
+  }
+
+  /** Whether everything up to the end of the stream was read (or will never come). */
+  readFinished(id: StreamId): boolean {
+    return this.#streams.readFinished(id);
+  }
+
+  /** Gives up our sending side of a stream. */
+  resetStream(id: StreamId, code: number): void {
+    this.#streams.reset(id, code);
+  }
+
+  /** Asks the peer to give up its sending side, and discards what was not read. */
+  stopSending(id: StreamId, code: number): void {
+    this.#streams.stopSending(id, code);
+  }
+
+  /** Changes the class of our sending side. */
+  setStreamClass(id: StreamId, streamClass: number): void {
+    this.#streams.setClass(id, streamClass);
+  }
+
+  /** Sends a PING; returns the token that the event `pong` will carry. Lost pings are not answered. */
+  ping(): number {
+    const token = this.#pingTokens++;
+    this.#control.queuePing(token);
+    return token;
+  }
+
+  /** Ends the connection. Streams are cut off: let them finish first if they matter. `reason` goes to the peer. */
+  close(now: Micros, code: number, reason: string): void {
+    this.#end(now, { by: "local", code, message: reason });
+  }
+
+  // Input.
+
+  /** A UDP datagram with at least one packet for this connection arrived. Called by the endpoint before its packets. */
+  onDatagram(remote: Address, size: number): void {
+    this.#traffic.bytesReceived += size;
+    this.#traffic.datagramsReceived++;
+    this.#currentRemote = remote;
+    if (this.#state === "closing") this.#close?.onReceived();
+  }
+
+  /** A handshake packet. Called by the endpoint. */
+  onHandshakePacket(now: Micros, message: HandshakeMessage, senderId: ConnectionId): void {
+    if (this.#state !== "handshake" && this.#state !== "established") {
+      this.#dropped.late++;
+      return;
+    }
+    const outcome: HandshakeOutcome = this.#initiator?.onMessage(now, message, senderId) ??
+      this.#responder!.onMessage(now, message);
+    switch (outcome.type) {
+      case "ignored":
+        this.#dropped.handshakeMessages++;
+        return;
+      case "version":
+        this.#fail("version", `the peer speaks wire versions ${outcome.spoken.join(", ")}, not ${WIRE_VERSION}`);
+        return;
+      case "keys":
+        this.#remoteId = senderId;
+        this.#installKeys(now, outcome.result);
+        this.#sampleRtt(now, outcome.rtt);
+        this.#establish(now);
+        break;
+      case "proven":
+        if (this.#sender === undefined) this.#installKeys(now, outcome.result);
+        this.#sampleRtt(now, outcome.rtt);
+        this.#prove(now);
+        break;
+    }
+    for (const packet of this.#undecryptable.takeAll()) this.onProtectedPacket(now, packet, 0, packet.length);
+  }
+
+  /** A protected packet, at `start`–`end` of `bytes`. Called by the endpoint. */
+  onProtectedPacket(now: Micros, bytes: Uint8Array, start: number, end: number): void {
+    if (this.#state !== "handshake" && this.#state !== "established") {
+      // While closing we only repeat CLOSE, but the peer's own CLOSE ends the wait.
+      this.#dropped.late++;
+      return;
+    }
+    const keys = this.#receiveKeys;
+    if (keys === undefined) {
+      if (!this.#undecryptable.keep(bytes, start, end)) this.#dropped.undecryptable++;
+      return;
+    }
+    const { scratch, reader } = this.#shared;
+    if (!keys.open(bytes, start, end, scratch)) {
+      this.#dropped.unauthentic++;
+      if (keys.failedPackets >= MAX_FORGERIES) this.#violate(now, TransportError.KEY_LIMIT, "too many forged packets");
+      return;
+    }
+    const { packetNumber, plaintextStart, plaintextEnd } = keys;
+    if (!this.#replay.isFresh(packetNumber)) {
+      this.#dropped.replayed++;
+      return;
+    }
+    this.#replay.mark(packetNumber);
+    if (this.#currentRemote !== this.remote && this.#currentRemote.key !== this.remote.key) {
+      // The peer moved. Paths are not validated yet, so we go on answering where it proved itself.
+      this.#dropped.otherAddress++;
+    }
+    this.#traffic.packetsReceived++;
+    this.#idle.onReceived(now);
+    if (!this.#proven) this.#prove(now);
+    if (this.#closeReason !== undefined) return;
+    this.#now = now;
+    reader.reset(scratch, plaintextStart, plaintextEnd);
+    const result = handleFrames(reader, this.#streams, this.#frameTarget);
+    if (result === STOPPED) return;
+    this.#received.onPacket(packetNumber, now, (result & ELICITING) !== 0, (result & IMMEDIATE) !== 0);
+  }
+
+  /** A timer expired. Harmless if none has. */
+  handleTimeout(now: Micros): void {
+    if (this.#state === "closed") return;
+    if (this.#close !== undefined) {
+      if (this.#close.deadline <= now) this.#state = "closed";
+      return;
+    }
+    if (this.#handshakeDeadline <= now) {
+      this.#fail("handshake_timeout", "the peer did not answer the handshake");
+      return;
+    }
+    if (this.#idle.deadline(this.#recovery.pto()) <= now && this.#state === "established") {
+      this.#fail("idle_timeout", "nothing was heard from the peer for too long");
+      return;
+    }
+    if (this.#initiator !== undefined && this.#initiator.retryAt <= now) this.#initiator.repeat();
+    if (this.#recovery.pollTimeout() <= now) this.#onRecoveryTimeout(now);
+    if (this.#state === "established" && this.#idle.keepAliveAt() <= now) {
+      this.#control.queuePing(NO_TOKEN);
+      this.#idle.onKeepAlive(now);
+    }
+  }
+
+  // Output.
+
+  /** When `handleTimeout` wants to be called; NEVER if there is no need. A time in the past means now. */
+  pollTimeout(): Micros {
+    if (this.#state === "closed") return NEVER;
+    if (this.#close !== undefined) return this.#close.deadline;
+    const idle = this.#idle;
+    return micros(Math.min(
+      this.#handshakeDeadline,
+      this.#initiator === undefined ? NEVER : this.#initiator.retryAt,
+      this.#recovery.pollTimeout(),
+      this.#received.ackDeadline,
+      this.#sender === undefined ? NEVER : this.#sender.pacingUntil,
+      this.#state === "established" ? Math.min(idle.deadline(this.#recovery.pto()), idle.keepAliveAt()) : NEVER,
+    ));
+  }
+
+  /** The next event; undefined if there is none. */
+  pollEvent(): ConnectionEvent | undefined {
+    const event = this.#events.poll();
+    if (event?.type === "readable") this.#streams.onReadablePolled(event.id);
+    return event;
+  }
+
+  /**
+   * Fills `out` with the next UDP datagram for `remote`; returns its size, 0 if there is nothing to send now. Call until it says 0.
+   * `out` must hold `settings.udpPayload` bytes.
+   */
+  pollTransmit(now: Micros, out: Uint8Array): number {
+    if (this.#state === "closed" || this.#state === "draining") return 0;
+    let limit = Math.min(out.length, this.#udpPayload);
+    // SPEC §5: an unproven address gets at most three times what came from it.
+    if (!this.#proven) {
+      limit = Math.min(limit, AMPLIFICATION_FACTOR * this.#traffic.bytesReceived - this.#traffic.bytesSent);
+    }
+    const size = this.#close === undefined ? this.#fill(now, out, limit) : this.#sendClose(out, limit, this.#close);
+    if (size === 0) return 0;
+    this.#traffic.bytesSent += size;
+    this.#traffic.datagramsSent++;
+    return size;
+  }
+
+  #fill(now: Micros, out: Uint8Array, limit: number): number {
+    const flow = this.#initiator ?? this.#responder!;
+    const message = flow.dueMessage;
+    let size = 0;
+    if (message !== undefined && handshakePacketSize(message.length) <= limit) {
+      const dst = this.#remoteId ?? ZERO_CONNECTION_ID;
+      size = writeHandshakePacket(out, 0, dst, this.#handshakePackets++, this.localId, WIRE_VERSION, message);
+      flow.onSent(now);
+    }
+    const sender = this.#sender;
+    if (sender === undefined) return size;
+    size = sender.send(now, out, size, limit);
+    if (sender.isUsedUp) this.#violate(now, TransportError.KEY_LIMIT, "the key has sealed as many packets as it may");
+    return size;
+  }
+
+  #sendClose(out: Uint8Array, limit: number, close: CloseState): number {
+    if (!close.due) return 0;
+    const size = this.#sender!.sendClose(out, limit, close);
+    if (size > 0) close.onSent();
+    return size;
+  }
+
+  // State.
+
+  get #handshakeDeadline(): Micros {
+    return (this.#initiator ?? this.#responder!).deadline;
+  }
+
+  #installKeys(now: Micros, result: HandshakeResult): void {
+    const { options, settings } = this.#shared;
+    const { crypto } = options;
+    const aead = result.suite === crypto.aes256gcm.suite ? crypto.aes256gcm : crypto.chacha20poly1305;
+    const sendKeys = new PacketKeys(aead, crypto.sha256, result.sendSecret);
+    this.#sender = new PacketSender(
+      {
+        received: this.#received,
+        control: this.#control,
+        streams: this.#streams,
+        recovery: this.#recovery,
+        pacer: this.#pacer,
+        idle: this.#idle,
+        frames: this.#shared.frames,
+      },
+      sendKeys,
+      this.#remoteId!,
+    );
+    this.#receiveKeys = new PacketKeys(aead, crypto.sha256, result.receiveSecret);
+    this.#suite = result.suite;
+    this.#peerKey = result.peerKey;
+    const parameters = result.peerParameters;
+    this.#streams.setPeerParameters(parameters);
+    this.#recovery.maxAckDelay = parameters.maxAckDelay;
+    this.#idle.negotiate(parameters.idleTimeout);
+    this.#udpPayload = Math.min(settings.udpPayload, parameters.maxUdpPayload);
+    this.#recovery.congestion.setMaxDatagramSize(this.#udpPayload);
+    this.#idle.onReceived(now);
+  }
+
+  #sampleRtt(now: Micros, sample: Micros | undefined): void {
+    if (sample === undefined) return;
+    this.#recovery.rtt.update(sample, micros(0), now);
+    this.#pacer.update(now, this.#recovery.congestion, this.#recovery.rtt);
+  }
+
+  #establish(now: Micros): void {
+    this.#state = "established";
+    this.#handshakeTime = micros(now - this.#createdAt);
+    this.#events.push({ type: "established" });
+  }
+
+  /** Responder: the initiator has proven itself, and that it receives at its address. */
+  #prove(now: Micros): void {
+    this.#proven = true;
+    this.#responder?.prove();
+    const { authorize } = this.#shared.options;
+    if (authorize !== undefined && !authorize(this.#peerKey!)) {
+      this.#end(now, { by: "local", code: TransportError.NOT_ALLOWED, message: "this key is not allowed here" });
+      return;
+    }
+    this.#establish(now);
+    this.#control.queueHandshakeDone();
+    this.#confirm();
+  }
+
+  #confirm(): void {
+    if (this.#confirmed) return;
+    this.#confirmed = true;
+    this.#initiator?.confirm();
+    this.#recovery.onHandshakeConfirmed();
+    this.#events.push({ type: "confirmed" });
+  }
+
+  #onRecoveryTimeout(now: Micros): void {
+    this.#fate.now = now;
+    const probes = this.#recovery.onTimeout(now);
+    this.#pacer.update(now, this.#recovery.congestion, this.#recovery.rtt);
+    if (probes === 0 || this.#sender === undefined) return;
+    this.#sender.probes = probes;
+    // The responder may still lack our finish, without which it cannot open anything.
+    this.#initiator?.repeat();
+    for (let i = 0; i < probes; i++) {
+      const packet = this.#recovery.probeCandidate(i);
+      for (let f = 0; packet !== undefined && f < packet.frameCount; f++) this.#fate.onFrameLost(packet.frames[f]!);
+    }
+  }
+
+  readonly #frameTarget: FrameTarget = {
+    onAck: (reader) => {
+      this.#fate.now = this.#now;
+      const delay = micros(reader.ackDelay);
+      if (
+        this.#recovery.onAckReceived(this.#now, reader.ackLargest, delay, reader.ackRanges, reader.ackRangeCount) ===
+          "unsent"
+      ) {
+        return false;
+      }
+      this.#pacer.update(this.#now, this.#recovery.congestion, this.#recovery.rtt);
+      // Who acknowledges a protected packet has the keys, which only a believed finish or opened packet gives.
+      this.#confirm();
+      return true;
+    },
+    onHandshakeDone: () => {
+      if (this.#initiator === undefined) return false;
+      this.#confirm();
+      return true;
+    },
+    onPathChallenge: (data) => this.#control.queuePathResponse(data),
+    onClose: (code, reason) => this.#drain(this.#now, code, reason),
+    onViolation: (code, message) => this.#violate(this.#now, code, message),
+  };
+
+  #end(now: Micros, reason: CloseReason): void {
+    if (this.#closeReason !== undefined) return;
+    this.#finish(reason);
+    if (this.#sender === undefined || !this.#proven) {
+      this.#state = "closed";
+      return;
+    }
+    this.#state = "closing";
+    this.#close = new CloseState(now, this.#recovery.pto(), reason.code, reason.message, true);
+  }
+
+  /** The peer closed: nothing is sent any more, but late packets still belong to us for a while. */
+  #drain(now: Micros, code: number, message: string): void {
+    this.#finish({ by: "peer", code, message });
+    this.#state = "draining";
+    this.#close = new CloseState(now, this.#recovery.pto(), code, message, false);
+  }
+
+  #violate(now: Micros, code: number, message: string): void {
+    this.#end(now, { by: "local", code, message });
+  }
+
+  #fail(by: "idle_timeout" | "handshake_timeout" | "version", message: string): void {
+    this.#finish({ by, code: TransportError.NO_ERROR, message, hint: this.#initiator?.hint });
+    this.#state = "closed";
+  }
+
+  #finish(reason: CloseReason): void {
+    this.#closeReason = reason;
+    this.#recovery.discard();
+    this.#events.push({ type: "closed", reason });
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Control frames of the connection itself that wait for a packet. (Those about streams are made from the streams' state, in
+ * `stream_layer.ts`.)
+ *
+ * @module
+ */
+
+import { HANDSHAKE_DONE_SIZE, PATH_CHALLENGE_FRAME_SIZE, PING_SIZE } from "../wire/frame_writer.ts";
+import { writeHandshakeDone, writePathResponse, writePing } from "../wire/frame_writer.ts";
+import type { SentFrame } from "./sent_frame.ts";
+
+/** PATH_RESPONSEs that may wait; of a flood of challenges only so many are answered (they are not repeated). */
+const MAX_PATH_RESPONSES = 4;
+/** Pings that may wait or be under way; beyond that, the oldest ones go unanswered. */
+const MAX_PINGS = 64;
+/** A ping that nobody waits for. */
+export const NO_TOKEN = -1;
+
+/** What the connection has to say about itself. */
+export class ControlQueue {
+  #handshakeDone = false;
+  readonly #pings: number[] = [];
+  readonly #pathResponses: Uint8Array[] = [];
+
+  /** Whether anything waits. */
+  get hasPending(): boolean {
+    return this.#handshakeDone || this.#pings.length > 0 || this.#pathResponses.length > 0;
+  }
+
+  /** Queues HANDSHAKE_DONE. */
+  queueHandshakeDone(): void {
+    this.#handshakeDone = true;
+  }
+
+  /** Queues a PING; {@link NO_TOKEN} if only the acknowledgement's arrival matters. */
+  queuePing(token: number): void {
+    if (this.#pings.length < MAX_PINGS && (token !== NO_TOKEN || !this.#pings.includes(NO_TOKEN))) {
+      this.#pings.push(token);
+    }
+  }
+
+  /** Queues the answer to a PATH_CHALLENGE. */
+  queuePathResponse(challenge: Uint8Array): void {
+    if (this.#pathResponses.length < MAX_PATH_RESPONSES) this.#pathResponses.push(challenge);
+  }
+
+  /** Writes what fits between `at` and `end`, notes it in `frames`, and returns the position behind it. */
+  write(out: Uint8Array, at: number, end: number, frames: SentFrame[]): number {
+    if (this.#handshakeDone && end - at >= HANDSHAKE_DONE_SIZE) {
+      at = writeHandshakeDone(out, at);
+      this.#handshakeDone = false;
+      frames.push({ type: "handshake_done" });
+    }
+    while (this.#pathResponses.length > 0 && end - at >= PATH_CHALLENGE_FRAME_SIZE) {
+      at = writePathResponse(out, at, this.#pathResponses.shift()!);
+    }
+    while (this.#pings.length > 0 && end - at >= PING_SIZE) {
+      at = writePing(out, at);
+      frames.push({ type: "ping", token: this.#pings.shift()! });
+    }
+    return at;
+  }
+}

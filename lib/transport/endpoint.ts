@@ -1,0 +1,308 @@
+/**
+ * An endpoint: all connections behind one UDP socket. It looks only at what a packet shows in clear, finds the connection it belongs
+ * to, and decides about newcomers.
+ *
+ * @module
+ */
+
+import { type Address, address } from "../base/address.ts";
+import type { Random } from "../base/random.ts";
+import type { Micros } from "../base/time.ts";
+import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
+import { type ConnectionId, ConnectionIdMap, isZeroConnectionId, randomConnectionId } from "../wire/connection_id.ts";
+import { HandshakeKind, MAX_UDP_PAYLOAD_SIZE, MIN_INITIATOR_DATAGRAM_SIZE, WIRE_VERSION } from "../wire/constants.ts";
+import { RejectCode } from "../wire/error_codes.ts";
+import {
+  decodeHandshakeMessage,
+  encodeReject,
+  encodeVersionNegotiation,
+  type HandshakeMessage,
+} from "../wire/handshake_message.ts";
+import { FrameReader } from "../wire/frame_reader.ts";
+import { handshakePacketSize, PacketReader, writeHandshakePacket } from "../wire/packet_header.ts";
+import { Connection, type ConnectionShared } from "./connection.ts";
+import { type HandshakeContext, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+import { completeSettings, type TransportSettings } from "./settings.ts";
+
+/** What an endpoint is made from. */
+export interface EndpointOptions {
+  /** The static key pair that proves who we are. */
+  readonly identity: KeyPair;
+  readonly crypto: CryptoProvider;
+  readonly random: Random;
+  /** What differs from {@link defaultSettings}. */
+  readonly settings?: Partial<TransportSettings>;
+  /** Whether connections from others are taken. */
+  readonly accept: boolean;
+  /** Decides about a peer once its static key is proven. Refused peers are closed with NOT_ALLOWED. Everybody is welcome by default. */
+  readonly authorize?: (peerKey: Uint8Array) => boolean;
+}
+
+/** What an endpoint counts. Every dropped input has a name here. */
+export interface EndpointCounters {
+  datagramsReceived: number;
+  /** UDP datagrams, or the rest of one, that cannot be packets. */
+  droppedMalformed: number;
+  /** Protected or handshake packets for a connection id that is not known (any more). */
+  droppedUnknownConnection: number;
+  /** Hellos that are too short, from a zero id, or to an endpoint that takes no connections. */
+  droppedHello: number;
+  /** Hellos that did not authenticate. */
+  failedHellos: number;
+  /** Hellos turned away because there was no room. */
+  refusedHellos: number;
+  /** Hellos of a version that is not spoken here. */
+  unknownVersions: number;
+  /** Answers that were not given because too many were waiting. */
+  droppedAnswers: number;
+  connectionsInitiated: number;
+  connectionsAccepted: number;
+}
+
+/** Stateless answers that may wait for the driver to collect them. */
+const MAX_ANSWERS = 64;
+
+interface Answer {
+  readonly remote: Address;
+  readonly packet: Uint8Array;
+}
+
+/**
+ * All connections behind one UDP socket.
+ *
+ * @example
+ * ```ts
+ * import { Endpoint } from "./endpoint.ts";
+ * declare const options: import("./endpoint.ts").EndpointOptions;
+ * declare const now: import("../base/time.ts").Micros;
+ * const endpoint = new Endpoint(options);
+ * const connection = endpoint.handleDatagram(now, remote, bytes);
+ * ```
+ */
+export class Endpoint {
+  readonly counters: EndpointCounters = {
+    datagramsReceived: 0,
+    droppedMalformed: 0,
+    droppedUnknownConnection: 0,
+    droppedHello: 0,
+    failedHellos: 0,
+    refusedHellos: 0,
+    unknownVersions: 0,
+    droppedAnswers: 0,
+    connectionsInitiated: 0,
+    connectionsAccepted: 0,
+  };
+  readonly settings: TransportSettings;
+  /** Where the packet of the last `pollTransmit` goes. */
+  transmitRemote: Address = address("0.0.0.0", 0);
+  readonly #options: EndpointOptions;
+  readonly #shared: ConnectionShared;
+  readonly #byId = new ConnectionIdMap<Connection>();
+  readonly #connections = new Set<Connection>();
+  /** Accepted connections by the address and id of their initiator: what a repeated hello is matched with. */
+  readonly #byHello = new Map<string, Connection>();
+  /** Those among them whose initiator has not proven itself. */
+  readonly #halfOpen = new Set<Connection>();
+  readonly #reader = new PacketReader();
+  readonly #answers: Answer[] = [];
+
+  /** Throws a RangeError for settings out of bounds. */
+  constructor(options: EndpointOptions) {
+    this.#options = options;
+    this.settings = completeSettings(options.settings);
+    this.#shared = {
+      scratch: new Uint8Array(MAX_UDP_PAYLOAD_SIZE),
+      reader: new FrameReader(),
+      frames: [],
+      options,
+      settings: this.settings,
+    };
+  }
+
+  /** The connections that are not forgotten yet. */
+  get connections(): Iterable<Connection> {
+    return this.#connections;
+  }
+
+  /** How many there are. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** How many of them have a peer that has not proven itself. */
+  get halfOpenCount(): number {
+    return this.#halfOpen.size;
+  }
+
+  /**
+   * Begins a connection. With `peerKey` the handshake is IK and fails unless the peer holds that key; without, it is XX and the caller
+   * has to judge `connection.peerKey` once it is established. Throws a RangeError for a port of 0 or a key of the wrong length.
+   */
+  connect(now: Micros, remote: Address, options: { readonly peerKey?: Uint8Array } = {}): Connection {
+    if (!(remote.port >= 1 && remote.port <= 65535)) throw new RangeError(`cannot connect to port ${remote.port}`);
+    if (options.peerKey !== undefined && options.peerKey.length !== 32) {
+      throw new RangeError(`a public key has 32 bytes, got ${options.peerKey.length}`);
+    }
+    const context = this.#context();
+    const handshake = new InitiatorHandshake(context, options.peerKey);
+    const connection = Connection.initiate(now, remote, context.localId, handshake, this.#shared);
+    this.#add(connection);
+    this.counters.connectionsInitiated++;
+    return connection;
+  }
+
+  /**
+   * Takes one UDP datagram. The bytes may be overwritten. Returns the connection that has something to do now; undefined if there
+   * is none. Never throws, whatever the bytes are.
+   */
+  handleDatagram(now: Micros, remote: Address, bytes: Uint8Array): Connection | undefined {
+    this.counters.datagramsReceived++;
+    const reader = this.#reader;
+    reader.reset(bytes);
+    let touched: Connection | undefined;
+    while (reader.next()) {
+      const connection = isZeroConnectionId(bytes, reader.start)
+        ? this.#handleHello(now, remote, bytes.length)
+        : this.#handleKnown(now, remote, bytes.length, touched);
+      if (connection !== undefined) touched = connection;
+    }
+    if (reader.dropReason !== undefined) this.counters.droppedMalformed++;
+    return touched;
+  }
+
+  /** Fills `out` with the next answer that belongs to no connection; its size, 0 if there is none. */
+  pollTransmit(out: Uint8Array): number {
+    const answer = this.#answers.shift();
+    if (answer === undefined) return 0;
+    out.set(answer.packet);
+    this.transmitRemote = answer.remote;
+    return answer.packet.length;
+  }
+
+  /** Drops a connection whose state is `closed`. Throws a TypeError for any other. */
+  forget(connection: Connection): void {
+    if (connection.state !== "closed") throw new TypeError(`cannot forget a connection that is ${connection.state}`);
+    this.#connections.delete(connection);
+    this.#byId.delete(connection.localId);
+    this.#halfOpen.delete(connection);
+    if (connection.helloKey !== undefined) this.#byHello.delete(connection.helloKey);
+  }
+
+  #context(): HandshakeContext {
+    const { crypto, random, identity } = this.#options;
+    let localId = randomConnectionId(random);
+    while (this.#byId.has(localId)) localId = randomConnectionId(random);
+    return { crypto, random, identity, localId, parameters: this.settings };
+  }
+
+  #add(connection: Connection): void {
+    this.#connections.add(connection);
+    this.#byId.set(connection.localId, connection);
+  }
+
+  #handleKnown(now: Micros, remote: Address, size: number, touched: Connection | undefined): Connection | undefined {
+    const reader = this.#reader;
+    const connection = this.#byId.getAt(reader.bytes, reader.start);
+    if (connection === undefined) {
+      this.counters.droppedUnknownConnection++;
+      return undefined;
+    }
+    if (touched !== connection) connection.onDatagram(remote, size);
+    if (reader.isHandshake) {
+      const message = decodeHandshakeMessage(reader.bytes, reader.bodyStart, reader.end);
+      // A negotiation answers versions that we do not speak, so its own version field is not ours to judge.
+      if (
+        message === undefined || (reader.version !== WIRE_VERSION && message.kind !== HandshakeKind.VERSION_NEGOTIATION)
+      ) {
+        this.counters.droppedMalformed++;
+        return undefined;
+      }
+      connection.onHandshakePacket(now, message, reader.senderId);
+    } else connection.onProtectedPacket(now, reader.bytes, reader.start, reader.end);
+    if (connection.isProven) this.#halfOpen.delete(connection);
+    return connection;
+  }
+
+  /** A packet for connection id 0: only an InitiatorHello may be that. */
+  #handleHello(now: Micros, remote: Address, size: number): Connection | undefined {
+    const reader = this.#reader;
+    if (!reader.isHandshake || !this.#options.accept || size < MIN_INITIATOR_DATAGRAM_SIZE || reader.senderId.isZero) {
+      this.counters.droppedHello++;
+      return undefined;
+    }
+    const initiatorId = reader.senderId;
+    if (reader.version !== WIRE_VERSION) {
+      this.counters.unknownVersions++;
+      this.#answer(remote, initiatorId, encodeVersionNegotiation([WIRE_VERSION]));
+      return undefined;
+    }
+    const message = decodeHandshakeMessage(reader.bytes, reader.bodyStart, reader.end);
+    if (message === undefined || message.kind !== HandshakeKind.INITIATOR_HELLO) {
+      this.counters.droppedHello++;
+      return undefined;
+    }
+    const helloKey = `${initiatorId} ${remote.key}`;
+    const known = this.#byHello.get(helloKey);
+    if (known !== undefined) {
+      known.onDatagram(remote, size);
+      known.onHandshakePacket(now, message, initiatorId);
+      return known;
+    }
+    return this.#accept(now, remote, size, message, initiatorId, helloKey);
+  }
+
+  #accept(
+    now: Micros,
+    remote: Address,
+    size: number,
+    message: HandshakeMessage,
+    initiatorId: ConnectionId,
+    helloKey: string,
+  ): Connection | undefined {
+    if (!ResponderHandshake.knowsPattern(message)) {
+      this.counters.failedHellos++;
+      this.#answer(remote, initiatorId, encodeReject(RejectCode.UNKNOWN_PATTERN));
+      return undefined;
+    }
+    if (this.#halfOpen.size >= this.settings.maxHalfOpen || this.#connections.size >= this.settings.maxConnections) {
+      this.counters.refusedHellos++;
+      this.#answer(remote, initiatorId, encodeReject(RejectCode.OVERLOADED));
+      return undefined;
+    }
+    const context = this.#context();
+    const handshake = ResponderHandshake.accept(context, message, initiatorId);
+    if (handshake === undefined) {
+      this.counters.failedHellos++;
+      this.#answer(remote, initiatorId, encodeReject(RejectCode.UNDECRYPTABLE));
+      return undefined;
+    }
+    const { localId } = context;
+    const connection = Connection.respond(
+      now,
+      remote,
+      localId,
+      initiatorId,
+      helloKey,
+      handshake,
+      this.#shared,
+    );
+    this.#add(connection);
+    this.#byHello.set(helloKey, connection);
+    this.#halfOpen.add(connection);
+    this.counters.connectionsAccepted++;
+    connection.onDatagram(remote, size);
+    return connection;
+  }
+
+  /** Queues a stateless answer. It is always smaller than the hello that it answers. */
+  #answer(remote: Address, initiatorId: ConnectionId, message: Uint8Array): void {
+    if (this.#answers.length >= MAX_ANSWERS) {
+      this.counters.droppedAnswers++;
+      return;
+    }
+    const packet = new Uint8Array(handshakePacketSize(message.length));
+    // The sender id of an answer without a connection has no meaning; it repeats the initiator's, which is known to both.
+    writeHandshakePacket(packet, 0, initiatorId, 0, initiatorId, WIRE_VERSION, message);
+    this.#answers.push({ remote, packet });
+  }
+}

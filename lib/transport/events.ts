@@ -1,0 +1,66 @@
+/**
+ * What a connection tells its owner, through `pollEvent`.
+ *
+ * @module
+ */
+
+import type { Micros } from "../base/time.ts";
+import type { StreamId } from "../wire/stream_id.ts";
+
+/** Why a connection ended. */
+export interface CloseReason {
+  /** Who or what ended it. */
+  readonly by: "local" | "peer" | "idle_timeout" | "handshake_timeout" | "version";
+  /** CLOSE code (`lib/wire/error_codes.ts`); 0 where none was exchanged. */
+  readonly code: number;
+  /** The closing side's words. Comes from the peer if `by` is `peer`: escape before showing it. */
+  readonly message: string;
+  /** What an unauthenticated Reject suggested while the handshake was failing. A hint, never a proof. */
+  readonly hint?: "rejected_key" | "overloaded" | undefined;
+}
+
+/** One thing that happened. */
+export type ConnectionEvent =
+  /** The keys are there, the peer is authenticated, streams can be opened. */
+  | { readonly type: "established" }
+  /** The peer is known to have believed our handshake. */
+  | { readonly type: "confirmed" }
+  /** A stream has data, or its end, to read. The first one with an unknown peer-initiated id is a new stream. */
+  | { readonly type: "readable"; readonly id: StreamId }
+  /** A stream that had not accepted everything has room again. */
+  | { readonly type: "writable"; readonly id: StreamId }
+  /** The peer gave up its sending side of a stream. */
+  | { readonly type: "stream_reset"; readonly id: StreamId; readonly code: number }
+  /** The peer does not want to read more from a stream; ours was reset in answer. */
+  | { readonly type: "stop_sending"; readonly id: StreamId; readonly code: number }
+  /** The peer allows more streams after `openStream` had said −1. */
+  | { readonly type: "streams_available"; readonly unidirectional: boolean }
+  /** A ping was acknowledged. */
+  | { readonly type: "pong"; readonly token: number; readonly rtt: Micros }
+  /** The connection ended. Exactly once, and nothing follows. */
+  | { readonly type: "closed"; readonly reason: CloseReason };
+
+/** Events that wait to be polled. Takes nothing more after `closed`. */
+export class EventQueue {
+  readonly #events: ConnectionEvent[] = [];
+  #head = 0;
+  #closed = false;
+
+  /** Adds an event. */
+  push(event: ConnectionEvent): void {
+    if (this.#closed) return;
+    this.#events.push(event);
+    this.#closed = event.type === "closed";
+  }
+
+  /** Takes the oldest one; undefined if there is none. */
+  poll(): ConnectionEvent | undefined {
+    if (this.#head === this.#events.length) return undefined;
+    const event = this.#events[this.#head++];
+    if (this.#head === this.#events.length) {
+      this.#events.length = 0;
+      this.#head = 0;
+    }
+    return event;
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * The two roles of a handshake (SPEC §5): which Noise messages are exchanged, and what their payloads mean. No timers and no packets
+ * here: retransmission is the connection's business.
+ *
+ * @module
+ */
+
+import { concatBytes, constantTimeEqual, writeU32 } from "../base/bytes.ts";
+import type { Random } from "../base/random.ts";
+import { hkdfExpand } from "../crypto/hkdf.ts";
+import { chooseSuite } from "../crypto/select.ts";
+import { type CryptoProvider, type KeyPair, TAG_LENGTH } from "../crypto/types.ts";
+import { HandshakeState } from "../noise/handshake_state.ts";
+import { PATTERN_IK, PATTERN_XX } from "../noise/patterns.ts";
+import type { ConnectionId } from "../wire/connection_id.ts";
+import {
+  HANDSHAKE_MESSAGE_OVERHEAD,
+  HandshakeKind,
+  HandshakePattern,
+  MIN_INITIATOR_DATAGRAM_SIZE,
+  PACKET_HEADER_SIZE,
+  PUBLIC_KEY_SIZE,
+  WIRE_VERSION,
+} from "../wire/constants.ts";
+import { encodeHandshakeMessage, type HandshakeMessage } from "../wire/handshake_message.ts";
+import {
+  arePaddingParameters,
+  decodeTransportParameters,
+  encodePaddingParameters,
+  encodeTransportParameters,
+  type TransportParameters,
+} from "../wire/transport_parameters.ts";
+
+const CONFIRMATION_LABEL = "mxp1 confirm";
+const PROLOGUE_LABEL = Uint8Array.of(0x4d, 0x58, 0x50, 0x31); // "MXP1"
+const CONFIRMATION_LENGTH = 32;
+
+/** What both roles need. */
+export interface HandshakeContext {
+  readonly crypto: CryptoProvider;
+  readonly random: Random;
+  readonly identity: KeyPair;
+  /** The connection id that this side receives with. */
+  readonly localId: ConnectionId;
+  /** Our limits, without the suites, which the handshake decides. */
+  readonly parameters: Omit<TransportParameters, "connectionId" | "suites">;
+}
+
+/** What a finished handshake leaves behind. */
+export interface HandshakeResult {
+  /** The secret that protects what this side sends. */
+  readonly sendSecret: Uint8Array;
+  /** The secret that protects what this side receives. */
+  readonly receiveSecret: Uint8Array;
+  readonly suite: number;
+  readonly peerKey: Uint8Array;
+  readonly peerParameters: TransportParameters;
+}
+
+function prologue(pattern: number, initiatorId: ConnectionId): Uint8Array {
+  const version = new Uint8Array(4);
+  writeU32(version, 0, WIRE_VERSION);
+  return concatBytes(PROLOGUE_LABEL, version, Uint8Array.of(pattern), initiatorId.bytes);
+}
+
+function confirmation(crypto: CryptoProvider, initiatorSecret: Uint8Array, handshakeHash: Uint8Array): Uint8Array {
+  const key = hkdfExpand(crypto.sha256, initiatorSecret, CONFIRMATION_LABEL, 32);
+  return crypto.sha256.hmac(key, handshakeHash);
+}
+
+/** Splits a Noise message that begins with `e` into the fields of a handshake message. */
+function wrap(kind: HandshakeKind, pattern: number, noiseMessage: Uint8Array): Uint8Array {
+  return encodeHandshakeMessage(
+    kind,
+    noiseMessage.subarray(0, PUBLIC_KEY_SIZE),
+    concatBytes(Uint8Array.of(pattern), noiseMessage.subarray(PUBLIC_KEY_SIZE)),
+  );
+}
+
+/** The Noise message inside a hello, whose `e` travels in the ephemeral field. */
+function unwrap(message: HandshakeMessage): Uint8Array {
+  return concatBytes(message.ephemeral, message.payload.subarray(1));
+}
+
+/** Parameters of a sealed payload; undefined when malformed or when their id is not the header's. */
+function authenticatedParameters(payload: Uint8Array, senderId: ConnectionId): TransportParameters | undefined {
+  const decoded = decodeTransportParameters(payload, senderId);
+  return decoded.ok ? decoded.parameters : undefined;
+}
+
+/** The side that sends the first hello. */
+export class InitiatorHandshake {
+  readonly pattern: number;
+  readonly #context: HandshakeContext;
+  readonly #noise: HandshakeState;
+  readonly #ephemeral: Uint8Array;
+  readonly hello: Uint8Array;
+  /** The InitiatorFinish message, once the responder's hello has been believed. */
+  finish: Uint8Array | undefined;
+
+  /** With `peerKey` the pattern is IK, without it XX. */
+  constructor(context: HandshakeContext, peerKey: Uint8Array | undefined) {
+    this.#context = context;
+    const { crypto, random, identity, localId } = context;
+    this.pattern = peerKey === undefined ? HandshakePattern.XX : HandshakePattern.IK;
+    this.#noise = new HandshakeState({
+      pattern: peerKey === undefined ? PATTERN_XX : PATTERN_IK,
+      initiator: true,
+      prologue: prologue(this.pattern, localId),
+      dh: crypto.dh,
+      aead: crypto.chacha20poly1305,
+      hash: crypto.sha256,
+      random,
+      staticKey: identity,
+      remoteStatic: peerKey,
+    });
+    const noiseMessage = this.#noise.writeMessage(this.#helloPayload(peerKey !== undefined));
+    this.#ephemeral = noiseMessage.slice(0, PUBLIC_KEY_SIZE);
+    this.hello = wrap(HandshakeKind.INITIATOR_HELLO, this.pattern, noiseMessage);
+  }
+
+  /** Padded so that the whole UDP datagram has the length that a responder insists on. */
+  #helloPayload(sealed: boolean): Uint8Array {
+    const { crypto, parameters, localId } = this.#context;
+    const room = MIN_INITIATOR_DATAGRAM_SIZE - PACKET_HEADER_SIZE - HANDSHAKE_MESSAGE_OVERHEAD - 1;
+    if (!sealed) return encodePaddingParameters(room);
+    // IK adds the sealed static key (32 + 16) and the payload's tag.
+    return encodeTransportParameters(
+      { ...parameters, connectionId: localId, suites: crypto.suites },
+      room - PUBLIC_KEY_SIZE - 2 * TAG_LENGTH,
+    );
+  }
+
+  /** Believes a ResponderHello, or says undefined and stays as it was. */
+  onResponderHello(message: HandshakeMessage, senderId: ConnectionId): HandshakeResult | undefined {
+    if (
+      message.kind !== HandshakeKind.RESPONDER_HELLO || message.payload[0] !== this.pattern || this.finish !== undefined
+    ) return undefined;
+    const payload = this.#noise.readMessage(unwrap(message));
+    if (payload === undefined) return undefined;
+    const peerParameters = authenticatedParameters(payload, senderId);
+    const peerKey = this.#noise.remoteStatic;
+    if (peerParameters === undefined || peerKey === undefined) return undefined;
+    return this.pattern === HandshakePattern.IK
+      ? this.#finishIk(peerKey, peerParameters)
+      : this.#finishXx(peerKey, peerParameters);
+  }
+
+  #finishIk(peerKey: Uint8Array, peerParameters: TransportParameters): HandshakeResult | undefined {
+    const { crypto } = this.#context;
+    const [suite] = peerParameters.suites;
+    if (peerParameters.suites.length !== 1 || !crypto.suites.includes(suite)) return undefined;
+    const [sendSecret, receiveSecret] = this.#noise.split();
+    const proof = confirmation(crypto, sendSecret, this.#noise.handshakeHash);
+    this.finish = encodeHandshakeMessage(
+      HandshakeKind.INITIATOR_FINISH,
+      this.#ephemeral,
+      concatBytes(Uint8Array.of(HandshakePattern.IK), proof),
+    );
+    return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
+  }
+
+  #finishXx(peerKey: Uint8Array, peerParameters: TransportParameters): HandshakeResult | undefined {
+    const { crypto, parameters, localId } = this.#context;
+    const suite = chooseSuite(peerParameters.suites, crypto.suites);
+    if (suite === undefined) return undefined;
+    const noiseMessage = this.#noise.writeMessage(
+      encodeTransportParameters({ ...parameters, connectionId: localId, suites: [suite] }),
+    );
+    this.finish = encodeHandshakeMessage(
+      HandshakeKind.INITIATOR_FINISH,
+      this.#ephemeral,
+      concatBytes(Uint8Array.of(HandshakePattern.XX), noiseMessage),
+    );
+    const [sendSecret, receiveSecret] = this.#noise.split();
+    return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
+  }
+}
+
+/** The side that answers. */
+export class ResponderHandshake {
+  readonly pattern: number;
+  /** The ResponderHello message. */
+  readonly hello: Uint8Array;
+  /** In IK, the keys are there as soon as the hello is. */
+  readonly result: HandshakeResult | undefined;
+  readonly #context: HandshakeContext;
+  readonly #noise: HandshakeState;
+  readonly #initiatorEphemeral: Uint8Array;
+
+  private constructor(
+    context: HandshakeContext,
+    noise: HandshakeState,
+    pattern: number,
+    initiatorEphemeral: Uint8Array,
+    initiatorParameters: TransportParameters | undefined,
+  ) {
+    this.#context = context;
+    this.#noise = noise;
+    this.pattern = pattern;
+    this.#initiatorEphemeral = initiatorEphemeral;
+    const { crypto, parameters, localId } = context;
+    const offered = initiatorParameters?.suites;
+    const suite = offered === undefined ? undefined : chooseSuite(offered, crypto.suites);
+    const suites = suite === undefined ? crypto.suites : [suite];
+    this.hello = wrap(
+      HandshakeKind.RESPONDER_HELLO,
+      pattern,
+      noise.writeMessage(encodeTransportParameters({ ...parameters, connectionId: localId, suites })),
+    );
+    const peerKey = noise.remoteStatic;
+    if (initiatorParameters !== undefined && suite !== undefined && peerKey !== undefined) {
+      const [receiveSecret, sendSecret] = noise.split();
+      this.result = { sendSecret, receiveSecret, suite, peerKey, peerParameters: initiatorParameters };
+    }
+  }
+
+  /** Whether a hello names a pattern that is spoken here. */
+  static knowsPattern(message: HandshakeMessage): boolean {
+    return message.payload[0] === HandshakePattern.IK || message.payload[0] === HandshakePattern.XX;
+  }
+
+  /** Believes an InitiatorHello and prepares the answer; undefined if it does not authenticate or is malformed. */
+  static accept(
+    context: HandshakeContext,
+    message: HandshakeMessage,
+    initiatorId: ConnectionId,
+  ): ResponderHandshake | undefined {
+    const { crypto, random, identity } = context;
+    const pattern = message.payload[0];
+    if (message.kind !== HandshakeKind.INITIATOR_HELLO || !ResponderHandshake.knowsPattern(message)) return undefined;
+    const noise = new HandshakeState({
+      pattern: pattern === HandshakePattern.IK ? PATTERN_IK : PATTERN_XX,
+      initiator: false,
+      prologue: prologue(pattern, initiatorId),
+      dh: crypto.dh,
+      aead: crypto.chacha20poly1305,
+      hash: crypto.sha256,
+      random,
+      staticKey: identity,
+    });
+    const payload = noise.readMessage(unwrap(message));
+    if (payload === undefined) return undefined;
+    const ephemeral = message.ephemeral.slice();
+    if (pattern === HandshakePattern.XX) {
+      if (!arePaddingParameters(payload)) return undefined;
+      return new ResponderHandshake(context, noise, pattern, ephemeral, undefined);
+    }
+    const parameters = authenticatedParameters(payload, initiatorId);
+    if (parameters === undefined || chooseSuite(parameters.suites, crypto.suites) === undefined) return undefined;
+    return new ResponderHandshake(context, noise, pattern, ephemeral, parameters);
+  }
+
+  /** Whether a hello is the one that this handshake answered, seen again. */
+  isSameHello(message: HandshakeMessage): boolean {
+    return constantTimeEqual(message.ephemeral, this.#initiatorEphemeral);
+  }
+
+  /** Believes an InitiatorFinish, or says undefined and stays as it was. */
+  onInitiatorFinish(message: HandshakeMessage, initiatorId: ConnectionId): HandshakeResult | undefined {
+    if (
+      message.kind !== HandshakeKind.INITIATOR_FINISH || message.payload[0] !== this.pattern ||
+      !this.isSameHello(message)
+    ) return undefined;
+    const rest = message.payload.subarray(1);
+    return this.pattern === HandshakePattern.IK ? this.#checkConfirmation(rest) : this.#readFinish(rest, initiatorId);
+  }
+
+  #checkConfirmation(proof: Uint8Array): HandshakeResult | undefined {
+    const result = this.result;
+    if (result === undefined || proof.length !== CONFIRMATION_LENGTH) return undefined;
+    const expected = confirmation(this.#context.crypto, result.receiveSecret, this.#noise.handshakeHash);
+    return constantTimeEqual(proof, expected) ? result : undefined;
+  }
+
+  #readFinish(noiseMessage: Uint8Array, initiatorId: ConnectionId): HandshakeResult | undefined {
+    const payload = this.#noise.readMessage(noiseMessage);
+    if (payload === undefined) return undefined;
+    const peerParameters = authenticatedParameters(payload, initiatorId);
+    const peerKey = this.#noise.remoteStatic;
+    if (peerParameters === undefined || peerKey === undefined) return undefined;
+    const [suite] = peerParameters.suites;
+    if (peerParameters.suites.length !== 1 || !this.#context.crypto.suites.includes(suite)) return undefined;
+    const [receiveSecret, sendSecret] = this.#noise.split();
+    return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * When handshake messages are sent, repeated and given up (SPEC §5 "Retransmission"). The messages themselves are made in
+ * `handshake.ts`.
+ *
+ * The initiator drives: its timer repeats its last message until that is answered. The responder only ever repeats its
+ * hello in answer to a repeated hello, so it can never be made to send more than it got.
+ *
+ * @module
+ */
+
+import { type Micros, millis, NEVER, seconds } from "../base/time.ts";
+import type { ConnectionId } from "../wire/connection_id.ts";
+import { HandshakeKind, WIRE_VERSION } from "../wire/constants.ts";
+import { RejectCode } from "../wire/error_codes.ts";
+import { type HandshakeMessage, readReject, readVersions } from "../wire/handshake_message.ts";
+import type { HandshakeResult, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+
+const FIRST_RETRY = millis(300);
+/** Retries go on at this pace: at 30 % loss each way thirty of them fail once in 10^9 handshakes. */
+const LONGEST_RETRY = seconds(1);
+/** A Reject cannot be believed, but it shortens the wait to this (SPEC §5). */
+const WAIT_AFTER_REJECT = seconds(1);
+
+/** What a handshake message led to. */
+export type HandshakeOutcome =
+  /** Dropped: not believed, repeated, or not for this state. */
+  | { readonly type: "ignored" }
+  /** The keys are there. `rtt` is a sample if the answer can only belong to the first transmission. */
+  | { readonly type: "keys"; readonly result: HandshakeResult; readonly rtt: Micros | undefined }
+  /** The peer speaks other versions only. */
+  | { readonly type: "version"; readonly spoken: readonly number[] }
+  /** The responder believes its peer now (the keys had been there before, in IK). */
+  | { readonly type: "proven"; readonly result: HandshakeResult; readonly rtt: Micros | undefined };
+
+const IGNORED: HandshakeOutcome = { type: "ignored" };
+
+/** The initiator's side. */
+export class InitiatorFlow {
+  readonly #handshake: InitiatorHandshake;
+  readonly #startedAt: Micros;
+  #deadline: Micros;
+  #retryAt: Micros;
+  #retryAfter: Micros = FIRST_RETRY;
+  #due = true;
+  #transmissions = 0;
+  #firstSentAt: Micros;
+  #confirmed = false;
+  hint: "rejected_key" | "overloaded" | undefined;
+
+  constructor(now: Micros, handshake: InitiatorHandshake, timeout: Micros) {
+    this.#handshake = handshake;
+    this.#startedAt = now;
+    this.#firstSentAt = now;
+    this.#deadline = (now + timeout) as Micros;
+    this.#retryAt = NEVER;
+  }
+
+  /** When the handshake began. */
+  get startedAt(): Micros {
+    return this.#startedAt;
+  }
+
+  /** When to give up, as long as the responder has not answered. */
+  get deadline(): Micros {
+    return this.#confirmed ? NEVER : this.#deadline;
+  }
+
+  /** When the last message is to be repeated. */
+  get retryAt(): Micros {
+    return this.#retryAt;
+  }
+
+  /** The message to send now, undefined if none is due. */
+  get dueMessage(): Uint8Array | undefined {
+    return this.#due ? this.#handshake.finish ?? this.#handshake.hello : undefined;
+  }
+
+  /** The due message has been put into a packet. */
+  onSent(now: Micros): void {
+    this.#due = false;
+    if (this.#transmissions++ === 0) this.#firstSentAt = now;
+    this.#retryAt = (now + this.#retryAfter) as Micros;
+    this.#retryAfter = Math.min(2 * this.#retryAfter, LONGEST_RETRY) as Micros;
+  }
+
+  /** Repeats the last message if its time has come, or because a probe wants it along. */
+  repeat(): void {
+    if (!this.#confirmed) this.#due = true;
+    this.#retryAt = NEVER;
+  }
+
+  /** The responder is known to have believed us: nothing is repeated any more. */
+  confirm(): void {
+    this.#confirmed = true;
+    this.#due = false;
+    this.#retryAt = NEVER;
+  }
+
+  /** Takes a handshake message from the responder. */
+  onMessage(now: Micros, message: HandshakeMessage, senderId: ConnectionId): HandshakeOutcome {
+    switch (message.kind) {
+      case HandshakeKind.RESPONDER_HELLO: {
+        const result = this.#handshake.onResponderHello(message, senderId);
+        if (result === undefined) return IGNORED;
+        const rtt = this.#transmissions === 1 ? (now - this.#firstSentAt) as Micros : undefined;
+        this.#due = true;
+        this.#retryAfter = FIRST_RETRY;
+        return { type: "keys", result, rtt };
+      }
+      case HandshakeKind.VERSION_NEGOTIATION: {
+        if (this.#handshake.finish !== undefined) return IGNORED;
+        const spoken = readVersions(message);
+        return spoken.includes(WIRE_VERSION) ? IGNORED : { type: "version", spoken };
+      }
+      case HandshakeKind.REJECT: {
+        if (this.#handshake.finish !== undefined) return IGNORED;
+        this.hint ??= readReject(message) === RejectCode.OVERLOADED ? "overloaded" : "rejected_key";
+        this.#deadline = Math.min(this.#deadline, now + WAIT_AFTER_REJECT) as Micros;
+        return IGNORED;
+      }
+      default:
+        return IGNORED;
+    }
+  }
+}
+
+/** The responder's side. */
+export class ResponderFlow {
+  readonly #handshake: ResponderHandshake;
+  readonly #initiatorId: ConnectionId;
+  readonly #deadline: Micros;
+  #due = true;
+  #proven = false;
+  #transmissions = 0;
+  #firstSentAt: Micros;
+
+  constructor(now: Micros, handshake: ResponderHandshake, initiatorId: ConnectionId, timeout: Micros) {
+    this.#handshake = handshake;
+    this.#initiatorId = initiatorId;
+    this.#firstSentAt = now;
+    this.#deadline = (now + timeout) as Micros;
+  }
+
+  /** When to give up on an initiator that does not prove itself. */
+  get deadline(): Micros {
+    return this.#proven ? NEVER : this.#deadline;
+  }
+
+  /** The hello, if it is to be sent now. */
+  get dueMessage(): Uint8Array | undefined {
+    return this.#due ? this.#handshake.hello : undefined;
+  }
+
+  /** The hello has been put into a packet. */
+  onSent(now: Micros): void {
+    this.#due = false;
+    if (this.#transmissions++ === 0) this.#firstSentAt = now;
+  }
+
+  /** A protected packet opened: that proves the initiator as well as its finish would. */
+  prove(): void {
+    this.#proven = true;
+    this.#due = false;
+  }
+
+  /** Takes a handshake message from the initiator. */
+  onMessage(now: Micros, message: HandshakeMessage): HandshakeOutcome {
+    if (this.#proven) return IGNORED;
+    switch (message.kind) {
+      case HandshakeKind.INITIATOR_HELLO:
+        if (this.#handshake.isSameHello(message)) this.#due = true;
+        return IGNORED;
+      case HandshakeKind.INITIATOR_FINISH: {
+        const result = this.#handshake.onInitiatorFinish(message, this.#initiatorId);
+        if (result === undefined) return IGNORED;
+        const rtt = this.#transmissions === 1 ? (now - this.#firstSentAt) as Micros : undefined;
+        return { type: "proven", result, rtt };
+      }
+      default:
+        return IGNORED;
+    }
+  }
+}

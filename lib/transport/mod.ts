@@ -1,0 +1,14 @@
+/**
+ * The transport core: connections without sockets, timers or clocks. Feed it UDP datagrams and the time; it says what to send and when
+ * to be called again. `lib/testing` drives it in a simulator, `lib/agent` over real sockets.
+ *
+ * @module
+ */
+
+export { Connection, type ConnectionState } from "./connection.ts";
+export { type ConnectionStats, type Drops, type RecoverySnapshot, type Traffic } from "./connection_stats.ts";
+export type { CongestionController, CongestionSnapshot } from "./congestion/controller.ts";
+export { Endpoint, type EndpointCounters, type EndpointOptions } from "./endpoint.ts";
+export type { CloseReason, ConnectionEvent } from "./events.ts";
+export { StreamClass } from "./scheduler.ts";
+export { defaultSettings, type TransportSettings } from "./settings.ts";

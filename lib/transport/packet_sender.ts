@@ -1,0 +1,142 @@
+/**
+ * Builds, seals and registers the protected packets of a connection: what may leave now, what goes into it, in which order.
+ *
+ * @module
+ */
+
+import { type Micros, NEVER } from "../base/time.ts";
+import { TAG_LENGTH } from "../crypto/types.ts";
+import type { ConnectionId } from "../wire/connection_id.ts";
+import { PACKET_HEADER_SIZE, PacketFlag } from "../wire/constants.ts";
+import { ackRangesThatFit, encodeCloseReason, writeAck, writeClose, writePing } from "../wire/frame_writer.ts";
+import type { CloseState } from "./close_state.ts";
+import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
+import type { IdleTimer } from "./idle_timer.ts";
+import type { LossDetection } from "./loss_detection.ts";
+import type { Pacer } from "./pacer.ts";
+import type { PacketKeys } from "./packet_protection.ts";
+import type { ReceivedPackets } from "./received_packets.ts";
+import type { SentFrame } from "./sent_frame.ts";
+import type { StreamLayer } from "./stream_layer.ts";
+
+/** Less room than this is not worth a packet. */
+const LEAST_PACKET_ROOM = 64;
+/** ACK ranges in one frame: plenty for real networks, and the oldest ones matter least. */
+const MAX_ACK_RANGES = 32;
+/** After this many packets that need no acknowledgement, one asks for it, so that the peer's list of ranges can be cut (RFC 9000 §13.2.4). */
+const PACKETS_WITHOUT_ELICITING = 32;
+/** A connection gives up before a packet number stops being a safe integer; far beyond any real one's life. */
+const LAST_PACKET_NUMBER = 2 ** 53 - 2;
+
+/** The parts of a connection that have something to say, or a say, when a packet is built. */
+export interface SenderParts {
+  readonly received: ReceivedPackets;
+  readonly control: ControlQueue;
+  readonly streams: StreamLayer;
+  readonly recovery: LossDetection<SentFrame>;
+  readonly pacer: Pacer;
+  readonly idle: IdleTimer;
+  /** Scratch: the frames of the packet that is being built. */
+  readonly frames: SentFrame[];
+}
+
+/** The sending half of packet protection, from the moment that the keys are there. */
+export class PacketSender {
+  /** Packets to send regardless of window and pacer, because a probe timeout expired. */
+  probes = 0;
+  readonly #parts: SenderParts;
+  readonly #keys: PacketKeys;
+  readonly #remoteId: ConnectionId;
+  #nextPacketNumber = 0;
+  #pacingUntil: Micros = NEVER;
+  #sinceEliciting = 0;
+
+  constructor(parts: SenderParts, keys: PacketKeys, remoteId: ConnectionId) {
+    this.#parts = parts;
+    this.#keys = keys;
+    this.#remoteId = remoteId;
+  }
+
+  /** When the pacer lets the next packet out; NEVER if it holds none back. */
+  get pacingUntil(): Micros {
+    return this.#pacingUntil;
+  }
+
+  /** Whether only CLOSE may be sent any more: the key, or the packet numbers, are used up. */
+  get isUsedUp(): boolean {
+    return this.#keys.sealedPackets >= this.#keys.sealLimit - 1 || this.#nextPacketNumber >= LAST_PACKET_NUMBER;
+  }
+
+  /** Writes one protected packet at `start`, if there is one to send; returns where the UDP datagram ends. */
+  send(now: Micros, out: Uint8Array, start: number, limit: number): number {
+    const end = limit - TAG_LENGTH;
+    let at = start + PACKET_HEADER_SIZE;
+    if (end - at < LEAST_PACKET_ROOM) return start;
+    const { received, control, streams, recovery, frames } = this.#parts;
+    const isProbe = this.probes > 0;
+    const carries = isProbe || this.#mayCarry(now, limit - start);
+    if (!carries && !received.isAckDue(now)) return start;
+
+    frames.length = 0;
+    let flags = isProbe ? PacketFlag.PROBE : 0;
+    if (received.ackPending) {
+      const { ranges } = received;
+      const count = Math.min(MAX_ACK_RANGES, ackRangesThatFit(end - at));
+      at = writeAck(out, at, received.ackDelay(now), ranges, count);
+      frames.push({ type: "ack", largest: ranges.max });
+      flags |= PacketFlag.ACK;
+      received.onAckSent();
+    }
+    const beforeEliciting = at;
+    if (carries) {
+      at = control.write(out, at, end, frames);
+      at = streams.writeControl(out, at, end, now, recovery.rtt.smoothed, frames);
+      at = streams.writeData(out, at, end, frames);
+    }
+    const needsPing = at === beforeEliciting && (isProbe || ++this.#sinceEliciting >= PACKETS_WITHOUT_ELICITING);
+    if (needsPing) {
+      at = writePing(out, at);
+      frames.push({ type: "ping", token: NO_TOKEN });
+    }
+    if (at === start + PACKET_HEADER_SIZE) return start;
+    const eliciting = at !== beforeEliciting;
+    if (eliciting) {
+      flags |= PacketFlag.ACK_ELICITING;
+      this.#sinceEliciting = 0;
+    }
+    return this.#seal(now, out, start, at, flags, eliciting);
+  }
+
+  #seal(now: Micros, out: Uint8Array, start: number, plaintextEnd: number, flags: number, eliciting: boolean): number {
+    const { recovery, pacer, idle, frames } = this.#parts;
+    const packetNumber = this.#nextPacketNumber++;
+    const end = this.#keys.seal(out, start, plaintextEnd, this.#remoteId, packetNumber, flags);
+    if (this.probes > 0 && eliciting) this.probes--;
+    recovery.onPacketSent(packetNumber, now, end - start, eliciting, eliciting, frames, frames.length);
+    if (eliciting) {
+      pacer.onSent(now, end - start);
+      idle.onAckElicitingSent(now);
+    }
+    return end;
+  }
+
+  /** Whether a packet with more than acknowledgements may leave, as far as congestion control is concerned, and there is something for it. */
+  #mayCarry(now: Micros, size: number): boolean {
+    const { control, streams, recovery, pacer } = this.#parts;
+    this.#pacingUntil = NEVER;
+    if (!control.hasPending && !streams.hasPending) return false;
+    if (!recovery.canSend(size)) return false;
+    if (pacer.canSend(now, size)) return true;
+    recovery.notePacingLimited();
+    this.#pacingUntil = pacer.nextSendTime();
+    return false;
+  }
+
+  /** Writes a packet with CLOSE; returns its size, 0 if there is no room. Nothing else may be sent afterwards but CLOSE. */
+  sendClose(out: Uint8Array, limit: number, close: CloseState): number {
+    const reason = encodeCloseReason(close.message);
+    if (limit < PACKET_HEADER_SIZE + LEAST_PACKET_ROOM + reason.length + TAG_LENGTH) return 0;
+    const at = writeClose(out, PACKET_HEADER_SIZE, close.code, reason);
+    return this.#keys.seal(out, 0, at, this.#remoteId, this.#nextPacketNumber++, 0);
+  }
+}

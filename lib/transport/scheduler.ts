@@ -1,0 +1,157 @@
+/**
+ * Which stream may put data into the next packet: weighted fair between classes, round robin inside a class.
+ *
+ * Start-time fair queueing: every class has a virtual time, which advances by what it sent divided by its weight; the class that is
+ * furthest behind goes next, the more urgent one first where they are equal. A class that was idle resumes at
+ * the present virtual time, so it neither saves up a claim nor has to catch up. Control, which rarely sends, is
+ * therefore always served at once; and a flood of it still leaves the others their share.
+ *
+ * @module
+ */
+
+import type { SendStream } from "./streams/send_stream.ts";
+
+/** Scheduling classes of streams. */
+export const StreamClass = { CONTROL: 0, INTERACTIVE: 1, BULK: 2 } as const;
+/** Scheduling class of a stream. */
+export type StreamClass = typeof StreamClass[keyof typeof StreamClass];
+
+/** How many bytes each class sends while the others send theirs, if all of them always have something. */
+export const CLASS_WEIGHTS: readonly [number, number, number] = [100, 50, 10];
+
+const CLASSES = 3;
+/** The list of streams that only the connection's credit keeps from sending. */
+const PARKED = 3;
+const NOT_QUEUED = -1;
+
+/** The nearest valid class to what a peer sent: anything unknown is the least urgent. */
+export function toStreamClass(value: number): StreamClass {
+  return value === 0 || value === 1 ? value : StreamClass.BULK;
+}
+
+/**
+ * The queues of streams that have something to send. Every operation takes constant time; a stream is in one queue at most.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new Scheduler();
+ * scheduler.activate(stream); // after every write, loss or new credit
+ * for (let next; room > 0 && (next = scheduler.next(credit)) !== undefined;) {
+ *   if (next.takeChunk(room, credit)) scheduler.charge(next.streamClass, next.chunkLength);
+ *   scheduler.requeue(next, credit);
+ * }
+ * ```
+ */
+export class Scheduler {
+  readonly #heads: (SendStream | undefined)[] = [undefined, undefined, undefined, undefined];
+  readonly #tails: (SendStream | undefined)[] = [undefined, undefined, undefined, undefined];
+  readonly #times: number[] = [0, 0, 0];
+  /** Virtual time of the class that was served last, at that moment. */
+  #now = 0;
+
+  /** Queues a stream behind the others of its class. Does nothing if it is queued; whether it really has something to send is looked at later. */
+  activate(stream: SendStream): void {
+    if (stream.queuedIn !== NOT_QUEUED) {
+      if (stream.queuedIn !== PARKED) return;
+      this.#unlink(stream);
+    }
+    const streamClass = stream.streamClass;
+    if (this.#heads[streamClass] === undefined && this.#times[streamClass] < this.#now) {
+      this.#times[streamClass] = this.#now;
+    }
+    this.#append(streamClass, stream);
+  }
+
+  /**
+   * Takes the stream out whose turn it is, given the connection's credit for new bytes; undefined if none has anything to send.
+   * Hand it back with {@link requeue} when its chunks were taken.
+   */
+  next(connectionCredit: number): SendStream | undefined {
+    let best = NOT_QUEUED;
+    for (let i = 0; i < CLASSES; i++) {
+      if (this.#ready(i, connectionCredit) && (best < 0 || this.#times[i] < this.#times[best])) best = i;
+    }
+    if (best < 0) {
+      this.#now = Math.max(this.#times[0], this.#times[1], this.#times[2]);
+      return undefined;
+    }
+    this.#now = this.#times[best];
+    const stream = this.#heads[best]!;
+    this.#unlink(stream);
+    return stream;
+  }
+
+  /** Whether {@link next} would return a stream. */
+  hasReady(connectionCredit: number): boolean {
+    for (let i = 0; i < CLASSES; i++) if (this.#ready(i, connectionCredit)) return true;
+    return false;
+  }
+
+  /** Whether a stream has new bytes that only the connection's credit keeps from being sent. */
+  get isBlockedOnCredit(): boolean {
+    return this.#heads[PARKED] !== undefined;
+  }
+
+  /** Notes that a class has sent `bytes`. */
+  charge(streamClass: number, bytes: number): void {
+    this.#times[streamClass] += bytes / CLASS_WEIGHTS[streamClass];
+  }
+
+  /** Puts a stream that {@link next} returned behind the others of its class if it has more to send. */
+  requeue(stream: SendStream, connectionCredit: number): void {
+    if (stream.queuedIn !== NOT_QUEUED) return;
+    if (stream.hasPending(connectionCredit)) this.activate(stream);
+    else if (stream.hasPending(Infinity)) this.#append(PARKED, stream);
+  }
+
+  /** The connection has new credit: streams that waited for it have their turn again. */
+  onConnectionCredit(): void {
+    let stream: SendStream | undefined;
+    while ((stream = this.#heads[PARKED]) !== undefined) this.activate(stream);
+  }
+
+  /** Takes a stream out that is over. */
+  remove(stream: SendStream): void {
+    if (stream.queuedIn !== NOT_QUEUED) this.#unlink(stream);
+  }
+
+  /** Changes a stream's class, also while it is queued. */
+  setClass(stream: SendStream, streamClass: StreamClass): void {
+    if (stream.streamClass === streamClass) return;
+    const queued = stream.queuedIn !== NOT_QUEUED && stream.queuedIn !== PARKED;
+    if (queued) this.#unlink(stream);
+    stream.streamClass = streamClass;
+    if (queued) this.activate(stream);
+  }
+
+  /** Whether a class has a stream with something to send; those at its head that have nothing are dropped or parked. */
+  #ready(streamClass: number, connectionCredit: number): boolean {
+    let stream: SendStream | undefined;
+    while ((stream = this.#heads[streamClass]) !== undefined) {
+      if (stream.hasPending(connectionCredit)) return true;
+      this.#unlink(stream);
+      if (stream.hasPending(Infinity)) this.#append(PARKED, stream);
+    }
+    return false;
+  }
+
+  #append(queue: number, stream: SendStream): void {
+    const tail = this.#tails[queue];
+    stream.queuedIn = queue;
+    stream.previousQueued = tail;
+    if (tail === undefined) this.#heads[queue] = stream;
+    else tail.nextQueued = stream;
+    this.#tails[queue] = stream;
+  }
+
+  #unlink(stream: SendStream): void {
+    const { previousQueued: previous, nextQueued: next, queuedIn: queue } = stream;
+    if (previous === undefined) this.#heads[queue] = next;
+    else previous.nextQueued = next;
+    if (next === undefined) this.#tails[queue] = previous;
+    else next.previousQueued = previous;
+    stream.previousQueued = undefined;
+    stream.nextQueued = undefined;
+    stream.queuedIn = NOT_QUEUED;
+  }
+}

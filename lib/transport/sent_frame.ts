@@ -1,0 +1,39 @@
+/**
+ * What a sent packet remembers of its frames: enough to settle them when the packet is acknowledged, and to send the
+ * information again, not the bytes, when it is lost (RFC 9000 §13.3).
+ *
+ * @module
+ */
+
+import type { StreamKind } from "../wire/stream_id.ts";
+import type { Stream } from "./streams/stream.ts";
+
+/** A piece of a stream's data. */
+export interface SentStreamFrame {
+  readonly type: "stream";
+  readonly stream: Stream;
+  readonly offset: number;
+  readonly length: number;
+  readonly fin: boolean;
+}
+
+/** A control frame of one stream. */
+export type SentStreamControl =
+  | { readonly type: "reset" | "stop_sending" | "stream_max_data"; readonly stream: Stream }
+  | { readonly type: "stream_blocked"; readonly stream: Stream; readonly limit: number };
+
+/** A control frame about all streams. */
+export type SentCreditFrame =
+  | { readonly type: "max_data" }
+  | { readonly type: "max_streams"; readonly kind: StreamKind }
+  | { readonly type: "data_blocked"; readonly limit: number }
+  | { readonly type: "streams_blocked"; readonly kind: StreamKind; readonly limit: number };
+
+/** One frame of a sent packet. */
+export type SentFrame =
+  | SentStreamFrame
+  | SentStreamControl
+  | SentCreditFrame
+  | { readonly type: "ack"; readonly largest: number }
+  | { readonly type: "handshake_done" }
+  | { readonly type: "ping"; readonly token: number };

@@ -1,0 +1,90 @@
+/**
+ * What may be tuned about the transport, with defaults and why they are what they are. Constants that the protocol fixes
+ * live in `lib/wire/constants.ts`.
+ *
+ * @module
+ */
+
+import { type Micros, millis, seconds } from "../base/time.ts";
+
+/** Everything that may be tuned about a connection and its endpoint. */
+export interface TransportSettings {
+  /** Bytes that the peer may have under way on the whole connection. */
+  readonly maxData: number;
+  /** Bytes that the peer may have under way on one stream. */
+  readonly maxStreamData: number;
+  /** Bidirectional streams that the peer may have open at once. */
+  readonly maxStreamsBidi: number;
+  /** Unidirectional streams that the peer may have open at once. */
+  readonly maxStreamsUni: number;
+  /** Unacknowledged bytes that one stream keeps for retransmission; a writer waits beyond that. */
+  readonly sendBuffer: number;
+  /** Silence after which a connection is given up. 0 = never; the smaller of both sides applies. */
+  readonly idleTimeout: Micros;
+  /** Silence after which a PING is sent. 0 = never. */
+  readonly keepAlive: Micros;
+  /** How long a handshake may take altogether. */
+  readonly handshakeTimeout: Micros;
+  /** Size of the UDP datagrams that we send, 1 200 to 65 507. */
+  readonly udpPayload: number;
+  /** Largest UDP datagram that we can receive; announced to the peer. */
+  readonly maxUdpPayload: number;
+  /** How long an acknowledgement may wait. */
+  readonly maxAckDelay: Micros;
+  /** An acknowledgement is due after this many ack-eliciting packets. */
+  readonly ackThreshold: number;
+  /** Connections that an endpoint holds at once. */
+  readonly maxConnections: number;
+  /** Connections among them whose peer has not yet proven its address. */
+  readonly maxHalfOpen: number;
+}
+
+/** The defaults. */
+export const defaultSettings: TransportSettings = {
+  // A call's 16 MiB should not need many credit round trips at 50 ms; 2 MiB a stream gives 40 MB/s there.
+  maxData: 8 << 20,
+  maxStreamData: 2 << 20,
+  maxStreamsBidi: 1024,
+  maxStreamsUni: 1024,
+  sendBuffer: 2 << 20,
+  idleTimeout: seconds(30),
+  keepAlive: 0 as Micros,
+  handshakeTimeout: seconds(30),
+  // What every IPv6 path carries (RFC 9000 §14), until the path has been probed for more.
+  udpPayload: 1200,
+  maxUdpPayload: 65507,
+  maxAckDelay: millis(25),
+  ackThreshold: 2,
+  maxConnections: 16384,
+  maxHalfOpen: 1024,
+};
+
+/** Completes and checks settings. Throws a RangeError that names the first one out of bounds. */
+export function completeSettings(partial: Partial<TransportSettings> = {}): TransportSettings {
+  const settings = { ...defaultSettings, ...dropUndefined(partial) };
+  check("maxData", settings.maxData, 1 << 14, 2 ** 40);
+  check("maxStreamData", settings.maxStreamData, 1 << 12, 2 ** 40);
+  check("maxStreamsBidi", settings.maxStreamsBidi, 0, 2 ** 20);
+  check("maxStreamsUni", settings.maxStreamsUni, 0, 2 ** 20);
+  check("sendBuffer", settings.sendBuffer, 1 << 12, 2 ** 32);
+  check("idleTimeout", settings.idleTimeout, 0, 2 ** 32 * 1000 - 1);
+  check("keepAlive", settings.keepAlive, 0, 2 ** 53 - 1);
+  check("handshakeTimeout", settings.handshakeTimeout, 1, 2 ** 53 - 1);
+  check("udpPayload", settings.udpPayload, 1200, 65507);
+  check("maxUdpPayload", settings.maxUdpPayload, 1200, 65507);
+  check("maxAckDelay", settings.maxAckDelay, 0, 1_000_000);
+  check("ackThreshold", settings.ackThreshold, 1, 64);
+  check("maxConnections", settings.maxConnections, 1, 2 ** 24);
+  check("maxHalfOpen", settings.maxHalfOpen, 1, 2 ** 24);
+  return settings;
+}
+
+function check(name: string, value: number, least: number, most: number): void {
+  if (!(value >= least && value <= most)) {
+    throw new RangeError(`${name} must be between ${least} and ${most}, got ${value}`);
+  }
+}
+
+function dropUndefined(partial: Partial<TransportSettings>): Partial<TransportSettings> {
+  return Object.fromEntries(Object.entries(partial).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,403 @@
+/**
+ * Everything about streams that a connection does: the commands of its owner, the frames that name streams, in both directions,
+ * and the credit that goes with them.
+ *
+ * Methods that take a frame from the peer return 0 or the transport error code that closes the connection.
+ *
+ * @module
+ */
+
+import type { Micros } from "../base/time.ts";
+import { TransportError } from "../wire/error_codes.ts";
+import type { FrameReader } from "../wire/frame_reader.ts";
+import {
+  CONNECTION_MAX_DATA_SIZE,
+  DATA_BLOCKED_SIZE,
+  MAX_STREAMS_SIZE,
+  NOT_OPENING,
+  RESET_STREAM_SIZE,
+  STOP_SENDING_SIZE,
+  STREAM_DATA_BLOCKED_SIZE,
+  STREAM_DATA_OPEN_OVERHEAD,
+  STREAM_MAX_DATA_SIZE,
+  STREAMS_BLOCKED_SIZE,
+  writeConnectionMaxData,
+  writeDataBlocked,
+  writeMaxStreams,
+  writeResetStream,
+  writeStopSending,
+  writeStreamDataBlocked,
+  writeStreamDataHeader,
+  writeStreamMaxData,
+  writeStreamsBlocked,
+} from "../wire/frame_writer.ts";
+import { type StreamId, StreamKind, type StreamRole } from "../wire/stream_id.ts";
+import type { TransportParameters } from "../wire/transport_parameters.ts";
+import type { ConnectionEvent } from "./events.ts";
+import { ReceiveCredit, SendCredit } from "./flow_control.ts";
+import { toStreamClass } from "./scheduler.ts";
+import type { SentCreditFrame, SentFrame, SentStreamControl, SentStreamFrame } from "./sent_frame.ts";
+import type { TransportSettings } from "./settings.ts";
+import type { Stream } from "./streams/stream.ts";
+import { StreamSet } from "./streams/stream_set.ts";
+
+const KINDS: readonly StreamKind[] = [StreamKind.BIDIRECTIONAL, StreamKind.UNIDIRECTIONAL];
+/** The control frames of one stream, all at once. */
+const STREAM_CONTROL_SIZE = RESET_STREAM_SIZE + STOP_SENDING_SIZE + STREAM_MAX_DATA_SIZE + STREAM_DATA_BLOCKED_SIZE;
+/** The frames about all streams, all at once. */
+const CREDIT_SIZE = CONNECTION_MAX_DATA_SIZE + DATA_BLOCKED_SIZE + 2 * (MAX_STREAMS_SIZE + STREAMS_BLOCKED_SIZE);
+/** A smaller piece of a longer stream is not worth a frame of its own. */
+const LEAST_CHUNK = 16;
+
+/** The streams of one connection, and their credit. */
+export class StreamLayer {
+  readonly #streams: StreamSet;
+  readonly #sendCredit = new SendCredit();
+  readonly #receiveCredit: ReceiveCredit;
+  readonly #emit: (event: ConnectionEvent) => void;
+  /** Kinds for which `openStream` has said −1 since the last streams_available. */
+  readonly #wanted: [boolean, boolean] = [false, false];
+  #retransmittedBytes = 0;
+
+  constructor(role: StreamRole, settings: TransportSettings, emit: (event: ConnectionEvent) => void) {
+    this.#streams = new StreamSet({ role, ...settings });
+    this.#receiveCredit = new ReceiveCredit(settings.maxData);
+    this.#emit = emit;
+  }
+
+  /** The peer's limits are known. */
+  setPeerParameters(parameters: TransportParameters): void {
+    this.#streams.setPeerLimits(parameters);
+    this.#sendCredit.setLimit(parameters.maxData);
+  }
+
+  /** Streams that are open. */
+  get openCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Bytes of streams that were sent again. */
+  get retransmittedBytes(): number {
+    return this.#retransmittedBytes;
+  }
+
+  // Commands.
+
+  /** Opens a stream; −1 if the peer's limit is reached. */
+  open(unidirectional: boolean, streamClass: number): StreamId | -1 {
+    const kind = unidirectional ? StreamKind.UNIDIRECTIONAL : StreamKind.BIDIRECTIONAL;
+    const stream = this.#streams.openLocal(kind, toStreamClass(streamClass));
+    if (stream === undefined) this.#wanted[kind] = true;
+    return stream === undefined ? -1 : stream.id;
+  }
+
+  /** See `Connection.write`. */
+  write(id: StreamId, bytes: Uint8Array, fin: boolean): number {
+    const send = this.#streams.get(id)?.send;
+    if (send === undefined) return 0;
+    const accepted = send.write(bytes, fin);
+    this.#streams.scheduler.activate(send);
+    return accepted;
+  }
+
+  /** See `Connection.writableBytes`. */
+  writableBytes(id: StreamId): number {
+    return this.#streams.get(id)?.send?.writable ?? 0;
+  }
+
+  /** See `Connection.read`. */
+  read(id: StreamId): Uint8Array | undefined {
+    const stream = this.#streams.get(id);
+    const receive = stream?.receive;
+    if (stream === undefined || receive === undefined) return undefined;
+    const piece = receive.read();
+    this.#afterRead(stream);
+    return piece;
+  }
+
+  /** See `Connection.readFinished`. A stream that is forgotten was finished. */
+  readFinished(id: StreamId): boolean {
+    const receive = this.#streams.get(id)?.receive;
+    return receive === undefined || receive.isTerminal;
+  }
+
+  /** See `Connection.resetStream`. */
+  reset(id: StreamId, code: number): void {
+    const stream = this.#streams.get(id);
+    if (stream?.send?.reset(code)) this.#afterReset(stream);
+  }
+
+  /** See `Connection.stopSending`. */
+  stopSending(id: StreamId, code: number): void {
+    const stream = this.#streams.get(id);
+    if (stream?.receive === undefined) return;
+    if (stream.receive.stopSending(code)) this.#streams.markControl(stream);
+    this.#afterRead(stream);
+  }
+
+  /** See `Connection.setStreamClass`. */
+  setClass(id: StreamId, streamClass: number): void {
+    const send = this.#streams.get(id)?.send;
+    if (send !== undefined) this.#streams.scheduler.setClass(send, toStreamClass(streamClass));
+  }
+
+  /** A readable event was handed to the owner: the next data makes a new one. */
+  onReadablePolled(id: StreamId): void {
+    const receive = this.#streams.get(id)?.receive;
+    if (receive !== undefined) receive.readableReported = false;
+  }
+
+  // Frames from the peer.
+
+  /** STREAM_OPEN, STREAM_DATA and STREAM_FIN. */
+  onData(reader: FrameReader, start: number, end: number, offset: number, fin: boolean, streamClass: number): number {
+    const stream = this.#streams.forReceiving(reader.streamId, streamClass);
+    if (typeof stream === "number") return stream;
+    const receive = stream.receive;
+    if (receive === undefined) return TransportError.STREAM_STATE;
+    const grown = receive.onData(reader.bytes, start, end, offset, fin);
+    if (grown < 0) return -grown;
+    if (grown > 0 && !this.#receiveCredit.onReceived(grown)) return TransportError.FLOW_CONTROL;
+    if (receive.readable && !receive.readableReported) {
+      receive.readableReported = true;
+      this.#emit({ type: "readable", id: stream.id });
+    } else this.#afterRead(stream);
+    return 0;
+  }
+
+  /** RESET_STREAM. */
+  onReset(id: StreamId, code: number, finalSize: number): number {
+    const stream = this.#streams.forReceiving(id, NOT_OPENING);
+    if (typeof stream === "number") return stream;
+    const receive = stream.receive;
+    if (receive === undefined) return TransportError.STREAM_STATE;
+    const before = receive.state;
+    const grown = receive.onReset(code, finalSize);
+    if (grown < 0) return -grown;
+    if (grown > 0 && !this.#receiveCredit.onReceived(grown)) return TransportError.FLOW_CONTROL;
+    if (receive.state === "reset_recvd" && before !== "reset_recvd") {
+      receive.takeReset();
+      this.#emit({ type: "stream_reset", id, code });
+    }
+    this.#afterRead(stream);
+    return 0;
+  }
+
+  /** STOP_SENDING. */
+  onStopSending(id: StreamId, code: number): number {
+    const stream = this.#streams.forSending(id);
+    if (typeof stream === "number") return stream;
+    if (stream.send === undefined) return TransportError.STREAM_STATE;
+    if (stream.send.onStopSending(code)) {
+      this.#emit({ type: "stop_sending", id, code });
+      this.#afterReset(stream);
+    }
+    return 0;
+  }
+
+  /** STREAM_MAX_DATA. */
+  onStreamMaxData(id: StreamId, limit: number): number {
+    const stream = this.#streams.forSending(id);
+    if (typeof stream === "number") return stream;
+    if (stream.send === undefined) return TransportError.STREAM_STATE;
+    if (stream.send.setMaxData(limit)) this.#streams.scheduler.activate(stream.send);
+    return 0;
+  }
+
+  /** CONNECTION_MAX_DATA. */
+  onMaxData(limit: number): void {
+    if (this.#sendCredit.setLimit(limit)) this.#streams.scheduler.onConnectionCredit();
+  }
+
+  /** MAX_STREAMS. */
+  onMaxStreams(kind: StreamKind, limit: number): void {
+    if (!this.#streams.localIds(kind).setLimit(limit) || !this.#wanted[kind]) return;
+    this.#wanted[kind] = false;
+    this.#emit({ type: "streams_available", unidirectional: kind === StreamKind.UNIDIRECTIONAL });
+  }
+
+  // Frames to the peer.
+
+  /** Whether there is anything to put into a packet. */
+  get hasPending(): boolean {
+    return this.#streams.hasControl || this.#receiveCredit.isUpdateDue || this.#isStreamCreditDue ||
+      this.#streams.scheduler.hasReady(this.#sendCredit.available);
+  }
+
+  /** Writes control frames about streams and credit; notes them in `frames`; returns the position behind them. */
+  writeControl(out: Uint8Array, at: number, end: number, now: Micros, rtt: Micros, frames: SentFrame[]): number {
+    if (end - at >= CREDIT_SIZE) at = this.#writeCredit(out, at, now, rtt, frames);
+    while (this.#streams.hasControl && end - at >= STREAM_CONTROL_SIZE) {
+      const stream = this.#streams.nextControl();
+      if (stream !== undefined) at = this.#writeStreamControl(stream, out, at, now, rtt, frames);
+    }
+    return at;
+  }
+
+  /** Fills the room up to `end` with stream data; notes it in `frames`; returns the position behind it. */
+  writeData(out: Uint8Array, at: number, end: number, frames: SentFrame[]): number {
+    const { scheduler } = this.#streams;
+    const credit = this.#sendCredit;
+    while (end - at >= STREAM_DATA_OPEN_OVERHEAD + LEAST_CHUNK) {
+      const send = scheduler.next(credit.available);
+      if (send === undefined) break;
+      const stream = this.#streams.get(send.id)!;
+      const before = send.retransmittedBytes;
+      if (send.takeChunk(end - at - STREAM_DATA_OPEN_OVERHEAD, credit.available)) {
+        const { chunkOffset: offset, chunkLength: length, chunkFin: fin } = send;
+        credit.use(send.chunkNewBytes);
+        const openClass = send.openPending ? stream.streamClass : NOT_OPENING;
+        at = writeStreamDataHeader(out, at, send.id, offset, length, fin, openClass);
+        send.copyChunk(offset, length, out, at);
+        at += length;
+        frames.push({ type: "stream", stream, offset, length, fin });
+        scheduler.charge(send.streamClass, length + STREAM_DATA_OPEN_OVERHEAD);
+        this.#retransmittedBytes += send.retransmittedBytes - before;
+      }
+      scheduler.requeue(send, credit.available);
+      if (send.isBlocked) this.#streams.markControl(stream);
+    }
+    return at;
+  }
+
+  // Fate of frames that were sent.
+
+  /** A STREAM_DATA frame was acknowledged. */
+  onDataAcked(frame: SentStreamFrame): void {
+    const send = frame.stream.send!;
+    send.onAcked(frame.offset, frame.length, frame.fin);
+    if (send.writeBlocked && send.writable > 0) {
+      send.writeBlocked = false;
+      this.#emit({ type: "writable", id: frame.stream.id });
+    }
+    if (send.isTerminal) this.#streams.settle(frame.stream);
+  }
+
+  /** A STREAM_DATA frame was lost, or a probe is to carry it again. */
+  onDataLost(frame: SentStreamFrame): void {
+    const send = frame.stream.send!;
+    send.onLost(frame.offset, frame.length, frame.fin);
+    this.#streams.scheduler.activate(send);
+  }
+
+  /** A control frame of a stream was acknowledged. */
+  onControlAcked(frame: SentStreamControl): void {
+    if (frame.type !== "reset") return;
+    frame.stream.send!.onResetAcked();
+    this.#streams.settle(frame.stream);
+  }
+
+  /** A control frame of a stream was lost. */
+  onControlLost(frame: SentStreamControl): void {
+    switch (frame.type) {
+      case "reset":
+        frame.stream.send!.onResetLost();
+        break;
+      case "stop_sending":
+        frame.stream.receive!.onStopLost();
+        break;
+      case "stream_max_data":
+        frame.stream.receive!.onMaxDataLost();
+        break;
+      case "stream_blocked":
+        frame.stream.send!.onBlockedLost(frame.limit);
+        break;
+    }
+    this.#streams.markControl(frame.stream);
+  }
+
+  /** A frame about all streams was lost. */
+  onCreditLost(frame: SentCreditFrame): void {
+    switch (frame.type) {
+      case "max_data":
+        this.#receiveCredit.onMaxDataLost();
+        break;
+      case "max_streams":
+        this.#streams.peerIds(frame.kind).onLimitLost();
+        break;
+      case "data_blocked":
+        this.#sendCredit.onBlockedLost(frame.limit);
+        break;
+      case "streams_blocked":
+        this.#streams.localIds(frame.kind).onBlockedLost(frame.limit);
+        break;
+    }
+  }
+
+  get #isStreamCreditDue(): boolean {
+    return this.#streams.peerIds(StreamKind.BIDIRECTIONAL).isUpdateDue ||
+      this.#streams.peerIds(StreamKind.UNIDIRECTIONAL).isUpdateDue;
+  }
+
+  #writeCredit(out: Uint8Array, at: number, now: Micros, rtt: Micros, frames: SentFrame[]): number {
+    const maxData = this.#receiveCredit.takeMaxData(now, rtt);
+    if (maxData > 0) {
+      at = writeConnectionMaxData(out, at, maxData);
+      frames.push({ type: "max_data" });
+    }
+    const blockedAt = this.#streams.scheduler.isBlockedOnCredit ? this.#sendCredit.takeBlocked() : -1;
+    if (blockedAt >= 0) {
+      at = writeDataBlocked(out, at, blockedAt);
+      frames.push({ type: "data_blocked", limit: blockedAt });
+    }
+    for (const kind of KINDS) {
+      const limit = this.#streams.peerIds(kind).takeLimit();
+      if (limit > 0) {
+        at = writeMaxStreams(out, at, kind, limit);
+        frames.push({ type: "max_streams", kind });
+      }
+      const exhausted = this.#wanted[kind] ? this.#streams.localIds(kind).takeBlocked() : -1;
+      if (exhausted >= 0) {
+        at = writeStreamsBlocked(out, at, kind, exhausted);
+        frames.push({ type: "streams_blocked", kind, limit: exhausted });
+      }
+    }
+    return at;
+  }
+
+  #writeStreamControl(
+    stream: Stream,
+    out: Uint8Array,
+    at: number,
+    now: Micros,
+    rtt: Micros,
+    frames: SentFrame[],
+  ): number {
+    const { id, send, receive } = stream;
+    if (send?.resetPending) {
+      at = writeResetStream(out, at, id, send.resetCode, send.finalSize);
+      send.onResetSent();
+      frames.push({ type: "reset", stream });
+    }
+    if (receive?.stopPending) {
+      at = writeStopSending(out, at, id, receive.stopCode);
+      receive.onStopSent();
+      frames.push({ type: "stop_sending", stream });
+    }
+    const limit = receive === undefined ? 0 : receive.takeMaxData(now, rtt);
+    if (limit > 0) {
+      at = writeStreamMaxData(out, at, id, limit);
+      frames.push({ type: "stream_max_data", stream });
+    }
+    const blockedAt = send === undefined ? -1 : send.takeBlocked();
+    if (blockedAt >= 0) {
+      at = writeStreamDataBlocked(out, at, id, blockedAt);
+      frames.push({ type: "stream_blocked", stream, limit: blockedAt });
+    }
+    return at;
+  }
+
+  /** Something was read or discarded: its credit goes back, and the stream may be over. */
+  #afterRead(stream: Stream): void {
+    const receive = stream.receive!;
+    const consumed = receive.takeConsumed();
+    if (consumed > 0) this.#receiveCredit.onConsumed(consumed);
+    if (receive.isMaxDataDue) this.#streams.markControl(stream);
+    if (receive.isTerminal) this.#streams.settle(stream);
+  }
+
+  #afterReset(stream: Stream): void {
+    this.#streams.scheduler.remove(stream.send!);
+    this.#streams.markControl(stream);
+  }
+}
