@@ -196,9 +196,12 @@ export class HandshakeState {
 
   /**
    * The payload of the peer's next message, in an array of its own. Undefined, and the state as it was, if the message is
-   * too long or short, does not authenticate, or brings an unacceptable public key. Throws a TypeError out of turn.
+   * too long or short, does not authenticate, brings an unacceptable public key, or is not accepted. Throws a TypeError out of turn.
+   *
+   * @param accept looks at the authentic payload before anything is kept. What it refuses changes nothing, so whoever can replay an
+   * authentic message in a wrong frame cannot use up its turn.
    */
-  readMessage(message: Uint8Array): Uint8Array | undefined {
+  readMessage(message: Uint8Array, accept?: (payload: Uint8Array) => boolean): Uint8Array | undefined {
     if (!this.canRead) throw new TypeError(this.isFinished ? "the handshake is finished" : "it is our turn");
     if (message.length > MAX_NOISE_MESSAGE_LENGTH || message.length < this.nextOverhead) return undefined;
     const draft = this.#draft();
@@ -221,7 +224,8 @@ export class HandshakeState {
       }
     }
     const payload = draft.symmetric.decryptAndHash(message.subarray(at));
-    if (payload !== undefined) this.#commit(draft);
+    if (payload === undefined || (accept !== undefined && !accept(payload))) return undefined;
+    this.#commit(draft);
     return payload;
   }
 

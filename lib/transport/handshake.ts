@@ -83,9 +83,14 @@ function unwrap(message: HandshakeMessage): Uint8Array {
 }
 
 /** Parameters of a sealed payload; undefined when malformed or when their id is not the header's. */
-function authenticatedParameters(payload: Uint8Array, senderId: ConnectionId): TransportParameters | undefined {
+function sealedParameters(payload: Uint8Array, senderId: ConnectionId): TransportParameters | undefined {
   const decoded = decodeTransportParameters(payload, senderId);
   return decoded.ok ? decoded.parameters : undefined;
+}
+
+/** The one suite that the other side took, if it is one of ours. */
+function chosenSuite(suites: readonly number[], own: readonly number[]): number | undefined {
+  return suites.length === 1 && own.includes(suites[0]) ? suites[0] : undefined;
 }
 
 /** The side that sends the first hello. */
@@ -135,44 +140,37 @@ export class InitiatorHandshake {
   onResponderHello(message: HandshakeMessage, senderId: ConnectionId): HandshakeResult | undefined {
     if (
       message.kind !== HandshakeKind.RESPONDER_HELLO || message.payload[0] !== this.pattern || this.finish !== undefined
-    ) return undefined;
-    const payload = this.#noise.readMessage(unwrap(message));
-    if (payload === undefined) return undefined;
-    const peerParameters = authenticatedParameters(payload, senderId);
+    ) {
+      return undefined;
+    }
+    let peerParameters: TransportParameters | undefined;
+    let suite: number | undefined;
+    this.#noise.readMessage(unwrap(message), (payload) => {
+      peerParameters = sealedParameters(payload, senderId);
+      suite = peerParameters === undefined ? undefined : this.#suite(peerParameters.suites);
+      return suite !== undefined;
+    });
     const peerKey = this.#noise.remoteStatic;
-    if (peerParameters === undefined || peerKey === undefined) return undefined;
-    return this.pattern === HandshakePattern.IK
-      ? this.#finishIk(peerKey, peerParameters)
-      : this.#finishXx(peerKey, peerParameters);
+    if (peerParameters === undefined || suite === undefined || peerKey === undefined) return undefined;
+    return this.#conclude(peerKey, peerParameters, suite);
   }
 
-  #finishIk(peerKey: Uint8Array, peerParameters: TransportParameters): HandshakeResult | undefined {
-    const { crypto } = this.#context;
-    const [suite] = peerParameters.suites;
-    if (peerParameters.suites.length !== 1 || !crypto.suites.includes(suite)) return undefined;
-    const [sendSecret, receiveSecret] = this.#noise.split();
-    const proof = confirmation(crypto, sendSecret, this.#noise.handshakeHash);
-    this.finish = encodeHandshakeMessage(
-      HandshakeKind.INITIATOR_FINISH,
-      this.#ephemeral,
-      concatBytes(Uint8Array.of(HandshakePattern.IK), proof),
-    );
-    return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
+  /** In IK the responder has chosen, in XX we choose. */
+  #suite(suites: readonly number[]): number | undefined {
+    const own = this.#context.crypto.suites;
+    return this.pattern === HandshakePattern.IK ? chosenSuite(suites, own) : chooseSuite(suites, own);
   }
 
-  #finishXx(peerKey: Uint8Array, peerParameters: TransportParameters): HandshakeResult | undefined {
+  #conclude(peerKey: Uint8Array, peerParameters: TransportParameters, suite: number): HandshakeResult {
     const { crypto, parameters, localId } = this.#context;
-    const suite = chooseSuite(peerParameters.suites, crypto.suites);
-    if (suite === undefined) return undefined;
-    const noiseMessage = this.#noise.writeMessage(
-      encodeTransportParameters({ ...parameters, connectionId: localId, suites: [suite] }),
-    );
-    this.finish = encodeHandshakeMessage(
-      HandshakeKind.INITIATOR_FINISH,
-      this.#ephemeral,
-      concatBytes(Uint8Array.of(HandshakePattern.XX), noiseMessage),
-    );
+    // XX has a third Noise message, and the secrets come after it.
+    const rest = this.pattern === HandshakePattern.XX
+      ? this.#noise.writeMessage(encodeTransportParameters({ ...parameters, connectionId: localId, suites: [suite] }))
+      : undefined;
     const [sendSecret, receiveSecret] = this.#noise.split();
+    const proof = rest ?? confirmation(crypto, sendSecret, this.#noise.handshakeHash);
+    const payload = concatBytes(Uint8Array.of(this.pattern), proof);
+    this.finish = encodeHandshakeMessage(HandshakeKind.INITIATOR_FINISH, this.#ephemeral, payload);
     return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
   }
 }
@@ -246,7 +244,7 @@ export class ResponderHandshake {
       if (!arePaddingParameters(payload)) return undefined;
       return new ResponderHandshake(context, noise, pattern, ephemeral, undefined);
     }
-    const parameters = authenticatedParameters(payload, initiatorId);
+    const parameters = sealedParameters(payload, initiatorId);
     if (parameters === undefined || chooseSuite(parameters.suites, crypto.suites) === undefined) return undefined;
     return new ResponderHandshake(context, noise, pattern, ephemeral, parameters);
   }
@@ -274,13 +272,17 @@ export class ResponderHandshake {
   }
 
   #readFinish(noiseMessage: Uint8Array, initiatorId: ConnectionId): HandshakeResult | undefined {
-    const payload = this.#noise.readMessage(noiseMessage);
-    if (payload === undefined) return undefined;
-    const peerParameters = authenticatedParameters(payload, initiatorId);
+    let peerParameters: TransportParameters | undefined;
+    let suite: number | undefined;
+    this.#noise.readMessage(noiseMessage, (payload) => {
+      peerParameters = sealedParameters(payload, initiatorId);
+      suite = peerParameters === undefined
+        ? undefined
+        : chosenSuite(peerParameters.suites, this.#context.crypto.suites);
+      return suite !== undefined;
+    });
     const peerKey = this.#noise.remoteStatic;
-    if (peerParameters === undefined || peerKey === undefined) return undefined;
-    const [suite] = peerParameters.suites;
-    if (peerParameters.suites.length !== 1 || !this.#context.crypto.suites.includes(suite)) return undefined;
+    if (peerParameters === undefined || suite === undefined || peerKey === undefined) return undefined;
     const [receiveSecret, sendSecret] = this.#noise.split();
     return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
   }

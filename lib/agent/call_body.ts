@@ -1,0 +1,106 @@
+/**
+ * What a caller may hand over as a body, and a handler as an answer: turned into bytes, within a limit.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+
+/** A body. A message has one length, so whatever comes in pieces is collected before it is sent. */
+export type CallBody =
+  | string
+  | Uint8Array
+  | ArrayBuffer
+  | AsyncIterable<Uint8Array | string>
+  | Iterable<Uint8Array>
+  | ReadableStream<Uint8Array>;
+
+const encoder = new TextEncoder();
+const EMPTY = new Uint8Array(0);
+
+/** Whether a value can be a body, as opposed to an options object. */
+export function isCallBody(value: unknown): value is CallBody {
+  if (typeof value === "string") return true;
+  if (typeof value !== "object" || value === null) return false;
+  return value instanceof Uint8Array || value instanceof ArrayBuffer || Symbol.asyncIterator in value ||
+    Symbol.iterator in value || isReadable(value);
+}
+
+/**
+ * The bytes of a body: at once if they are there, else a promise for them. Bytes are not copied.
+ *
+ * @param what names the body in errors.
+ * @throws {MxpError} `too_large` (or rejects with it) as soon as there are more than `limit` bytes; a stream is cancelled then.
+ * @throws {TypeError} for what is not a body.
+ */
+export function bodyBytes(
+  body: CallBody | undefined | void,
+  limit: number,
+  what: string,
+): Uint8Array | Promise<Uint8Array> {
+  if (body instanceof Uint8Array) return within(body, limit, what);
+  if (typeof body === "string") return within(body === "" ? EMPTY : encoder.encode(body), limit, what);
+  if (body === undefined) return EMPTY;
+  if (body instanceof ArrayBuffer) return within(new Uint8Array(body), limit, what);
+  if (typeof body === "object" && body !== null) {
+    if (Symbol.asyncIterator in body) return collect(body as AsyncIterable<Uint8Array | string>, limit, what);
+    if (isReadable(body)) return collect(readerChunks(body), limit, what);
+    if (Symbol.iterator in body) return collect(body as Iterable<Uint8Array>, limit, what);
+  }
+  const seen = body === null ? "null" : typeof body;
+  throw new TypeError(`${what} must be text, bytes or an iterable of them, got ${seen} (JSON.stringify objects first)`);
+}
+
+/** The error for a body of more than `limit` bytes. */
+export function tooLarge(what: string, limit: number): MxpError {
+  return new MxpError("too_large", `${what} is larger than ${limit} bytes`);
+}
+
+function within(bytes: Uint8Array, limit: number, what: string): Uint8Array {
+  if (bytes.length > limit) throw tooLarge(what, limit);
+  return bytes;
+}
+
+function isReadable(value: object): value is ReadableStream<Uint8Array> {
+  return "getReader" in value && typeof value.getReader === "function";
+}
+
+/** For runtimes whose streams are not iterable. */
+async function* readerChunks(stream: ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+async function collect(
+  chunks: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array>,
+  limit: number,
+  what: string,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    const part = typeof chunk === "string" ? encoder.encode(chunk) : chunk;
+    if (!(part instanceof Uint8Array)) {
+      throw new TypeError(`${what} yields ${typeof part}; expected text or bytes (Uint8Array)`);
+    }
+    length += part.length;
+    if (length > limit) throw tooLarge(what, limit);
+    parts.push(part);
+  }
+  if (parts.length === 1) return parts[0];
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,163 @@
+/**
+ * Which public key each node showed when it was met first: the `known_peers` file, one `HOST:PORT KEY [comment]` a line.
+ *
+ * @module
+ */
+
+import { bytesEqual, toBase64Url } from "../base/bytes.ts";
+import { formatHostPort } from "../base/address.ts";
+import { MxpError } from "../base/errors.ts";
+import { parseHostPort, parsePublicKey } from "./mxp_url.ts";
+import { quote } from "./quote.ts";
+
+/** One line of the file. */
+export interface KnownPeer {
+  readonly host: string;
+  readonly port: number;
+  readonly publicKey: Uint8Array;
+  /** Everything behind the key; empty if nothing stands there. */
+  readonly comment: string;
+  /** Line in the file, from 1. */
+  readonly line: number;
+}
+
+/** A line that could not be read. The others count all the same. */
+export interface KnownPeersProblem {
+  readonly line: number;
+  /** One line: what was seen, what was expected. */
+  readonly message: string;
+}
+
+/** What a known-peers file says. */
+export interface KnownPeersContent {
+  readonly peers: readonly KnownPeer[];
+  readonly problems: readonly KnownPeersProblem[];
+}
+
+/** What {@link KnownPeers} needs of the file system; the runtime's file service satisfies it. */
+export interface KnownPeersStorage {
+  /** The file's text; undefined if there is no such file. Rejects if it cannot be read. */
+  readText(path: string): Promise<string | undefined>;
+  /** Adds text at the end in one write, creating the file (and missing folders) with mode 0600. */
+  appendText(path: string, text: string): Promise<void>;
+}
+
+/** Reads the text of a known-peers file. The first line for a host and port wins; a later one with another key is a problem. */
+export function parseKnownPeers(text: string): KnownPeersContent {
+  const peers: KnownPeer[] = [];
+  const problems: KnownPeersProblem[] = [];
+  const byHost = new Map<string, KnownPeer>();
+  const lines = text.split("\n");
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i].trim();
+    if (line === "" || line.startsWith("#")) continue;
+    try {
+      const [hostPort, key, ...rest] = line.split(/\s+/);
+      if (key === undefined) throw new MxpError("config", `${quote(line)} is not HOST:PORT KEY [comment]`);
+      const { host, port } = parseHostPort(hostPort);
+      if (port === 0) throw new MxpError("config", "port 0; expected 1 to 65535");
+      const peer: KnownPeer = {
+        host,
+        port,
+        publicKey: parsePublicKey(key, "the key"),
+        comment: rest.join(" "),
+        line: i + 1,
+      };
+      const name = formatHostPort(host, port);
+      const earlier = byHost.get(name);
+      if (earlier === undefined) {
+        byHost.set(name, peer);
+        peers.push(peer);
+      } else if (!bytesEqual(earlier.publicKey, peer.publicKey)) {
+        throw new MxpError("config", `another key for ${name} than in line ${earlier.line}, which counts`);
+      }
+    } catch (error) {
+      problems.push({ line: i + 1, message: `line ${i + 1}: ${(error as Error).message}` });
+    }
+  }
+  return { peers, problems };
+}
+
+/** Writes one line, newline included. */
+export function formatKnownPeer(host: string, port: number, publicKey: Uint8Array, comment = ""): string {
+  const clean = comment.replace(/[\p{C}\s]+/gu, " ").trim();
+  return `${formatHostPort(host, port)} ${toBase64Url(publicKey)}${clean === "" ? "" : " " + clean}\n`;
+}
+
+/**
+ * The known-peers file at a path. It is read anew for every lookup, so that several processes can share it, and only ever
+ * appended to; people remove lines with an editor.
+ *
+ * @example
+ * ```ts
+ * import { knownPeersFile } from "../mod.ts";
+ * const known = knownPeersFile("/tmp/known_peers_example");
+ * console.log(await known.lookup("127.0.0.1", 9000)); // undefined
+ * ```
+ */
+export class KnownPeers {
+  /** Where the file is. */
+  readonly path: string;
+  readonly #storage: KnownPeersStorage;
+  readonly #onProblem: (message: string) => void;
+
+  constructor(path: string, storage: KnownPeersStorage, onProblem: (message: string) => void = () => {}) {
+    this.path = path;
+    this.#storage = storage;
+    this.#onProblem = onProblem;
+  }
+
+  /** Everything that the file says; nothing if it does not exist. @throws {MxpError} `config` if it cannot be read. */
+  async read(): Promise<KnownPeersContent> {
+    return parseKnownPeers(await this.#readText());
+  }
+
+  /** The peer remembered for a host and port. Unreadable lines go to the `onProblem` callback. */
+  async lookup(host: string, port: number): Promise<KnownPeer | undefined> {
+    const content = await this.read();
+    for (const problem of content.problems) this.#onProblem(`${this.path}: ${problem.message}`);
+    return find(content, host, port);
+  }
+
+  /**
+   * Remembers a key. Does nothing if the file has it already.
+   *
+   * @throws {MxpError} `key_mismatch` if the file holds another key for this host and port; `config` if it cannot be written.
+   */
+  async add(host: string, port: number, publicKey: Uint8Array, comment = ""): Promise<void> {
+    const text = await this.#readText();
+    const known = find(parseKnownPeers(text), host, port);
+    if (known !== undefined) {
+      if (bytesEqual(known.publicKey, publicKey)) return;
+      throw new MxpError(
+        "key_mismatch",
+        `${this.path} line ${known.line} holds another key for ${
+          formatHostPort(host, port)
+        }: remove that line if the change is meant`,
+      );
+    }
+    // One append of whole lines, so that processes that add at the same moment do not cut into each other.
+    const start = text === "" || text.endsWith("\n") ? "" : "\n";
+    try {
+      await this.#storage.appendText(this.path, start + formatKnownPeer(host, port, publicKey, comment));
+    } catch (error) {
+      throw new MxpError("config", `cannot write the known-peers file ${this.path}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #readText(): Promise<string> {
+    try {
+      return await this.#storage.readText(this.path) ?? "";
+    } catch (error) {
+      throw new MxpError("config", `cannot read the known-peers file ${this.path}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function find(content: KnownPeersContent, host: string, port: number): KnownPeer | undefined {
+  return content.peers.find((peer) => peer.port === port && peer.host === host);
+}

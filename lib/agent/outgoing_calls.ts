@@ -1,0 +1,273 @@
+/**
+ * The calls that this side makes on one connection: a stream each, written as far as the peer lets us, answered or given up.
+ *
+ * @module
+ */
+
+import { type Micros, micros } from "../base/time.ts";
+import { AnswerReader } from "../mesh/answer_reader.ts";
+import type { CallMessages } from "../mesh/call_messages.ts";
+import { type CallOutcome, PendingCall, PendingCalls } from "../mesh/pending_calls.ts";
+import { StreamClass } from "../transport/scheduler.ts";
+import { StreamError } from "../wire/error_codes.ts";
+import type { StreamId } from "../wire/stream_id.ts";
+import type { Driver, Link } from "./driver.ts";
+import type { ReplyParts } from "./reply.ts";
+
+/** Calls that may wait for the peer to allow more streams. */
+const MAX_QUEUED = 16_384;
+
+/** How far a call has got; for progress displays. Bytes of whole messages, a few dozen more than the bodies. */
+export interface CallProgress {
+  /** Bytes that the transport has taken. */
+  readonly sent: number;
+  /** Bytes of the request. */
+  readonly total: number;
+  /** Bytes of the answer so far. */
+  readonly received: number;
+  /** Bytes of the whole answer, once its header has said so. */
+  readonly receiveTotal: number | undefined;
+}
+
+/** One call under way. */
+export class OutgoingCall extends PendingCall implements ReplyParts {
+  readonly #calls: OutgoingCalls;
+  readonly #onSettled: (outcome: CallOutcome) => void;
+  readonly startedAt: Micros;
+  sentAt: Micros = micros(0);
+  firstByteAt: Micros = micros(0);
+  doneAt: Micros = micros(0);
+  idHigh = 0;
+  idLow = 0;
+  traceHigh = 0;
+  traceLow = 0;
+  onProgress: ((progress: CallProgress) => void) | undefined = undefined;
+  /** The encoded messages; undefined while the body is still being collected, and once they are written. */
+  message: Uint8Array | undefined = undefined;
+  /** Bytes of `message` that the transport has taken. */
+  written = 0;
+  /** Bytes of the encoded messages. */
+  total = 0;
+  answer: AnswerReader | undefined = undefined;
+  /** Whether it still waits for a stream. */
+  queued = false;
+
+  constructor(calls: OutgoingCalls, startedAt: Micros, deadline: Micros, onSettled: (outcome: CallOutcome) => void) {
+    super(deadline);
+    this.#calls = calls;
+    this.startedAt = startedAt;
+    this.#onSettled = onSettled;
+  }
+
+  override expired(_now: Micros): void {
+    this.#calls.giveUp(this, { kind: "deadline" }, StreamError.DEADLINE);
+  }
+
+  override settled(outcome: CallOutcome): void {
+    this.message = undefined;
+    this.answer = undefined;
+    this.#onSettled(outcome);
+  }
+}
+
+/** All outgoing calls of a connection. */
+export class OutgoingCalls {
+  readonly #driver: Driver;
+  readonly #link: Link;
+  readonly #messages: CallMessages;
+  readonly #maxAnswer: number;
+  readonly #pending: PendingCalls<OutgoingCall>;
+  /** Calls that wait for a stream, first come first served; `#queueHead` is the first that may still wait. */
+  #queue: OutgoingCall[] = [];
+  #queueHead = 0;
+  #queuedCount = 0;
+  /** Keys of calls without a stream: below every stream id. */
+  #nextQueueKey = -2;
+  #drained: (() => void) | undefined;
+  started = 0;
+  ok = 0;
+  failed = 0;
+
+  constructor(driver: Driver, link: Link, messages: CallMessages, maxAnswer: number) {
+    this.#driver = driver;
+    this.#link = link;
+    this.#messages = messages;
+    this.#maxAnswer = maxAnswer;
+    this.#pending = new PendingCalls(driver.deadlines);
+  }
+
+  /** Calls that wait for an answer, queued ones included. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Calls that wait for a stream. */
+  get queued(): number {
+    return this.#queuedCount;
+  }
+
+  /** Files a call, before its body is there: from now on it settles. */
+  file(call: OutgoingCall): void {
+    this.started++;
+    this.#pending.add(this.#nextQueueKey--, call);
+    if (call.deadline !== Infinity) this.#driver.armDeadlines();
+  }
+
+  /** Sends a filed call, or queues it. False if too many are queued; the call is as it was. Nothing happens to a call that has settled. */
+  send(call: OutgoingCall, message: Uint8Array): boolean {
+    if (call.pendingKey === -1) return true;
+    call.message = message;
+    call.total = message.length;
+    if (this.#queuedCount === 0 && this.#open(call)) return true;
+    if (this.#queuedCount >= MAX_QUEUED) return false;
+    call.queued = true;
+    this.#queue.push(call);
+    this.#queuedCount++;
+    return true;
+  }
+
+  /** Ends a call that is not wanted any more, on both sides. */
+  giveUp(call: OutgoingCall, outcome: CallOutcome, streamCode: number): void {
+    const key = call.pendingKey;
+    if (key === -1) return;
+    this.#settle(call, outcome);
+    if (key < 0) return;
+    const { connection } = this.#link;
+    connection.resetStream(key as StreamId, streamCode);
+    connection.stopSending(key as StreamId, streamCode);
+    this.#driver.touch(this.#link);
+  }
+
+  /** Ends every call. The connection is over, or about to be. */
+  close(): void {
+    this.#queue = [];
+    this.#queueHead = 0;
+    this.#queuedCount = 0;
+    this.failed += this.#pending.size;
+    this.#pending.close({ kind: "lost" });
+    this.#checkDrained();
+  }
+
+  /** Settles once no call is pending. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+      this.#checkDrained();
+    });
+  }
+
+  // Events of the connection.
+
+  onReadable(id: StreamId): void {
+    const { connection } = this.#link;
+    const call = this.#pending.get(id);
+    for (let chunk = connection.read(id); chunk !== undefined; chunk = connection.read(id)) {
+      if (call === undefined || call.pendingKey === -1) continue;
+      this.#onChunk(call, id, chunk);
+    }
+    this.#driver.touch(this.#link);
+    if (call !== undefined && call.pendingKey !== -1 && connection.readFinished(id)) {
+      this.#settle(call, { kind: "malformed", what: "the stream ended before the answer did" });
+      connection.resetStream(id, StreamError.MALFORMED);
+    }
+  }
+
+  onWritable(id: StreamId): void {
+    const call = this.#pending.get(id);
+    if (call !== undefined) this.#write(call, id);
+  }
+
+  onReset(id: StreamId, code: number): void {
+    const call = this.#pending.get(id);
+    if (call === undefined) return;
+    this.#settle(call, { kind: "reset", code });
+    this.#link.connection.resetStream(id, StreamError.NO_ERROR);
+    this.#driver.touch(this.#link);
+  }
+
+  /** The peer wants no more of a request; its answer may still come. */
+  onStopSending(id: StreamId): void {
+    const call = this.#pending.get(id);
+    if (call !== undefined) call.message = undefined;
+  }
+
+  onStreamsAvailable(): void {
+    for (;;) {
+      const call = this.#queue[this.#queueHead];
+      if (call === undefined) break;
+      if (call.queued && !this.#open(call)) return;
+      this.#queueHead++;
+      if (call.queued) this.#unqueue(call);
+    }
+    this.#queue = [];
+    this.#queueHead = 0;
+  }
+
+  #open(call: OutgoingCall): boolean {
+    const id = this.#link.connection.openStream(false, StreamClass.INTERACTIVE);
+    if (id === -1) return false;
+    this.#pending.rekey(call, id);
+    this.#write(call, id);
+    return true;
+  }
+
+  #write(call: OutgoingCall, id: StreamId): void {
+    const { message, written } = call;
+    if (message === undefined) return;
+    const rest = written === 0 ? message : message.subarray(written);
+    const accepted = this.#link.connection.write(id, rest, true);
+    this.#driver.touch(this.#link);
+    call.written = written + accepted;
+    if (accepted === rest.length) {
+      call.message = undefined;
+      call.sentAt = this.#driver.now;
+    }
+    if (call.onProgress !== undefined) this.#progress(call);
+  }
+
+  #onChunk(call: OutgoingCall, id: StreamId, chunk: Uint8Array): void {
+    if (call.answer === undefined) {
+      call.answer = new AnswerReader(this.#messages.codec, call.idHigh, call.idLow, this.#maxAnswer);
+      call.firstByteAt = this.#driver.now;
+    }
+    const outcome = call.answer.push(chunk);
+    if (call.onProgress !== undefined) this.#progress(call);
+    if (outcome === undefined) return;
+    call.doneAt = this.#driver.now;
+    const { connection } = this.#link;
+    // A peer that answers early has to say itself that it wants no more; one that answers nonsense is told.
+    if (outcome.kind === "malformed") {
+      connection.stopSending(id, StreamError.MALFORMED);
+      connection.resetStream(id, StreamError.MALFORMED);
+    } else if (call.message !== undefined) connection.resetStream(id, StreamError.NO_ERROR);
+    this.#settle(call, outcome);
+  }
+
+  #progress(call: OutgoingCall): void {
+    const { written: sent, total, answer } = call;
+    call.onProgress!({ sent, total, received: answer?.received ?? 0, receiveTotal: answer?.total });
+  }
+
+  #settle(call: OutgoingCall, outcome: CallOutcome): void {
+    if (outcome.kind === "response") this.ok++;
+    else this.failed++;
+    if (call.queued) this.#unqueue(call);
+    this.#pending.settle(call, outcome);
+    if (this.#drained !== undefined) this.#checkDrained();
+  }
+
+  #unqueue(call: OutgoingCall): void {
+    call.queued = false;
+    this.#queuedCount--;
+    // Calls that were given up while they waited must not pile up in front of a peer that allows no streams.
+    if (this.#queue.length - this.#queueHead <= 2 * this.#queuedCount + 1024) return;
+    this.#queue = this.#queue.filter((waiting) => waiting.queued);
+    this.#queueHead = 0;
+  }
+
+  #checkDrained(): void {
+    if (this.#pending.size > 0 || this.#drained === undefined) return;
+    this.#drained();
+    this.#drained = undefined;
+  }
+}

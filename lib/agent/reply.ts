@@ -1,0 +1,96 @@
+/**
+ * What a call gives back.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { formatId64 } from "../mesh/trace_context.ts";
+
+/** When things happened, in milliseconds since `call` was called. */
+export interface ReplyTiming {
+  /** The last byte of the request had been handed to the transport. */
+  readonly sentMs: number;
+  /** The first byte of the answer was there. */
+  readonly firstByteMs: number;
+  /** The answer was complete. */
+  readonly doneMs: number;
+}
+
+/** What {@link Reply} is made from. Times are microseconds. */
+export interface ReplyParts {
+  readonly startedAt: number;
+  readonly sentAt: number;
+  readonly firstByteAt: number;
+  readonly doneAt: number;
+  readonly idHigh: number;
+  readonly idLow: number;
+  readonly traceHigh: number;
+  readonly traceLow: number;
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * An agent's answer.
+ *
+ * @example
+ * ```ts
+ * import { connect, serve } from "../mod.ts";
+ * await using server = await serve({ listen: "127.0.0.1:0" }, (payload) => payload);
+ * await using client = await connect(server.url);
+ * const reply = await client.call("hello");
+ * console.log(reply.text(), reply.timing.doneMs);
+ * ```
+ */
+export class Reply {
+  /** The answer's bytes; the caller's to keep. */
+  readonly bytes: Uint8Array;
+  readonly #parts: ReplyParts;
+
+  constructor(bytes: Uint8Array, parts: ReplyParts) {
+    this.bytes = bytes;
+    this.#parts = parts;
+  }
+
+  /** The answer as text. @throws {MxpError} `agent_error` if it is not valid UTF-8. */
+  text(): string {
+    try {
+      return decoder.decode(this.bytes);
+    } catch (cause) {
+      throw new MxpError("agent_error", `the answer (${this.bytes.length} bytes) is not valid UTF-8; use bytes`, {
+        cause,
+      });
+    }
+  }
+
+  /** The answer as JSON. @throws {MxpError} `agent_error` if it is not. */
+  json<T = unknown>(): T {
+    try {
+      return JSON.parse(this.text()) as T;
+    } catch (cause) {
+      if (cause instanceof MxpError) throw cause;
+      throw new MxpError("agent_error", `the answer (${this.bytes.length} bytes) is not JSON`, { cause });
+    }
+  }
+
+  /** Ties log lines on both sides together: 16 hex digits. */
+  get traceId(): string {
+    return formatId64(this.#parts.traceHigh, this.#parts.traceLow);
+  }
+
+  /** The call's message id, 16 hex digits. */
+  get messageId(): string {
+    return formatId64(this.#parts.idHigh, this.#parts.idLow);
+  }
+
+  /** When things happened. */
+  get timing(): ReplyTiming {
+    const { startedAt, sentAt, firstByteAt, doneAt } = this.#parts;
+    return {
+      sentMs: (sentAt - startedAt) / 1000,
+      firstByteMs: (firstByteAt - startedAt) / 1000,
+      doneMs: (doneAt - startedAt) / 1000,
+    };
+  }
+}

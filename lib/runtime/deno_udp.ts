@@ -1,0 +1,212 @@
+/**
+ * UDP through `Deno.listenDatagram`, which exists with `--unstable-net`.
+ *
+ * What decides the design (measured, see bench/udp_bench.ts):
+ *
+ * - An operation that can complete at once does so before the call returns, and its promise settles two microtasks
+ *   later. One receive at a time therefore drains the socket inside one turn of the event loop; several concurrent ones
+ *   only add wake-ups (ping-pong 42 µs with 16 of them against 28 µs with one).
+ * - `process.nextTick` runs when the microtask queue is empty, and not earlier: when no datagram is at hand any more and
+ *   everything that awaits something in answer to the datagrams has had its turn. That is the end of a batch.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { Address } from "../base/address.ts";
+import type { BindUdp, UdpHandlers, UdpSocket } from "../agent/udp_socket.ts";
+import { address } from "../base/address.ts";
+import { addressTable, AddressTable } from "./address_table.ts";
+import { bindError, checkPort } from "./bind_error.ts";
+import { SendTracker } from "./send_tracker.ts";
+
+/** What Deno calls a UDP address. */
+interface DenoAddress {
+  transport: "udp";
+  hostname: string;
+  port: number;
+}
+
+interface DatagramConn {
+  readonly addr: DenoAddress;
+  receive(buffer: Uint8Array): Promise<[Uint8Array, DenoAddress]>;
+  send(bytes: Uint8Array, remote: DenoAddress): Promise<number>;
+  close(): void;
+}
+
+interface DenoNet {
+  listenDatagram?(options: DenoAddress): DatagramConn;
+}
+
+/** Largest UDP payload (and more: an IPv6 payload without extension headers ends at 65 527). */
+const RECEIVE_BUFFER = 65_535;
+/**
+ * Datagrams in one run. Then answers leave and the event loop turns, or a flood would starve timers. Half of the 128
+ * operations that Deno completes in one turn, so that as many answers still leave at once.
+ */
+const MAX_RUN = 64;
+/** Receive errors in a row after which the socket counts as broken. Single ones are a peer's ICMP messages. */
+const MAX_RECEIVE_ERRORS = 16;
+/** Datagrams that wait while the socket does not take any. */
+const MAX_HELD = 4_096;
+
+/** Whether this runtime is a Deno that was started with `--unstable-net`. */
+export function hasDenoUdp(): boolean {
+  return typeof denoNet()?.listenDatagram === "function";
+}
+
+/** Binds with `Deno.listenDatagram`. Rejects with `code` `ENOSYS` where that is missing. */
+// deno-lint-ignore require-await -- async so that everything it throws becomes a rejection
+export const bindDenoUdp: BindUdp = async (local, handlers) => {
+  checkPort(local.port);
+  const net = denoNet();
+  if (net?.listenDatagram === undefined) {
+    throw Object.assign(new Error("Deno.listenDatagram is missing (start deno with --unstable-net)"), {
+      code: "ENOSYS",
+    });
+  }
+  let conn: DatagramConn;
+  try {
+    conn = net.listenDatagram({ transport: "udp", hostname: local.host, port: local.port });
+  } catch (error) {
+    throw bindError(error);
+  }
+  return new DenoUdpSocket(conn, handlers);
+};
+
+class DenoUdpSocket implements UdpSocket {
+  readonly adapter = "deno";
+  readonly local: Address;
+  readonly #conn: DatagramConn;
+  readonly #handlers: UdpHandlers;
+  readonly #buffer = new Uint8Array(RECEIVE_BUFFER);
+  readonly #sources = addressTable();
+  readonly #targets = new AddressTable<DenoAddress>((hostname, port) => ({ transport: "udp", hostname, port }));
+  readonly #tracker = new SendTracker();
+  /** Sends that Deno has and that have not ended. */
+  #issued = 0;
+  /** Whether new sends wait in #held. */
+  #holding = false;
+  readonly #held: { readonly bytes: Uint8Array; readonly remote: Address }[] = [];
+  /** Whether the first send has gone through, see send(). */
+  #writable = false;
+  #sendErrors = 0;
+  #receiveErrors = 0;
+  #run = 0;
+  #batchOpen = false;
+  #closed = false;
+
+  constructor(conn: DatagramConn, handlers: UdpHandlers) {
+    this.#conn = conn;
+    this.#handlers = handlers;
+    this.local = address(conn.addr.hostname, conn.addr.port);
+    this.#receive();
+  }
+
+  get sendErrors(): number {
+    return this.#sendErrors;
+  }
+
+  /**
+   * Sends that Deno cannot complete at once are later completed in any order, the reverse one included. So sends are held
+   * back while earlier ones are known to be stuck: behind the very first one (the event loop must turn once before Deno
+   * knows the socket as writable), and behind a flush that has not settled.
+   */
+  send(bytes: Uint8Array, remote: Address): void {
+    if (this.#closed) return;
+    if (!this.#holding) {
+      this.#holding = !this.#writable;
+      this.#tracker.begin();
+      this.#issue(bytes, remote);
+    } else if (this.#held.length < MAX_HELD) {
+      this.#tracker.begin();
+      this.#held.push({ bytes, remote });
+    } else {
+      this.#sendErrors++;
+    }
+  }
+
+  flush(): Promise<void> | undefined {
+    const settled = this.#tracker.settled();
+    if (settled !== undefined) this.#holding = true;
+    return settled;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#conn.close();
+    for (let i = this.#held.length; i > 0; i--) this.#tracker.end();
+    this.#held.length = 0;
+  }
+
+  #issue(bytes: Uint8Array, remote: Address): void {
+    this.#issued++;
+    this.#conn.send(bytes, this.#targets.get(remote.host, remote.port)).then(this.#onSent, this.#onSendError);
+  }
+
+  readonly #onSent = (): void => {
+    this.#issued--;
+    this.#tracker.end();
+    if (this.#issued === 0) this.#release();
+  };
+
+  readonly #onSendError = (): void => {
+    if (!this.#closed) this.#sendErrors++;
+    this.#onSent();
+  };
+
+  #release(): void {
+    this.#writable = true;
+    if (this.#held.length === 0) {
+      this.#holding = false;
+      return;
+    }
+    const held = this.#held.splice(0);
+    for (const { bytes, remote } of held) this.#issue(bytes, remote);
+  }
+
+  #receive(): void {
+    this.#conn.receive(this.#buffer).then(this.#onReceived, this.#onReceiveError);
+  }
+
+  readonly #onReceived = (result: [Uint8Array, DenoAddress]): void => {
+    if (this.#closed) return;
+    this.#receiveErrors = 0;
+    const source = result[1];
+    this.#handlers.onDatagram(result[0], this.#sources.get(source.hostname, source.port));
+    if (this.#closed) return;
+    if (!this.#batchOpen) {
+      this.#batchOpen = true;
+      process.nextTick(this.#endBatch);
+    }
+    if (++this.#run < MAX_RUN) this.#receive();
+  };
+
+  readonly #endBatch = (): void => {
+    this.#batchOpen = false;
+    const full = this.#run >= MAX_RUN;
+    this.#run = 0;
+    if (this.#closed) return;
+    this.#handlers.onBatchEnd();
+    if (full) setImmediate(this.#resume);
+  };
+
+  readonly #resume = (): void => {
+    if (!this.#closed) this.#receive();
+  };
+
+  readonly #onReceiveError = (error: unknown): void => {
+    if (this.#closed) return;
+    if (++this.#receiveErrors < MAX_RECEIVE_ERRORS) {
+      setImmediate(this.#resume);
+      return;
+    }
+    this.close();
+    this.#handlers.onError(error instanceof Error ? error : new Error(String(error)));
+  };
+}
+
+function denoNet(): DenoNet | undefined {
+  return (globalThis as unknown as { Deno?: DenoNet }).Deno;
+}

@@ -1,0 +1,256 @@
+/**
+ * One direction of a simulated link: rate, queue, delay, and everything that can happen to a UDP datagram on its way.
+ *
+ * @module
+ */
+
+import { type Micros, micros, millis } from "../base/time.ts";
+import type { SeededRandom } from "./seeded_random.ts";
+
+/** What a link does. Probabilities are between 0 and 1. */
+export interface LinkProfile {
+  /** How long a datagram travels, one way. */
+  readonly delay: Micros;
+  /** Up to this much longer, uniformly; more than the gap between two datagrams reorders them. */
+  readonly jitter: Micros;
+  /** Mbit/s of UDP payload; Infinity if it takes no time to put a datagram on the wire. */
+  readonly rate: number;
+  /** Bytes that may wait for the wire before the tail is dropped. 0: one bandwidth-delay product, at least {@link LEAST_QUEUE}. */
+  readonly queue: number;
+  /** Share of datagrams that get lost on the way. */
+  readonly loss: number;
+  /** How many datagrams are lost in a row; the share stays the same. */
+  readonly lossBurst: number;
+  /** Probability that a datagram arrives twice. */
+  readonly duplicate: number;
+  /** Probability that some bits of a datagram flip. */
+  readonly corrupt: number;
+  /** Probability that a datagram is held back until others have overtaken it. */
+  readonly reorder: number;
+  /** How many others. */
+  readonly reorderDepth: number;
+  /** How long it is held back at most, if fewer follow. */
+  readonly reorderDelay: Micros;
+}
+
+/** The least that a queue holds unless it is told otherwise: what slow networks are built with, too. */
+export const LEAST_QUEUE = 64 * 1024;
+
+/** A link that changes nothing: 10 ms, any rate. */
+export const perfectLink: LinkProfile = {
+  delay: millis(10),
+  jitter: micros(0),
+  rate: Infinity,
+  queue: 0,
+  loss: 0,
+  lossBurst: 1,
+  duplicate: 0,
+  corrupt: 0,
+  reorder: 0,
+  reorderDepth: 3,
+  reorderDelay: millis(10),
+};
+
+/** What a link counts, in datagrams. */
+export interface LinkCounters {
+  sent: number;
+  sentBytes: number;
+  delivered: number;
+  lost: number;
+  queueDrops: number;
+  duplicated: number;
+  corrupted: number;
+  reordered: number;
+}
+
+/** What a test decides about one datagram: `pass` leaves it to chance, a time holds it up that much longer, without chance. */
+export type Interception = "pass" | "drop" | Micros;
+
+/** A datagram that is held back until enough others have overtaken it. */
+interface Held {
+  readonly bytes: Uint8Array;
+  overtakers: number;
+  arrival: Micros;
+}
+
+const MOST_FLIPPED_BITS = 8;
+/** Mbit/s to bytes per microsecond. */
+const BYTES_PER_MICROSECOND = 1 / 8;
+
+/**
+ * One direction of a link. It decides; whoever owns it delivers.
+ *
+ * @example
+ * ```ts
+ * import { micros, millis } from "../base/time.ts";
+ * import { Link } from "./link.ts";
+ * import { SeededRandom } from "./seeded_random.ts";
+ *
+ * const deliver = (at: number, bytes: Uint8Array) => console.log(`${bytes.length} bytes arrive at ${at}`);
+ * const link = new Link({ delay: millis(20), loss: 0.01 }, new SeededRandom(1), deliver);
+ * link.send(micros(0), new Uint8Array(1200));
+ * ```
+ */
+export class Link {
+  /** What it does. May change at any time. */
+  profile: LinkProfile;
+  /** A test's say in what happens to a datagram; `index` counts those that were sent, from 0. */
+  intercept: ((bytes: Uint8Array, index: number, now: Micros) => Interception) | undefined;
+  /** While it is down everything is lost. */
+  down = false;
+  readonly counters: LinkCounters = {
+    sent: 0,
+    sentBytes: 0,
+    delivered: 0,
+    lost: 0,
+    queueDrops: 0,
+    duplicated: 0,
+    corrupted: 0,
+    reordered: 0,
+  };
+  readonly #deliver: (at: Micros, bytes: Uint8Array) => void;
+  // A generator for each concern, so that a change of one probability leaves the others' decisions as they were.
+  readonly #lossRandom: SeededRandom;
+  readonly #duplicateRandom: SeededRandom;
+  readonly #corruptRandom: SeededRandom;
+  readonly #reorderRandom: SeededRandom;
+  readonly #jitterRandom: SeededRandom;
+  #busyUntil: Micros = micros(0);
+  #burstLeft = 0;
+  #held: Held[] = [];
+
+  /** `deliver` is told when which bytes arrive, possibly out of order; the bytes are its own. What `profile` leaves out is perfect. */
+  constructor(
+    profile: Partial<LinkProfile>,
+    random: SeededRandom,
+    deliver: (at: Micros, bytes: Uint8Array) => void,
+  ) {
+    this.profile = { ...perfectLink, ...profile };
+    this.#deliver = deliver;
+    this.#lossRandom = random.fork();
+    this.#duplicateRandom = random.fork();
+    this.#corruptRandom = random.fork();
+    this.#reorderRandom = random.fork();
+    this.#jitterRandom = random.fork();
+  }
+
+  /** Bytes that wait for the wire. */
+  backlog(now: Micros): number {
+    const { rate } = this.profile;
+    return rate === Infinity ? 0 : Math.max(0, this.#busyUntil - now) * rate * BYTES_PER_MICROSECOND;
+  }
+
+  /** How many bytes may. */
+  get queueLimit(): number {
+    const { queue, rate, delay } = this.profile;
+    return queue > 0 ? queue : Math.max(LEAST_QUEUE, 2 * delay * rate * BYTES_PER_MICROSECOND);
+  }
+
+  /** Takes a datagram, of which it keeps a copy if it is to arrive. */
+  send(now: Micros, bytes: Uint8Array): void {
+    const { counters, profile } = this;
+    const index = counters.sent++;
+    counters.sentBytes += bytes.length;
+    const interception = this.intercept === undefined ? "pass" : this.intercept(bytes, index, now);
+    if (this.down || interception === "drop") {
+      counters.lost++;
+      return;
+    }
+    const departure = this.#depart(now, bytes.length);
+    if (departure < 0) {
+      counters.queueDrops++;
+      return;
+    }
+    if (interception !== "pass") {
+      this.#arrive(micros(departure + profile.delay + interception), bytes.slice());
+      return;
+    }
+    const jitter = profile.jitter > 0 ? this.#jitterRandom.next() * profile.jitter : 0;
+    const arrival = micros(departure + profile.delay + jitter);
+    // Every generator is asked for every datagram, or one probability would shift another's decisions.
+    const isLost = this.#isLost();
+    const isDuplicated = this.#duplicateRandom.chance(profile.duplicate);
+    const isCorrupted = this.#corruptRandom.chance(profile.corrupt);
+    const isReordered = this.#reorderRandom.chance(profile.reorder);
+    if (isLost) {
+      counters.lost++;
+      return;
+    }
+    const copy = bytes.slice();
+    if (isCorrupted) this.#flipBits(copy);
+    if (isDuplicated) {
+      counters.duplicated++;
+      this.#arrive(arrival, copy.slice());
+    }
+    if (isReordered) this.#hold(arrival, copy);
+    else {
+      this.#arrive(arrival, copy);
+      this.#overtake(arrival);
+    }
+  }
+
+  /** Lets go of datagrams that were held back long enough. Whoever delivers calls it at {@link nextRelease}. */
+  release(now: Micros): void {
+    const due = this.#held.filter(({ arrival }) => arrival <= now);
+    if (due.length === 0) return;
+    this.#held = this.#held.filter(({ arrival }) => arrival > now);
+    for (const { arrival, bytes } of due) this.#arrive(arrival, bytes);
+  }
+
+  /** When the first datagram that is held back has to go on, whether or not it was overtaken; Infinity if there is none. */
+  get nextRelease(): Micros {
+    let next = Infinity;
+    for (const { arrival } of this.#held) if (arrival < next) next = arrival;
+    return micros(next);
+  }
+
+  /** When the last byte is on the wire; −1 if there was no room to wait. */
+  #depart(now: Micros, size: number): Micros {
+    const { rate } = this.profile;
+    if (rate === Infinity) return now;
+    if (this.backlog(now) + size > this.queueLimit) return micros(-1);
+    this.#busyUntil = micros(Math.max(now, this.#busyUntil) + size / (rate * BYTES_PER_MICROSECOND));
+    return this.#busyUntil;
+  }
+
+  #isLost(): boolean {
+    const { loss, lossBurst } = this.profile;
+    const begins = this.#lossRandom.chance(lossBurst > 1 ? loss / (lossBurst - loss * (lossBurst - 1)) : loss);
+    if (this.#burstLeft > 0) {
+      this.#burstLeft--;
+      return true;
+    }
+    if (begins) this.#burstLeft = lossBurst - 1;
+    return begins;
+  }
+
+  #flipBits(bytes: Uint8Array): void {
+    this.counters.corrupted++;
+    const random = this.#corruptRandom;
+    const count = 1 + random.below(MOST_FLIPPED_BITS);
+    for (let i = 0; i < count; i++) bytes[random.below(bytes.length)] ^= 1 << random.below(8);
+  }
+
+  #hold(arrival: Micros, bytes: Uint8Array): void {
+    this.counters.reordered++;
+    const { reorderDepth, reorderDelay } = this.profile;
+    this.#held.push({ bytes, overtakers: reorderDepth, arrival: micros(arrival + reorderDelay) });
+  }
+
+  /** A datagram that arrives at `arrival` overtakes those that are held back. */
+  #overtake(arrival: Micros): void {
+    if (this.#held.length === 0) return;
+    const free: Held[] = [];
+    this.#held = this.#held.filter((held) => {
+      if (--held.overtakers > 0) return true;
+      free.push(held);
+      return false;
+    });
+    for (const { bytes } of free) this.#arrive(arrival, bytes);
+  }
+
+  #arrive(at: Micros, bytes: Uint8Array): void {
+    this.counters.delivered++;
+    this.#deliver(at, bytes);
+  }
+}
