@@ -196,10 +196,11 @@ export class HandshakeState {
 
   /**
    * The payload of the peer's next message, in an array of its own. Undefined, and the state as it was, if the message is
-   * too long or short, does not authenticate, brings an unacceptable public key, or is not accepted. Throws a TypeError out of turn.
+   * too long or short, does not authenticate, brings an unacceptable public key, or is not accepted. Throws a TypeError
+   * out of turn.
    *
-   * @param accept looks at the authentic payload before anything is kept. What it refuses changes nothing, so whoever can replay an
-   * authentic message in a wrong frame cannot use up its turn.
+   * @param accept looks at the authentic payload before anything is kept. What it refuses changes nothing, so whoever can
+   * replay an authentic message in a wrong frame cannot use up its turn.
    */
   readMessage(message: Uint8Array, accept?: (payload: Uint8Array) => boolean): Uint8Array | undefined {
     if (!this.canRead) throw new TypeError(this.isFinished ? "the handshake is finished" : "it is our turn");

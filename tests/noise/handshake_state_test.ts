@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { concatBytes, fromHex, toHex } from "../../lib/base/bytes.ts";
 import { generateKeyPair } from "../../lib/crypto/key_pair.ts";
 import { selectProvider } from "../../lib/crypto/select.ts";
-import type { KeyPair } from "../../lib/crypto/types.ts";
+import type { Dh, KeyPair } from "../../lib/crypto/types.ts";
 import { type HandshakeOptions, HandshakeState, MAX_NOISE_MESSAGE_LENGTH } from "../../lib/noise/handshake_state.ts";
 import {
   type HandshakePattern,
@@ -233,6 +233,47 @@ test("a properly sealed static key of low order or not canonical is refused", ()
       const [writer, reader] = advance(both, pattern.messages.length === 3 ? 2 : 0);
       assert.equal(reader.readMessage(writer.writeMessage(NOTHING)), undefined, `${pattern.name} ${toHex(publicKey)}`);
     }
+  }
+});
+
+test("a static key of low order is refused even where the message that brings it agrees on nothing with it", () => {
+  const pattern = findPattern("IX")!;
+  for (const publicKey of [...LOW_ORDER, ...NON_CANONICAL]) {
+    const staticKey = { privateKey: new Uint8Array(32).fill(1), publicKey };
+    const { initiator, responder } = sides(pattern, testSeed, { initiator: { staticKey } });
+    assert.equal(responder.readMessage(initiator.writeMessage(NOTHING)), undefined, toHex(publicKey));
+  }
+});
+
+test("a message that is too short to be one costs no key agreement", () => {
+  let agreements = 0;
+  const counting: Dh = {
+    ...dh,
+    shared: (privateKey, publicKey) => {
+      agreements++;
+      return dh.shared(privateKey, publicKey);
+    },
+  };
+  const { initiator, responder } = sides(PATTERN_IK, testSeed, { responder: { dh: counting } });
+  const message = initiator.writeMessage(NOTHING);
+  assert.equal(responder.readMessage(message.subarray(0, message.length - 1)), undefined);
+  assert.equal(agreements, 0);
+  assert.deepEqual(responder.readMessage(message), NOTHING);
+  assert.equal(agreements, 2);
+});
+
+test("an authentic message whose payload is not accepted changes nothing, and its turn is not used up", () => {
+  for (const pattern of PATTERNS) {
+    const { initiator, responder } = sides(pattern);
+    const before = visible(responder);
+    const message = initiator.writeMessage(Uint8Array.of(5));
+    const seen: Uint8Array[] = [];
+    const refuse = (payload: Uint8Array): boolean => seen.push(payload) === 0;
+    assert.equal(responder.readMessage(message, refuse), undefined);
+    assert.deepEqual(seen, [Uint8Array.of(5)]);
+    assert.deepEqual(visible(responder), before);
+    assert.deepEqual(responder.readMessage(message, (payload) => payload[0] === 5), Uint8Array.of(5));
+    assert.deepEqual(responder.handshakeHash, initiator.handshakeHash);
   }
 });
 
