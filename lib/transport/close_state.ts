@@ -8,6 +8,8 @@ import type { Micros } from "../base/time.ts";
 
 /** How many answers to a peer that goes on sending while we are closing. Doubling gaps make this plenty. */
 const MAX_REPEATS = 8;
+/** How many packets with CLOSE a connection sends at most. */
+export const MAX_CLOSES = 1 + MAX_REPEATS;
 
 /** What remains to be remembered of a connection that is ending. */
 export class CloseState {

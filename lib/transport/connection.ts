@@ -10,14 +10,14 @@
 import type { Address } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
-import { AMPLIFICATION_FACTOR, HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
+import { HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import type { FrameReader } from "../wire/frame_reader.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
 import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
 import { type StreamId, StreamRole } from "../wire/stream_id.ts";
 import { CloseState } from "./close_state.ts";
-import { NewReno } from "./congestion/new_reno.ts";
+import { createController } from "./congestion/create.ts";
 import { type ConnectionStats, Drops, recoveryStats, Traffic } from "./connection_stats.ts";
 import { ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import type { EndpointOptions } from "./endpoint.ts";
@@ -31,6 +31,7 @@ import { LossDetection } from "./loss_detection.ts";
 import { Pacer } from "./pacer.ts";
 import { PacketKeys } from "./packet_protection.ts";
 import { PacketSender } from "./packet_sender.ts";
+import { PeerAddress } from "./peer_address.ts";
 import { ReceivedPackets } from "./received_packets.ts";
 import { ReplayWindow } from "./replay_window.ts";
 import type { SentFrame } from "./sent_frame.ts";
@@ -79,6 +80,7 @@ export class Connection {
   readonly #streams: StreamLayer;
   readonly #control = new ControlQueue();
   readonly #idle: IdleTimer;
+  readonly #address: PeerAddress;
   readonly #dropped = new Drops();
   #state: ConnectionState = "handshake";
   #remoteId: ConnectionId | undefined;
@@ -86,8 +88,6 @@ export class Connection {
   #suite = 0;
   #sender: PacketSender | undefined;
   #receiveKeys: PacketKeys | undefined;
-  /** Whether the peer has proven that it receives at its address; an initiator chose the address itself. */
-  #proven: boolean;
   #confirmed = false;
   #close: CloseState | undefined;
   #closeReason: CloseReason | undefined;
@@ -98,7 +98,6 @@ export class Connection {
   #now: Micros;
   #pingTokens = 0;
   #handshakeTime: Micros | undefined;
-  #currentRemote: Address;
   readonly #traffic = new Traffic();
 
   private constructor(
@@ -122,8 +121,7 @@ export class Connection {
     this.#responder = responder;
     this.#createdAt = now;
     this.#now = now;
-    this.#proven = initiator !== undefined;
-    this.#currentRemote = remote;
+    this.#address = new PeerAddress(remote, initiator !== undefined);
     this.#udpPayload = settings.udpPayload;
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
     const role = initiator === undefined ? StreamRole.RESPONDER : StreamRole.INITIATOR;
@@ -136,7 +134,7 @@ export class Connection {
     );
     this.#recovery = new LossDetection<SentFrame>({
       handler: this.#fate,
-      congestion: new NewReno(settings.udpPayload),
+      congestion: createController(settings.congestion, settings.udpPayload),
       maxAckDelay: settings.maxAckDelay,
     });
     this.#idle = new IdleTimer(now, settings.idleTimeout, settings.keepAlive);
@@ -189,7 +187,7 @@ export class Connection {
 
   /** Whether the peer has proven that it receives at its address. */
   get isProven(): boolean {
-    return this.#proven;
+    return this.#address.isProven;
   }
 
   /** The peer's static public key; on a responder in IK known, but not proven, before the connection is established. */
@@ -205,6 +203,16 @@ export class Connection {
   /** Why it ended, once it has. */
   get closeReason(): CloseReason | undefined {
     return this.#closeReason;
+  }
+
+  /** Bytes of packets that were sent and whose fate is open. */
+  get bytesInFlight(): number {
+    return this.#recovery.bytesInFlight;
+  }
+
+  /** How many bytes congestion control allows to be in flight. */
+  get congestionWindow(): number {
+    return this.#recovery.congestion.window;
   }
 
   /** A snapshot of the counters. Allocates: not for hot paths. */
@@ -250,7 +258,7 @@ export class Connection {
     return this.#streams.read(id);
   }
 
-  /** Whether everything up to the end of the stream was read (or will never come). */
+  /** Whether everything up to the end of the stream was read, or will never come, which `stream_reset` or `stopSending` has said before. */
   readFinished(id: StreamId): boolean {
     return this.#streams.readFinished(id);
   }
@@ -288,7 +296,7 @@ export class Connection {
   onDatagram(remote: Address, size: number): void {
     this.#traffic.bytesReceived += size;
     this.#traffic.datagramsReceived++;
-    this.#currentRemote = remote;
+    this.#address.onReceived(remote, size);
     if (this.#state === "closing") this.#close?.onReceived();
   }
 
@@ -318,6 +326,9 @@ export class Connection {
         this.#sampleRtt(now, outcome.rtt);
         this.#prove(now);
         break;
+      case "unconfirmed":
+        this.#control.queueHandshakeDone();
+        return;
     }
     for (const packet of this.#undecryptable.takeAll()) this.onProtectedPacket(now, packet, 0, packet.length);
   }
@@ -325,7 +336,6 @@ export class Connection {
   /** A protected packet, at `start`–`end` of `bytes`. Called by the endpoint. */
   onProtectedPacket(now: Micros, bytes: Uint8Array, start: number, end: number): void {
     if (this.#state !== "handshake" && this.#state !== "established") {
-      // While closing we only repeat CLOSE, but the peer's own CLOSE ends the wait.
       this.#dropped.late++;
       return;
     }
@@ -346,13 +356,11 @@ export class Connection {
       return;
     }
     this.#replay.mark(packetNumber);
-    if (this.#currentRemote !== this.remote && this.#currentRemote.key !== this.remote.key) {
-      // The peer moved. Paths are not validated yet, so we go on answering where it proved itself.
-      this.#dropped.otherAddress++;
-    }
+    // The peer moved. Paths are not validated yet, so we go on answering where it proved itself.
+    if (this.#address.hasMoved) this.#dropped.otherAddress++;
     this.#traffic.packetsReceived++;
     this.#idle.onReceived(now);
-    if (!this.#proven) this.#prove(now);
+    if (!this.#address.isProven) this.#prove(now);
     if (this.#closeReason !== undefined) return;
     this.#now = now;
     reader.reset(scratch, plaintextStart, plaintextEnd);
@@ -405,6 +413,7 @@ export class Connection {
   pollEvent(): ConnectionEvent | undefined {
     const event = this.#events.poll();
     if (event?.type === "readable") this.#streams.onReadablePolled(event.id);
+    else if (event?.type === "stream_reset") this.#streams.onResetPolled(event.id);
     return event;
   }
 
@@ -414,13 +423,10 @@ export class Connection {
    */
   pollTransmit(now: Micros, out: Uint8Array): number {
     if (this.#state === "closed" || this.#state === "draining") return 0;
-    let limit = Math.min(out.length, this.#udpPayload);
-    // SPEC §5: an unproven address gets at most three times what came from it.
-    if (!this.#proven) {
-      limit = Math.min(limit, AMPLIFICATION_FACTOR * this.#traffic.bytesReceived - this.#traffic.bytesSent);
-    }
+    const limit = this.#address.allows(Math.min(out.length, this.#udpPayload));
     const size = this.#close === undefined ? this.#fill(now, out, limit) : this.#sendClose(out, limit, this.#close);
     if (size === 0) return 0;
+    this.#address.onSent(size);
     this.#traffic.bytesSent += size;
     this.#traffic.datagramsSent++;
     return size;
@@ -499,7 +505,7 @@ export class Connection {
 
   /** Responder: the initiator has proven itself, and that it receives at its address. */
   #prove(now: Micros): void {
-    this.#proven = true;
+    this.#address.prove();
     this.#responder?.prove();
     const { authorize } = this.#shared.options;
     if (authorize !== undefined && !authorize(this.#peerKey!)) {
@@ -527,10 +533,8 @@ export class Connection {
     this.#sender.probes = probes;
     // The responder may still lack our finish, without which it cannot open anything.
     this.#initiator?.repeat();
-    for (let i = 0; i < probes; i++) {
-      const packet = this.#recovery.probeCandidate(i);
-      for (let f = 0; packet !== undefined && f < packet.frameCount; f++) this.#fate.onFrameLost(packet.frames[f]!);
-    }
+    // RFC 9002 §6.2.4: probes carry what is new, if there is anything. Their acknowledgement then tells what was really lost.
+    if (!this.#streams.hasPending) this.#recovery.probeWith(probes);
   }
 
   readonly #frameTarget: FrameTarget = {
@@ -544,6 +548,7 @@ export class Connection {
         return false;
       }
       this.#pacer.update(this.#now, this.#recovery.congestion, this.#recovery.rtt);
+      this.#streams.onCongestionWindow(this.#recovery.congestion.window);
       // Who acknowledges a protected packet has the keys, which only a believed finish or opened packet gives.
       this.#confirm();
       return true;
@@ -561,7 +566,7 @@ export class Connection {
   #end(now: Micros, reason: CloseReason): void {
     if (this.#closeReason !== undefined) return;
     this.#finish(reason);
-    if (this.#sender === undefined || !this.#proven) {
+    if (this.#sender === undefined || !this.#address.isProven) {
       this.#state = "closed";
       return;
     }

@@ -11,7 +11,7 @@ import type { SentFrame } from "./sent_frame.ts";
 
 /** PATH_RESPONSEs that may wait; of a flood of challenges only so many are answered (they are not repeated). */
 const MAX_PATH_RESPONSES = 4;
-/** Pings that may wait or be under way; beyond that, the oldest ones go unanswered. */
+/** Pings that may wait; those beyond are not sent, and so go unanswered. */
 const MAX_PINGS = 64;
 /** A ping that nobody waits for. */
 export const NO_TOKEN = -1;
@@ -19,6 +19,7 @@ export const NO_TOKEN = -1;
 /** What the connection has to say about itself. */
 export class ControlQueue {
   #handshakeDone = false;
+  #handshakeDoneAcked = false;
   readonly #pings: number[] = [];
   readonly #pathResponses: Uint8Array[] = [];
 
@@ -27,9 +28,15 @@ export class ControlQueue {
     return this.#handshakeDone || this.#pings.length > 0 || this.#pathResponses.length > 0;
   }
 
-  /** Queues HANDSHAKE_DONE. */
+  /** Queues HANDSHAKE_DONE, unless it has been acknowledged. */
   queueHandshakeDone(): void {
-    this.#handshakeDone = true;
+    this.#handshakeDone = !this.#handshakeDoneAcked;
+  }
+
+  /** HANDSHAKE_DONE has arrived: it is never sent again. */
+  onHandshakeDoneAcked(): void {
+    this.#handshakeDoneAcked = true;
+    this.#handshakeDone = false;
   }
 
   /** Queues a PING; {@link NO_TOKEN} if only the acknowledgement's arrival matters. */

@@ -6,6 +6,7 @@
  */
 
 import { type Address, address } from "../base/address.ts";
+import { readU32 } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { Micros } from "../base/time.ts";
 import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
@@ -45,6 +46,8 @@ export interface EndpointCounters {
   droppedMalformed: number;
   /** Protected or handshake packets for a connection id that is not known (any more). */
   droppedUnknownConnection: number;
+  /** Packets that did not begin their UDP datagram and were for another connection than the one that did, or behind a hello. */
+  droppedForeign: number;
   /** Hellos that are too short, from a zero id, or to an endpoint that takes no connections. */
   droppedHello: number;
   /** Hellos that did not authenticate. */
@@ -72,11 +75,23 @@ interface Answer {
  *
  * @example
  * ```ts
+ * import { address } from "../base/address.ts";
+ * import { micros } from "../base/time.ts";
+ * import { generateKeyPair, selectProvider } from "../crypto/mod.ts";
+ * import { SeededRandom } from "../testing/seeded_random.ts";
  * import { Endpoint } from "./endpoint.ts";
- * declare const options: import("./endpoint.ts").EndpointOptions;
- * declare const now: import("../base/time.ts").Micros;
- * const endpoint = new Endpoint(options);
- * const connection = endpoint.handleDatagram(now, remote, bytes);
+ *
+ * const crypto = selectProvider(), random = new SeededRandom(1); // a secure source outside of examples
+ * const client = new Endpoint({ identity: generateKeyPair(crypto.dh, random), crypto, random, accept: false });
+ * const server = new Endpoint({ identity: generateKeyPair(crypto.dh, random), crypto, random, accept: true });
+ * const here = address("192.0.2.1", 1000), there = address("192.0.2.2", 9000), out = new Uint8Array(1200);
+ *
+ * const connection = client.connect(micros(0), there); // without a key: first contact
+ * let size = connection.pollTransmit(micros(0), out);
+ * const accepted = server.handleDatagram(micros(10), here, out.subarray(0, size))!;
+ * size = accepted.pollTransmit(micros(10), out);
+ * client.handleDatagram(micros(20), there, out.subarray(0, size));
+ * connection.pollEvent(); // { type: "established" }
  * ```
  */
 export class Endpoint {
@@ -84,6 +99,7 @@ export class Endpoint {
     datagramsReceived: 0,
     droppedMalformed: 0,
     droppedUnknownConnection: 0,
+    droppedForeign: 0,
     droppedHello: 0,
     failedHellos: 0,
     refusedHellos: 0,
@@ -159,15 +175,14 @@ export class Endpoint {
     this.counters.datagramsReceived++;
     const reader = this.#reader;
     reader.reset(bytes);
-    let touched: Connection | undefined;
+    const connection = reader.next() ? this.#handleFirst(now, remote, bytes) : undefined;
     while (reader.next()) {
-      const connection = isZeroConnectionId(bytes, reader.start)
-        ? this.#handleHello(now, remote, bytes.length)
-        : this.#handleKnown(now, remote, bytes.length, touched);
-      if (connection !== undefined) touched = connection;
+      // The first packet says whose UDP datagram it is: nobody else earns credit or work by it, and a hello comes alone.
+      if (isZeroConnectionId(bytes, 0) || !isSameId(bytes, 0, reader.start)) this.counters.droppedForeign++;
+      else this.#handleKnown(now, connection);
     }
     if (reader.dropReason !== undefined) this.counters.droppedMalformed++;
-    return touched;
+    return connection;
   }
 
   /** Fills `out` with the next answer that belongs to no connection; its size, 0 if there is none. */
@@ -200,14 +215,20 @@ export class Endpoint {
     this.#byId.set(connection.localId, connection);
   }
 
-  #handleKnown(now: Micros, remote: Address, size: number, touched: Connection | undefined): Connection | undefined {
-    const reader = this.#reader;
-    const connection = this.#byId.getAt(reader.bytes, reader.start);
+  #handleFirst(now: Micros, remote: Address, bytes: Uint8Array): Connection | undefined {
+    if (isZeroConnectionId(bytes, 0)) return this.#handleHello(now, remote, bytes.length);
+    const connection = this.#byId.getAt(bytes, 0);
+    connection?.onDatagram(remote, bytes.length);
+    this.#handleKnown(now, connection);
+    return connection;
+  }
+
+  #handleKnown(now: Micros, connection: Connection | undefined): void {
     if (connection === undefined) {
       this.counters.droppedUnknownConnection++;
-      return undefined;
+      return;
     }
-    if (touched !== connection) connection.onDatagram(remote, size);
+    const reader = this.#reader;
     if (reader.isHandshake) {
       const message = decodeHandshakeMessage(reader.bytes, reader.bodyStart, reader.end);
       // A negotiation answers versions that we do not speak, so its own version field is not ours to judge.
@@ -215,12 +236,11 @@ export class Endpoint {
         message === undefined || (reader.version !== WIRE_VERSION && message.kind !== HandshakeKind.VERSION_NEGOTIATION)
       ) {
         this.counters.droppedMalformed++;
-        return undefined;
+        return;
       }
       connection.onHandshakePacket(now, message, reader.senderId);
     } else connection.onProtectedPacket(now, reader.bytes, reader.start, reader.end);
     if (connection.isProven) this.#halfOpen.delete(connection);
-    return connection;
   }
 
   /** A packet for connection id 0: only an InitiatorHello may be that. */
@@ -305,4 +325,9 @@ export class Endpoint {
     writeHandshakePacket(packet, 0, initiatorId, 0, initiatorId, WIRE_VERSION, message);
     this.#answers.push({ remote, packet });
   }
+}
+
+/** Whether the connection ids at `first` and at `second` are the same. */
+function isSameId(bytes: Uint8Array, first: number, second: number): boolean {
+  return readU32(bytes, first) === readU32(bytes, second) && readU32(bytes, first + 4) === readU32(bytes, second + 4);
 }

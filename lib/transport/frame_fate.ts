@@ -54,7 +54,9 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
       case "max_streams":
       case "data_blocked":
       case "streams_blocked":
+        return;
       case "handshake_done":
+        this.#control.onHandshakeDoneAcked();
         return;
     }
   }

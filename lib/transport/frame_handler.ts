@@ -64,11 +64,19 @@ export function handleFrames(reader: FrameReader, streams: StreamLayer, target: 
         break;
     }
     if (error !== 0) {
-      target.onViolation(error, `frame type ${type} on stream ${reader.streamId}`);
+      target.onViolation(error, violation(type, reader));
       return STOPPED;
     }
     result |= ELICITING;
   }
+}
+
+/** What was wrong, in the words of SPEC §7. */
+function violation(type: number, reader: FrameReader): string {
+  if (type === FrameType.CRYPTO) return "a CRYPTO frame";
+  if (type === FrameType.CONTROL && reader.op === ControlOp.HANDSHAKE_DONE) return "HANDSHAKE_DONE from the initiator";
+  const op = type === FrameType.CONTROL ? `, op ${reader.op},` : "";
+  return `frame type ${type}${op} on stream ${reader.streamId}`;
 }
 
 function handleStreamFrame(type: number, reader: FrameReader, streams: StreamLayer): number {

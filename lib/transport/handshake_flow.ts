@@ -20,6 +20,8 @@ const FIRST_RETRY = millis(300);
 const LONGEST_RETRY = seconds(1);
 /** A Reject cannot be believed, but it shortens the wait to this (SPEC §5). */
 const WAIT_AFTER_REJECT = seconds(1);
+/** Versions of a VersionNegotiation that are passed on: they are shown to people, and anybody on the path can make up thousands. */
+const MAX_VERSIONS_SHOWN = 16;
 
 /** What a handshake message led to. */
 export type HandshakeOutcome =
@@ -30,14 +32,17 @@ export type HandshakeOutcome =
   /** The peer speaks other versions only. */
   | { readonly type: "version"; readonly spoken: readonly number[] }
   /** The responder believes its peer now (the keys had been there before, in IK). */
-  | { readonly type: "proven"; readonly result: HandshakeResult; readonly rtt: Micros | undefined };
+  | { readonly type: "proven"; readonly result: HandshakeResult; readonly rtt: Micros | undefined }
+  /** The initiator repeats its finish: HANDSHAKE_DONE has not reached it. */
+  | { readonly type: "unconfirmed" };
 
 const IGNORED: HandshakeOutcome = { type: "ignored" };
+const UNCONFIRMED: HandshakeOutcome = { type: "unconfirmed" };
 
 /** The initiator's side. */
 export class InitiatorFlow {
   readonly #handshake: InitiatorHandshake;
-  readonly #startedAt: Micros;
+  readonly #lastChance: Micros;
   #deadline: Micros;
   #retryAt: Micros;
   #retryAfter: Micros = FIRST_RETRY;
@@ -45,22 +50,17 @@ export class InitiatorFlow {
   #transmissions = 0;
   #firstSentAt: Micros;
   #confirmed = false;
+  /** What a Reject suggested, as long as nobody else has answered. */
   hint: "rejected_key" | "overloaded" | undefined;
 
   constructor(now: Micros, handshake: InitiatorHandshake, timeout: Micros) {
     this.#handshake = handshake;
-    this.#startedAt = now;
     this.#firstSentAt = now;
-    this.#deadline = (now + timeout) as Micros;
+    this.#deadline = this.#lastChance = (now + timeout) as Micros;
     this.#retryAt = NEVER;
   }
 
-  /** When the handshake began. */
-  get startedAt(): Micros {
-    return this.#startedAt;
-  }
-
-  /** When to give up, as long as the responder has not answered. */
+  /** When to give up, as long as the responder has not confirmed. */
   get deadline(): Micros {
     return this.#confirmed ? NEVER : this.#deadline;
   }
@@ -105,16 +105,20 @@ export class InitiatorFlow {
         const rtt = this.#transmissions === 1 ? (now - this.#firstSentAt) as Micros : undefined;
         this.#due = true;
         this.#retryAfter = FIRST_RETRY;
+        // Whoever sent a Reject before did not speak for the responder.
+        this.#deadline = this.#lastChance;
+        this.hint = undefined;
         return { type: "keys", result, rtt };
       }
       case HandshakeKind.VERSION_NEGOTIATION: {
         if (this.#handshake.finish !== undefined) return IGNORED;
         const spoken = readVersions(message);
-        return spoken.includes(WIRE_VERSION) ? IGNORED : { type: "version", spoken };
+        if (spoken.includes(WIRE_VERSION)) return IGNORED;
+        return { type: "version", spoken: spoken.slice(0, MAX_VERSIONS_SHOWN) };
       }
       case HandshakeKind.REJECT: {
         if (this.#handshake.finish !== undefined) return IGNORED;
-        this.hint ??= readReject(message) === RejectCode.OVERLOADED ? "overloaded" : "rejected_key";
+        this.hint ??= hintOf(readReject(message));
         this.#deadline = Math.min(this.#deadline, now + WAIT_AFTER_REJECT) as Micros;
         return IGNORED;
       }
@@ -165,7 +169,10 @@ export class ResponderFlow {
 
   /** Takes a handshake message from the initiator. */
   onMessage(now: Micros, message: HandshakeMessage): HandshakeOutcome {
-    if (this.#proven) return IGNORED;
+    if (this.#proven) {
+      const isRepeatedFinish = message.kind === HandshakeKind.INITIATOR_FINISH && this.#handshake.isSameHello(message);
+      return isRepeatedFinish ? UNCONFIRMED : IGNORED;
+    }
     switch (message.kind) {
       case HandshakeKind.INITIATOR_HELLO:
         if (this.#handshake.isSameHello(message)) this.#due = true;
@@ -180,4 +187,9 @@ export class ResponderFlow {
         return IGNORED;
     }
   }
+}
+
+function hintOf(rejectCode: number): "rejected_key" | "overloaded" | undefined {
+  if (rejectCode === RejectCode.UNDECRYPTABLE) return "rejected_key";
+  return rejectCode === RejectCode.OVERLOADED ? "overloaded" : undefined;
 }

@@ -22,7 +22,8 @@ import { ACKED, LOST, OUTSTANDING, type SentPacket, SentPackets } from "./sent_p
 /**
  * Learns what became of frames, synchronously, from within `onAckReceived` and `onTimeout` (and, in the one case that
  * {@link LossDetection.onPacketSent} names, from there). Must not call back into the loss detection and must not throw.
- * Each frame is reported at most once. `packet` is valid until the call returns.
+ * Each frame is reported at most once, except that what a probe took over may still be acknowledged. `packet` is valid until the call
+ * returns.
  */
 export interface RecoveryHandler<F> {
   /** The packet that carried the frame was acknowledged. */
@@ -289,7 +290,7 @@ export class LossDetection<F> {
    *
    * @returns how many ack-eliciting packets to send as probes regardless of window and pacer: 0, 1 or 2. One for the first
    *   timeout of a single packet, else two, so that the loss of one datagram does not cost another timeout. New data if
-   *   there is some, else {@link probeCandidate}'s, else a PING.
+   *   there is some, else {@link probeWith}'s, else a PING.
    */
   onTimeout(now: Micros): number {
     if (this.pollTimeout() > now) return 0;
@@ -306,15 +307,27 @@ export class LossDetection<F> {
   }
 
   /**
-   * The oldest ack-eliciting packets that are still outstanding, whose frames a probe may carry again. They stay
-   * outstanding: their frames will still be reported as acknowledged or lost.
+   * Reports the frames of the `count` oldest packets as lost, so that probes carry them again. The packets stay outstanding. If they arrive
+   * after all, their frames are reported as acknowledged; if they are declared lost, nothing is reported twice: the probes answer for the frames.
+   */
+  probeWith(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const packet = this.probeCandidate(0);
+      if (packet === undefined) return;
+      packet.probed = true;
+      for (let f = 0; f < packet.frameCount; f++) this.#handler.onFrameLost(packet.frames[f] as F, packet);
+    }
+  }
+
+  /**
+   * The oldest ack-eliciting packets that are still outstanding and whose frames no probe carries.
    *
    * @param index 0 for the oldest, 1 for the next.
    */
   probeCandidate(index: number): SentPacket<F> | undefined {
     for (let n = this.sent.first; n < this.sent.next; n++) {
       const packet = this.sent.at(n);
-      if (packet.state !== OUTSTANDING || !packet.ackEliciting || packet.mtuProbe) continue;
+      if (packet.state !== OUTSTANDING || !packet.ackEliciting || packet.mtuProbe || packet.probed) continue;
       if (index-- === 0) return packet;
     }
     return undefined;
@@ -432,7 +445,9 @@ export class LossDetection<F> {
       if (packet.ackEliciting && packet.timeSent > this.rtt.firstSampleAt) this.#extendLossRun(packet.timeSent);
     }
     const handler = this.#handler;
-    for (let f = 0; f < packet.frameCount; f++) handler.onFrameLost(packet.frames[f] as F, packet);
+    for (let f = packet.probed ? packet.frameCount : 0; f < packet.frameCount; f++) {
+      handler.onFrameLost(packet.frames[f] as F, packet);
+    }
     this.sent.release(packet);
   }
 

@@ -7,9 +7,16 @@
 import { type Micros, NEVER } from "../base/time.ts";
 import { TAG_LENGTH } from "../crypto/types.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
-import { PACKET_HEADER_SIZE, PacketFlag } from "../wire/constants.ts";
-import { ackRangesThatFit, encodeCloseReason, writeAck, writeClose, writePing } from "../wire/frame_writer.ts";
-import type { CloseState } from "./close_state.ts";
+import { MAX_SAFE_U64, PACKET_HEADER_SIZE, PacketFlag } from "../wire/constants.ts";
+import {
+  ackRangesThatFit,
+  encodeCloseReason,
+  PING_SIZE,
+  writeAck,
+  writeClose,
+  writePing,
+} from "../wire/frame_writer.ts";
+import { type CloseState, MAX_CLOSES } from "./close_state.ts";
 import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import type { IdleTimer } from "./idle_timer.ts";
 import type { LossDetection } from "./loss_detection.ts";
@@ -26,7 +33,7 @@ const MAX_ACK_RANGES = 32;
 /** After this many packets that need no acknowledgement, one asks for it, so that the peer's list of ranges can be cut (RFC 9000 §13.2.4). */
 const PACKETS_WITHOUT_ELICITING = 32;
 /** A connection gives up before a packet number stops being a safe integer; far beyond any real one's life. */
-const LAST_PACKET_NUMBER = 2 ** 53 - 2;
+const LAST_PACKET_NUMBER = MAX_SAFE_U64 - MAX_CLOSES;
 
 /** The parts of a connection that have something to say, or a say, when a packet is built. */
 export interface SenderParts {
@@ -64,7 +71,8 @@ export class PacketSender {
 
   /** Whether only CLOSE may be sent any more: the key, or the packet numbers, are used up. */
   get isUsedUp(): boolean {
-    return this.#keys.sealedPackets >= this.#keys.sealLimit - 1 || this.#nextPacketNumber >= LAST_PACKET_NUMBER;
+    return this.#keys.sealedPackets >= this.#keys.sealLimit - MAX_CLOSES ||
+      this.#nextPacketNumber >= LAST_PACKET_NUMBER;
   }
 
   /** Writes one protected packet at `start`, if there is one to send; returns where the UDP datagram ends. */
@@ -93,12 +101,11 @@ export class PacketSender {
       at = streams.writeControl(out, at, end, now, recovery.rtt.smoothed, frames);
       at = streams.writeData(out, at, end, frames);
     }
-    const needsPing = at === beforeEliciting && (isProbe || ++this.#sinceEliciting >= PACKETS_WITHOUT_ELICITING);
-    if (needsPing) {
+    if (at === start + PACKET_HEADER_SIZE && !isProbe) return start;
+    if (at === beforeEliciting && (isProbe || this.#wantsAck(at + PING_SIZE + TAG_LENGTH - start))) {
       at = writePing(out, at);
       frames.push({ type: "ping", token: NO_TOKEN });
     }
-    if (at === start + PACKET_HEADER_SIZE) return start;
     const eliciting = at !== beforeEliciting;
     if (eliciting) {
       flags |= PacketFlag.ACK_ELICITING;
@@ -118,6 +125,11 @@ export class PacketSender {
       idle.onAckElicitingSent(now);
     }
     return end;
+  }
+
+  /** Whether a packet of this size that needs no acknowledgement should ask for one. */
+  #wantsAck(size: number): boolean {
+    return ++this.#sinceEliciting >= PACKETS_WITHOUT_ELICITING && this.#parts.recovery.canSend(size);
   }
 
   /** Whether a packet with more than acknowledgements may leave, as far as congestion control is concerned, and there is something for it. */

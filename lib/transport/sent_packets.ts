@@ -31,6 +31,8 @@ export interface SentPacket<F> {
   inFlight: boolean;
   /** It probes for a larger datagram size: its loss says nothing about congestion (RFC 9000 §14.4). */
   mtuProbe: boolean;
+  /** A probe carries its frames again and answers for them from then on. */
+  probed: boolean;
   state: PacketState;
   /** What it carried; only the first {@link frameCount} entries count. */
   frames: (F | undefined)[];
@@ -128,6 +130,7 @@ export class SentPackets<F> {
     packet.ackEliciting = ackEliciting;
     packet.inFlight = inFlight;
     packet.mtuProbe = mtuProbe;
+    packet.probed = false;
     packet.state = OUTSTANDING;
     packet.delivered = 0;
     packet.deliveredAt = packet.firstSentAt = micros(0);
@@ -177,6 +180,7 @@ function newRecord<F>(): SentPacket<F> {
     ackEliciting: false,
     inFlight: false,
     mtuProbe: false,
+    probed: false,
     state: OUTSTANDING,
     frames: [],
     frameCount: 0,

@@ -6,18 +6,23 @@
  */
 
 import { type Micros, millis, seconds } from "../base/time.ts";
+import { CONGESTION_NAMES, type CongestionName } from "./congestion/create.ts";
 
 /** Everything that may be tuned about a connection and its endpoint. */
 export interface TransportSettings {
-  /** Bytes that the peer may have under way on the whole connection. */
+  /** Bytes that the peer may have under way on the whole connection, at first. */
   readonly maxData: number;
-  /** Bytes that the peer may have under way on one stream. */
+  /** Bytes that the peer may have under way on one stream, at first. */
   readonly maxStreamData: number;
+  /** Size up to which the connection's window grows when what arrives is read at once. */
+  readonly maxDataWindow: number;
+  /** Size up to which a stream's window grows. */
+  readonly maxStreamWindow: number;
   /** Bidirectional streams that the peer may have open at once. */
   readonly maxStreamsBidi: number;
   /** Unidirectional streams that the peer may have open at once. */
   readonly maxStreamsUni: number;
-  /** Unacknowledged bytes that one stream keeps for retransmission; a writer waits beyond that. */
+  /** Unacknowledged bytes that one stream keeps for retransmission; a writer waits beyond that. Twice the congestion window where that is more. */
   readonly sendBuffer: number;
   /** Silence after which a connection is given up. 0 = never; the smaller of both sides applies. */
   readonly idleTimeout: Micros;
@@ -25,6 +30,8 @@ export interface TransportSettings {
   readonly keepAlive: Micros;
   /** How long a handshake may take altogether. */
   readonly handshakeTimeout: Micros;
+  /** Which congestion controller decides how much is under way. */
+  readonly congestion: CongestionName;
   /** Size of the UDP datagrams that we send, 1 200 to 65 507. */
   readonly udpPayload: number;
   /** Largest UDP datagram that we can receive; announced to the peer. */
@@ -44,12 +51,16 @@ export const defaultSettings: TransportSettings = {
   // A call's 16 MiB should not need many credit round trips at 50 ms; 2 MiB a stream gives 40 MB/s there.
   maxData: 8 << 20,
   maxStreamData: 2 << 20,
+  // One stream may fill 1 Gbit/s at 130 ms; what is in the window is memory that a peer can make us hold.
+  maxDataWindow: 24 << 20,
+  maxStreamWindow: 16 << 20,
   maxStreamsBidi: 1024,
   maxStreamsUni: 1024,
   sendBuffer: 2 << 20,
   idleTimeout: seconds(30),
   keepAlive: 0 as Micros,
   handshakeTimeout: seconds(30),
+  congestion: CONGESTION_NAMES[0],
   // What every IPv6 path carries (RFC 9000 §14), until the path has been probed for more.
   udpPayload: 1200,
   maxUdpPayload: 65507,
@@ -62,20 +73,25 @@ export const defaultSettings: TransportSettings = {
 /** Completes and checks settings. Throws a RangeError that names the first one out of bounds. */
 export function completeSettings(partial: Partial<TransportSettings> = {}): TransportSettings {
   const settings = { ...defaultSettings, ...dropUndefined(partial) };
-  check("maxData", settings.maxData, 1 << 14, 2 ** 40);
-  check("maxStreamData", settings.maxStreamData, 1 << 12, 2 ** 40);
-  check("maxStreamsBidi", settings.maxStreamsBidi, 0, 2 ** 20);
-  check("maxStreamsUni", settings.maxStreamsUni, 0, 2 ** 20);
-  check("sendBuffer", settings.sendBuffer, 1 << 12, 2 ** 32);
-  check("idleTimeout", settings.idleTimeout, 0, 2 ** 32 * 1000 - 1);
+  checkWhole("maxData", settings.maxData, 1 << 14, 2 ** 40);
+  checkWhole("maxStreamData", settings.maxStreamData, 1 << 12, 2 ** 40);
+  checkWhole("maxDataWindow", settings.maxDataWindow, 0, 2 ** 40);
+  checkWhole("maxStreamWindow", settings.maxStreamWindow, 0, 2 ** 40);
+  checkWhole("maxStreamsBidi", settings.maxStreamsBidi, 0, 2 ** 20);
+  checkWhole("maxStreamsUni", settings.maxStreamsUni, 0, 2 ** 20);
+  checkWhole("sendBuffer", settings.sendBuffer, 1 << 12, 2 ** 32);
+  check("idleTimeout", settings.idleTimeout, 0, (2 ** 32 - 1) * 1000);
   check("keepAlive", settings.keepAlive, 0, 2 ** 53 - 1);
   check("handshakeTimeout", settings.handshakeTimeout, 1, 2 ** 53 - 1);
-  check("udpPayload", settings.udpPayload, 1200, 65507);
-  check("maxUdpPayload", settings.maxUdpPayload, 1200, 65507);
+  checkWhole("udpPayload", settings.udpPayload, 1200, 65507);
+  checkWhole("maxUdpPayload", settings.maxUdpPayload, 1200, 65507);
   check("maxAckDelay", settings.maxAckDelay, 0, 1_000_000);
-  check("ackThreshold", settings.ackThreshold, 1, 64);
-  check("maxConnections", settings.maxConnections, 1, 2 ** 24);
-  check("maxHalfOpen", settings.maxHalfOpen, 1, 2 ** 24);
+  checkWhole("ackThreshold", settings.ackThreshold, 1, 64);
+  checkWhole("maxConnections", settings.maxConnections, 1, 2 ** 24);
+  checkWhole("maxHalfOpen", settings.maxHalfOpen, 1, 2 ** 24);
+  if (!CONGESTION_NAMES.includes(settings.congestion)) {
+    throw new RangeError(`congestion must be one of ${CONGESTION_NAMES.join(", ")}, got ${settings.congestion}`);
+  }
   return settings;
 }
 
@@ -83,6 +99,11 @@ function check(name: string, value: number, least: number, most: number): void {
   if (!(value >= least && value <= most)) {
     throw new RangeError(`${name} must be between ${least} and ${most}, got ${value}`);
   }
+}
+
+function checkWhole(name: string, value: number, least: number, most: number): void {
+  check(name, value, least, most);
+  if (!Number.isInteger(value)) throw new RangeError(`${name} must be a whole number, got ${value}`);
 }
 
 function dropUndefined(partial: Partial<TransportSettings>): Partial<TransportSettings> {

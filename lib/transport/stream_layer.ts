@@ -55,13 +55,13 @@ export class StreamLayer {
   readonly #sendCredit = new SendCredit();
   readonly #receiveCredit: ReceiveCredit;
   readonly #emit: (event: ConnectionEvent) => void;
-  /** Kinds for which `openStream` has said −1 since the last streams_available. */
-  readonly #wanted: [boolean, boolean] = [false, false];
   #retransmittedBytes = 0;
+  #sendBuffer: number;
 
   constructor(role: StreamRole, settings: TransportSettings, emit: (event: ConnectionEvent) => void) {
     this.#streams = new StreamSet({ role, ...settings });
-    this.#receiveCredit = new ReceiveCredit(settings.maxData);
+    this.#receiveCredit = new ReceiveCredit(settings.maxData, Math.max(settings.maxData, settings.maxDataWindow));
+    this.#sendBuffer = settings.sendBuffer;
     this.#emit = emit;
   }
 
@@ -81,20 +81,24 @@ export class StreamLayer {
     return this.#retransmittedBytes;
   }
 
+  /** The congestion window has grown: a stream that is to fill it must keep as much, and as much again to be written ahead. */
+  onCongestionWindow(window: number): void {
+    if (2 * window > this.#sendBuffer) this.#sendBuffer = 2 * window;
+  }
+
   // Commands.
 
   /** Opens a stream; −1 if the peer's limit is reached. */
   open(unidirectional: boolean, streamClass: number): StreamId | -1 {
     const kind = unidirectional ? StreamKind.UNIDIRECTIONAL : StreamKind.BIDIRECTIONAL;
-    const stream = this.#streams.openLocal(kind, toStreamClass(streamClass));
-    if (stream === undefined) this.#wanted[kind] = true;
-    return stream === undefined ? -1 : stream.id;
+    return this.#streams.openLocal(kind, toStreamClass(streamClass))?.id ?? -1;
   }
 
   /** See `Connection.write`. */
   write(id: StreamId, bytes: Uint8Array, fin: boolean): number {
     const send = this.#streams.get(id)?.send;
     if (send === undefined) return 0;
+    if (send.bufferLimit < this.#sendBuffer) send.bufferLimit = this.#sendBuffer;
     const accepted = send.write(bytes, fin);
     this.#streams.scheduler.activate(send);
     return accepted;
@@ -115,7 +119,7 @@ export class StreamLayer {
     return piece;
   }
 
-  /** See `Connection.readFinished`. A stream that is forgotten was finished. */
+  /** See `Connection.readFinished`. A stream that is forgotten was finished, or its reset was reported. */
   readFinished(id: StreamId): boolean {
     const receive = this.#streams.get(id)?.receive;
     return receive === undefined || receive.isTerminal;
@@ -139,6 +143,17 @@ export class StreamLayer {
   setClass(id: StreamId, streamClass: number): void {
     const send = this.#streams.get(id)?.send;
     if (send !== undefined) this.#streams.scheduler.setClass(send, toStreamClass(streamClass));
+  }
+
+  /**
+   * A stream_reset event was handed to the owner. Only now is the receiving half over: before, the owner could take the stream for one
+   * that ended, and a peer could open and reset streams faster than anybody takes notice.
+   */
+  onResetPolled(id: StreamId): void {
+    const stream = this.#streams.get(id);
+    if (stream?.receive === undefined) return;
+    stream.receive.takeReset();
+    this.#afterRead(stream);
   }
 
   /** A readable event was handed to the owner: the next data makes a new one. */
@@ -175,10 +190,7 @@ export class StreamLayer {
     const grown = receive.onReset(code, finalSize);
     if (grown < 0) return -grown;
     if (grown > 0 && !this.#receiveCredit.onReceived(grown)) return TransportError.FLOW_CONTROL;
-    if (receive.state === "reset_recvd" && before !== "reset_recvd") {
-      receive.takeReset();
-      this.#emit({ type: "stream_reset", id, code });
-    }
+    if (receive.state === "reset_recvd" && before !== "reset_recvd") this.#emit({ type: "stream_reset", id, code });
     this.#afterRead(stream);
     return 0;
   }
@@ -211,8 +223,7 @@ export class StreamLayer {
 
   /** MAX_STREAMS. */
   onMaxStreams(kind: StreamKind, limit: number): void {
-    if (!this.#streams.localIds(kind).setLimit(limit) || !this.#wanted[kind]) return;
-    this.#wanted[kind] = false;
+    if (!this.#streams.localIds(kind).setLimit(limit)) return;
     this.#emit({ type: "streams_available", unidirectional: kind === StreamKind.UNIDIRECTIONAL });
   }
 
@@ -346,7 +357,7 @@ export class StreamLayer {
         at = writeMaxStreams(out, at, kind, limit);
         frames.push({ type: "max_streams", kind });
       }
-      const exhausted = this.#wanted[kind] ? this.#streams.localIds(kind).takeBlocked() : -1;
+      const exhausted = this.#streams.localIds(kind).takeBlocked();
       if (exhausted >= 0) {
         at = writeStreamsBlocked(out, at, kind, exhausted);
         frames.push({ type: "streams_blocked", kind, limit: exhausted });

@@ -539,3 +539,26 @@ test("discarding forgets every packet without a word and disarms the timers", ()
   h.ack(200, [[0, 2]]);
   assert.deepEqual([h.acked, h.lost], [[1], []]);
 });
+
+test("what a probe carries again is not reported as lost once more when its first packet is declared lost", () => {
+  const h = Harness.withRtt(100);
+  for (let i = 0; i < 4; i++) h.send(0);
+  assert.equal(h.timeout(h.timer), 2);
+  h.recovery.probeWith(2);
+  assert.deepEqual(h.lost, [0, 1]);
+  for (let i = 0; i < 2; i++) h.send(500);
+  assert.equal(h.recovery.probeCandidate(0)?.packetNumber, 2, "the next probe carries something else");
+  h.ack(600, [5]);
+  assert.deepEqual(h.lost, [0, 1, 2, 3], "0 and 1 are the probes' business now");
+  assert.equal(h.recovery.stats.packetsLost, 4);
+});
+
+test("a packet whose frames a probe has taken over is settled when it is acknowledged after all", () => {
+  const h = Harness.withRtt(100);
+  h.send(0);
+  h.timeout(h.timer);
+  h.recovery.probeWith(1);
+  h.send(500);
+  h.ack(510, [0]);
+  assert.deepEqual([h.lost, h.acked], [[0], [0]]);
+});

@@ -74,6 +74,11 @@ export class Reassembler {
     return this.#contiguousEnd;
   }
 
+  /** Whether nothing is kept. */
+  get isEmpty(): boolean {
+    return this.#segments.length === 0;
+  }
+
   /** How many gaps there are below the highest byte received. */
   get gaps(): number {
     return this.#gaps;
@@ -173,12 +178,10 @@ export class Reassembler {
 
     const gapsBefore = this.#gapsBetween(index, replaced, previousEnd);
     const gapsAfter = (start > previousEnd ? 1 : 0) + (next !== undefined && end < next.start ? 1 : 0);
-    const gaps = this.#gaps + gapsAfter - gapsBefore;
-    if (gapsAfter > gapsBefore) {
-      if (gaps > MAX_GAPS || this.#budget.used + gapsAfter - gapsBefore > this.#budget.limit) return false;
-    }
-    this.#budget.used += gapsAfter - gapsBefore;
-    this.#gaps = gaps;
+    const more = gapsAfter - gapsBefore;
+    if (this.#gaps + more > MAX_GAPS || this.#budget.used + more > this.#budget.limit) return false;
+    this.#gaps += more;
+    this.#budget.used += more;
 
     const length = end - start;
     let at = index;

@@ -10,12 +10,15 @@ import { TransportError } from "../../wire/error_codes.ts";
 import type { StreamId } from "../../wire/stream_id.ts";
 import { nextWindow } from "../flow_control.ts";
 import { type GapBudget, Reassembler } from "./reassembler.ts";
+import type { SmallCopies } from "./small_copies.ts";
 
 /** States of a receiving half, RFC 9000 §3.2. */
 export type ReceiveState = "recv" | "size_known" | "data_recvd" | "data_read" | "reset_recvd" | "reset_read";
 
 /** What the receiving halves of one connection share. */
 export interface ReceiveShared {
+  /** Where small copies come from. */
+  readonly copies: SmallCopies;
   /** Gaps that all streams together may have. */
   readonly gaps: GapBudget;
   /** Window of a new stream: the announced MAX_STREAM_DATA. */
@@ -29,7 +32,7 @@ export interface ReceiveShared {
  *
  * @example
  * ```ts
- * const shared = { gaps: new GapBudget(1024), window: 65536, maxWindow: 65536 };
+ * const shared = { copies: new SmallCopies(), gaps: new GapBudget(1024), window: 65536, maxWindow: 65536 };
  * const stream = new ReceiveStream(0 as StreamId, shared);
  * stream.onData(new Uint8Array([1, 2, 3]), 0, 3, 0, true); // 3
  * stream.read(); // 1, 2, 3
@@ -126,14 +129,21 @@ export class ReceiveStream {
   }
 
   /**
-   * The next bytes in order, which belong to the caller from then on; undefined if there are none now. Read until undefined,
+   * The next bytes in order, which belong to the caller from then on, but for their `buffer`, which small pieces share and
+   * nobody must transfer; undefined if there are none now. Read until undefined,
    * then look at `finished`: the end of a stream counts as read by the call that returns the last bytes, or, if it came later, by
    * the next call.
    */
   read(): Uint8Array | undefined {
     let piece: Uint8Array | undefined;
-    if (this.#reassembler !== undefined) piece = this.#reassembler.read();
-    else if (this.#single !== undefined) {
+    const reassembler = this.#reassembler;
+    if (reassembler !== undefined) {
+      piece = reassembler.read();
+      if (reassembler.isEmpty) {
+        this.#readOffset = reassembler.readOffset;
+        this.#reassembler = undefined;
+      }
+    } else if (this.#single !== undefined) {
       piece = this.#single;
       this.#single = undefined;
       this.#readOffset += piece.length;
@@ -253,7 +263,7 @@ export class ReceiveStream {
     if (reassembler === undefined) {
       if (offset + (end - start) <= this.#contiguousEnd) return true;
       if (offset === this.#readOffset && this.#single === undefined) {
-        this.#single = bytes.slice(start, end);
+        this.#single = this.#shared.copies.copy(bytes, start, end);
         return true;
       }
       reassembler = new Reassembler(this.#readOffset, this.#shared.gaps);

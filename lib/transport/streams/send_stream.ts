@@ -119,6 +119,11 @@ export class SendStream {
     return this.#writtenEnd - this.#ackedEnd;
   }
 
+  /** How many pieces of written data are kept in memory. */
+  get retainedPieces(): number {
+    return this.#buffer !== undefined ? this.#buffer.pieceCount : this.#single !== undefined ? 1 : 0;
+  }
+
   /** Bytes sent so far, which is the final size of a RESET_STREAM. */
   get finalSize(): number {
     return this.#sentEnd;
@@ -325,7 +330,7 @@ export class SendStream {
     this.chunkOffset = offset;
     this.chunkLength = length;
     this.chunkNewBytes = newBytes;
-    const fin = (this.#fin === FIN_PENDING || this.#fin === FIN_IN_FLIGHT) && offset + length === this.#writtenEnd;
+    const fin = this.#fin === FIN_PENDING && offset + length === this.#writtenEnd;
     this.chunkFin = fin;
     if (fin) {
       this.#fin = FIN_IN_FLIGHT;

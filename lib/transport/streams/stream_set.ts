@@ -20,6 +20,7 @@ import { Scheduler, StreamClass, toStreamClass } from "../scheduler.ts";
 import { GapBudget } from "./reassembler.ts";
 import { type ReceiveShared, ReceiveStream } from "./receive_stream.ts";
 import { SendStream } from "./send_stream.ts";
+import { SmallCopies } from "./small_copies.ts";
 import { Stream } from "./stream.ts";
 import { LocalStreamIds, PeerStreamIds } from "./stream_ids.ts";
 
@@ -85,6 +86,7 @@ export class StreamSet {
     this.#role = options.role;
     this.#sendBuffer = options.sendBuffer;
     this.#receiveShared = {
+      copies: new SmallCopies(),
       gaps: new GapBudget(MAX_GAPS_PER_CONNECTION),
       window: options.maxStreamData,
       maxWindow: Math.max(options.maxStreamData, options.maxStreamWindow ?? 0),

@@ -99,6 +99,30 @@ test("any order, duplicates and conflicting overlaps give what one cell for each
   );
 });
 
+test("large frames that overlap blocks of any size agree with one cell for each byte", () => {
+  const frame = fc.record({ offset: fc.nat(16_000), length: fc.integer({ min: 1, max: 5000 }) });
+  fc.assert(
+    fc.property(fc.array(frame, { maxLength: 14 }), (frames) => {
+      const budget = new GapBudget(100);
+      const pieces = new Reassembler(0, budget);
+      const oracle = new NaiveReassembler();
+      let fill = 0;
+      for (const { offset, length } of frames) {
+        const bytes = new Uint8Array(length).fill(++fill);
+        assert.ok(pieces.insert(bytes, 0, length, offset));
+        oracle.insert(bytes, 0, length, offset);
+        assert.equal(pieces.gaps, oracle.gaps);
+        assertFrugal(pieces, oracle.received);
+      }
+      const expected = Uint8Array.from({ length: 21_000 }, (_, i) => oracle.cells[i] ?? 99);
+      pieces.insert(new Uint8Array(21_000).fill(99), 0, 21_000, 0);
+      assert.equal(budget.used, 0);
+      assert.deepEqual(Uint8Array.from(readAll(pieces)), expected);
+    }),
+    property(100),
+  );
+});
+
 test("large streams in random order, in pieces of packet size, come out whole", () => {
   fc.assert(
     fc.property(fc.nat(), fc.integer({ min: 1, max: 60_000 }), (seed, total) => {

@@ -5,6 +5,7 @@ import { type Micros, micros } from "../../../lib/base/time.ts";
 import { SeededRandom } from "../../../lib/testing/seeded_random.ts";
 import { GapBudget } from "../../../lib/transport/streams/reassembler.ts";
 import { ReceiveStream } from "../../../lib/transport/streams/receive_stream.ts";
+import { SmallCopies } from "../../../lib/transport/streams/small_copies.ts";
 import { TransportError } from "../../../lib/wire/error_codes.ts";
 import type { StreamId } from "../../../lib/wire/stream_id.ts";
 import { property } from "../../support/seed.ts";
@@ -12,7 +13,7 @@ import { property } from "../../support/seed.ts";
 const NO_TIME = 0 as Micros;
 
 function makeStream(window = 1000, maxWindow = window, gaps = 16384): ReceiveStream {
-  return new ReceiveStream(2 as StreamId, { gaps: new GapBudget(gaps), window, maxWindow });
+  return new ReceiveStream(2 as StreamId, { copies: new SmallCopies(), gaps: new GapBudget(gaps), window, maxWindow });
 }
 
 /** Hands over `data` between other bytes, as a packet would. */
@@ -72,6 +73,18 @@ test("an empty stream is finished once it was read", () => {
   receive(stream, [], 0, true);
   assert.equal(stream.finished, false);
   assert.equal(stream.read(), undefined);
+  assert.equal(stream.finished, true);
+});
+
+test("a stream is not finished before the last of its blocks was read", () => {
+  const stream = makeStream(100_000);
+  const data = new Uint8Array(50_000);
+  stream.onData(data, 0, 40_000, 0, false);
+  stream.onData(data, 40_000, 50_000, 40_000, true);
+  assert.equal(stream.state, "data_recvd");
+  assert.equal(stream.read()!.length, 40_000);
+  assert.equal(stream.finished, false);
+  assert.equal(stream.read()!.length, 10_000);
   assert.equal(stream.finished, true);
 });
 

@@ -47,6 +47,18 @@ test("many tiny writes are kept in few pieces", () => {
   assert.equal(buffer.pieceCount, 1);
 });
 
+test("a piece goes as soon as everything in it is below the limit", () => {
+  const buffer = new SendBuffer(new Uint8Array(1000), 0);
+  buffer.append(new Uint8Array(1000));
+  buffer.append(new Uint8Array(1000));
+  buffer.dropBelow(999);
+  assert.equal(buffer.pieceCount, 3);
+  buffer.dropBelow(1000);
+  assert.equal(buffer.pieceCount, 2);
+  buffer.dropBelow(2000);
+  assert.equal(buffer.pieceCount, 1);
+});
+
 test("large writes are kept as they are", () => {
   const buffer = new SendBuffer(new Uint8Array(1), 0);
   const pieces = Array.from({ length: 20 }, () => new Uint8Array(2000));

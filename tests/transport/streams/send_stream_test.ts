@@ -179,6 +179,31 @@ test("a lost end is sent again, with the bytes before it or alone", () => {
   assert.equal(stream.hasPending(MUCH), false);
 });
 
+test("an end that was acknowledged is not sent again with the bytes before it", () => {
+  const stream = makeStream();
+  stream.write(bytes(1, 2), true);
+  take(stream, 1);
+  take(stream, 1);
+  stream.onAcked(1, 1, true);
+  stream.onLost(0, 2, true);
+  assert.deepEqual(take(stream), [0, [1], false]);
+  stream.onAcked(0, 1, false);
+  assert.equal(stream.state, "data_recvd");
+});
+
+test("memory is freed piece by piece as the beginning is acknowledged", () => {
+  const stream = makeStream();
+  for (let i = 0; i < 10; i++) stream.write(new Uint8Array(1000), false);
+  while (stream.takeChunk(500, MUCH));
+  assert.equal(stream.retainedPieces, 10);
+  stream.onAcked(500, 9000, false);
+  assert.equal(stream.retainedPieces, 10, "the first bytes are missing");
+  stream.onAcked(0, 500, false);
+  assert.equal(stream.retainedPieces, 1);
+  stream.onAcked(9500, 500, false);
+  assert.equal(stream.retainedPieces, 0);
+});
+
 test("what was acknowledged by a late acknowledgement is not sent again", () => {
   const stream = makeStream();
   stream.write(bytes(0, 1, 2, 3, 4, 5), false);
@@ -370,6 +395,7 @@ test("random takes, losses, late acknowledgements and credits always deliver eve
       assert.deepEqual(delivered, new Uint8Array(total).fill(1));
       assert.deepEqual(received, expected);
       assert.equal(stream.bufferedBytes, 0);
+      assert.equal(stream.retainedPieces, 0);
       assert.equal(stream.hasPending(MUCH), false);
     }),
     property(100),

@@ -163,6 +163,7 @@ test("a frame for a stream that is over is ignored", () => {
   assert.equal(set.forReceiving(peers.id, 1), 0);
   assert.equal(set.forSending(peers.id), 0);
   assert.equal(set.size, 0);
+  assert.equal(set.peerIds(BIDI).closed, 1, "only the peer's streams count for its limit");
 });
 
 test("a stream is forgotten when both of its halves are over, and not before", () => {

@@ -1,0 +1,295 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Micros, micros, millis, NEVER } from "../../lib/base/time.ts";
+import { CloseState } from "../../lib/transport/close_state.ts";
+import { NewReno } from "../../lib/transport/congestion/new_reno.ts";
+import { ControlQueue } from "../../lib/transport/control_queue.ts";
+import { FrameFate } from "../../lib/transport/frame_fate.ts";
+import { IdleTimer } from "../../lib/transport/idle_timer.ts";
+import { LossDetection } from "../../lib/transport/loss_detection.ts";
+import { Pacer } from "../../lib/transport/pacer.ts";
+import { PacketKeys } from "../../lib/transport/packet_protection.ts";
+import { PacketSender } from "../../lib/transport/packet_sender.ts";
+import { ReceivedPackets } from "../../lib/transport/received_packets.ts";
+import type { SentFrame } from "../../lib/transport/sent_frame.ts";
+import { completeSettings } from "../../lib/transport/settings.ts";
+import { StreamLayer } from "../../lib/transport/stream_layer.ts";
+import { ConnectionId } from "../../lib/wire/connection_id.ts";
+import { PacketFlag } from "../../lib/wire/constants.ts";
+import { decodeFrames, type Frame } from "../../lib/wire/frames.ts";
+import { type StreamId, StreamRole } from "../../lib/wire/stream_id.ts";
+import { DEFAULT_PARAMETERS } from "../../lib/wire/transport_parameters.ts";
+import { crypto } from "./two_endpoints.ts";
+
+const PEER_ID = new ConnectionId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+const SIZE = 1200;
+const SECRET = new Uint8Array(32).fill(7);
+
+/** What a packet turned out to hold. */
+interface Sent {
+  readonly number: number;
+  readonly flags: number;
+  readonly frames: readonly Frame[];
+  readonly size: number;
+}
+
+/** A sender with real parts around it, and a receiver's keys to look into what it makes. */
+class Bench {
+  readonly received = new ReceivedPackets(millis(25), 2);
+  readonly control = new ControlQueue();
+  readonly streams: StreamLayer;
+  readonly recovery: LossDetection<SentFrame>;
+  readonly pacer = new Pacer();
+  readonly keys = new PacketKeys(crypto.chacha20poly1305, crypto.sha256, SECRET);
+  readonly sender: PacketSender;
+  readonly #opener = new PacketKeys(crypto.chacha20poly1305, crypto.sha256, SECRET);
+  readonly #out = new Uint8Array(SIZE);
+  now: Micros = micros(1_000_000);
+
+  constructor() {
+    this.streams = new StreamLayer(StreamRole.INITIATOR, completeSettings(), () => {});
+    this.streams.setPeerParameters({
+      ...DEFAULT_PARAMETERS,
+      connectionId: PEER_ID,
+      suites: [1],
+      maxData: 1 << 20,
+      maxStreamData: 1 << 20,
+      maxStreamsBidi: 10,
+      maxStreamsUni: 10,
+    });
+    const fate = new FrameFate(this.streams, this.control, this.received, () => {});
+    this.recovery = new LossDetection<SentFrame>({
+      handler: fate,
+      congestion: new NewReno(SIZE),
+      maxAckDelay: millis(25),
+    });
+    const parts = {
+      received: this.received,
+      control: this.control,
+      streams: this.streams,
+      recovery: this.recovery,
+      pacer: this.pacer,
+      idle: new IdleTimer(this.now, micros(0), micros(0)),
+      frames: [],
+    };
+    this.sender = new PacketSender(parts, this.keys, PEER_ID);
+  }
+
+  /** The next packet, if there is one. */
+  send(start = 0, limit = SIZE): Sent | undefined {
+    const end = this.sender.send(this.now, this.#out, start, limit);
+    return end === start ? undefined : this.#open(start, end);
+  }
+
+  /** Packets until there are none. */
+  sendAll(): Sent[] {
+    const all: Sent[] = [];
+    for (let sent; (sent = this.send()) !== undefined;) all.push(sent);
+    return all;
+  }
+
+  close(close: CloseState): Sent | undefined {
+    const end = this.sender.sendClose(this.#out, SIZE, close);
+    return end === 0 ? undefined : this.#open(0, end);
+  }
+
+  /** Fills a stream with so many bytes. */
+  write(bytes: number): StreamId {
+    const id = this.streams.open(true, 1);
+    assert.notEqual(id, -1);
+    this.streams.write(id as StreamId, new Uint8Array(bytes), true);
+    return id as StreamId;
+  }
+
+  /** Receives a packet that wants to be acknowledged. */
+  receive(packetNumber: number, ackEliciting = true): void {
+    this.received.onPacket(packetNumber, this.now, ackEliciting, false);
+  }
+
+  #open(start: number, end: number): Sent {
+    const plain = new Uint8Array(SIZE);
+    assert.ok(this.#opener.open(this.#out.slice(0, end), start, end, plain));
+    const { packetNumber: number, flags, plaintextEnd } = this.#opener;
+    const { frames, error } = decodeFrames(plain.slice(0, plaintextEnd));
+    assert.equal(error, undefined);
+    return { number, flags, frames, size: end - start };
+  }
+}
+
+const types = (sent: Sent | undefined): string[] => sent?.frames.map(({ type }) => type) ?? [];
+
+test("nothing is sent when there is nothing to say", () => {
+  const bench = new Bench();
+  assert.equal(bench.send(), undefined);
+  assert.equal(bench.sender.pacingUntil, NEVER);
+});
+
+test("an acknowledgement waits for its time, and rides along with data before that", () => {
+  const bench = new Bench();
+  bench.receive(0);
+  assert.equal(bench.send(), undefined);
+  bench.write(10);
+  const sent = bench.send();
+  assert.deepEqual(types(sent), ["ack", "stream_data"]);
+  assert.equal(sent?.flags, PacketFlag.ACK | PacketFlag.ACK_ELICITING);
+  bench.receive(1);
+  bench.now = bench.received.ackDeadline;
+  assert.deepEqual(types(bench.send()), ["ack"]);
+  assert.equal(bench.received.ackDeadline, NEVER);
+});
+
+test("packet numbers count up from 0, one for each packet, CLOSE included", () => {
+  const bench = new Bench();
+  bench.write(3000);
+  const numbers = bench.sendAll().map(({ number }) => number);
+  numbers.push(bench.close(new CloseState(bench.now, millis(1), 0, "", true))!.number);
+  assert.deepEqual(numbers, [0, 1, 2, 3]);
+});
+
+test("a packet begins where it is told to and keeps to its limit", () => {
+  const bench = new Bench();
+  bench.write(5000);
+  const sent = bench.send(300, 700);
+  assert.equal(sent?.size, 400);
+});
+
+test("too little room makes no packet and loses nothing", () => {
+  const bench = new Bench();
+  bench.write(10);
+  bench.receive(0);
+  bench.receive(1);
+  assert.equal(bench.send(1150), undefined);
+  assert.deepEqual(types(bench.send()), ["ack", "stream_data"]);
+});
+
+test("the congestion window holds data back, but neither acknowledgements nor probes", () => {
+  const bench = new Bench();
+  bench.write(100_000);
+  const first = bench.sendAll();
+  assert.equal(first.reduce((sum, { size }) => sum + size, 0), bench.recovery.bytesInFlight);
+  assert.ok(bench.recovery.bytesInFlight <= bench.recovery.congestion.window);
+  assert.equal(bench.sender.pacingUntil, NEVER);
+  bench.receive(0);
+  bench.receive(1);
+  assert.deepEqual(types(bench.send()), ["ack"]);
+  bench.sender.probes = 2;
+  const probes = bench.sendAll();
+  assert.equal(probes.length, 2);
+  for (const probe of probes) {
+    assert.deepEqual(types(probe), ["stream_data"]);
+    assert.equal(probe.flags, PacketFlag.PROBE | PacketFlag.ACK_ELICITING);
+  }
+});
+
+test("a probe with nothing to carry is a PING, also behind an acknowledgement", () => {
+  const bench = new Bench();
+  bench.sender.probes = 2;
+  bench.receive(0);
+  assert.deepEqual(types(bench.send()), ["ack", "ping"]);
+  assert.deepEqual(types(bench.send()), ["ping"]);
+  assert.equal(bench.send(), undefined);
+});
+
+test("the pacer holds data back until the time that it names, and no longer", () => {
+  const bench = new Bench();
+  bench.recovery.rtt.update(millis(100), micros(0), bench.now);
+  bench.pacer.update(bench.now, bench.recovery.congestion, bench.recovery.rtt);
+  bench.write(100_000);
+  bench.sendAll();
+  // The initial window is one burst: only what its acknowledgement makes room for is paced.
+  bench.now = micros(bench.now + millis(10));
+  bench.recovery.onAckReceived(bench.now, 9, micros(0), Float64Array.of(0, 9), 1);
+  bench.pacer.update(bench.now, bench.recovery.congestion, bench.recovery.rtt);
+  let rounds = 0;
+  for (; bench.sender.pacingUntil !== NEVER || rounds === 0; rounds++) {
+    bench.sendAll();
+    const until = bench.sender.pacingUntil;
+    if (until === NEVER) break;
+    assert.ok(until > bench.now);
+    bench.now = until;
+    assert.ok(bench.send() !== undefined);
+    assert.ok(rounds < 100);
+  }
+  assert.ok(rounds > 0);
+});
+
+test("one of many packets that need no acknowledgement asks for one", () => {
+  const bench = new Bench();
+  let pings = 0;
+  for (let i = 0; i < 320; i++) {
+    bench.receive(2 * i);
+    bench.receive(2 * i + 1);
+    const sent = bench.send();
+    assert.equal(types(sent)[0], "ack");
+    if (types(sent).includes("ping")) pings++;
+  }
+  assert.equal(pings, 10);
+});
+
+test("being asked in vain does not count as a packet that needs no acknowledgement", () => {
+  const bench = new Bench();
+  const id = bench.write(100);
+  bench.sendAll();
+  for (let i = 0; i < 100; i++) {
+    // A stream that is marked, and has nothing to say when its turn comes.
+    bench.streams.onControlLost({ type: "stream_blocked", stream: streamOf(bench, id), limit: 5 });
+    assert.equal(bench.send(), undefined);
+  }
+  bench.receive(0);
+  bench.receive(1);
+  assert.deepEqual(types(bench.send()), ["ack"]);
+});
+
+/** The stream behind an id, as a sent frame names it. */
+function streamOf(bench: Bench, id: StreamId): Extract<SentFrame, { type: "stream" }>["stream"] {
+  const record = bench.recovery.sent.at(0);
+  const frame = record.frames[0];
+  assert.ok(frame?.type === "stream" && frame.stream.id === id);
+  return frame.stream;
+}
+
+test("with many gaps the acknowledgement names the newest ranges and leaves room for data", () => {
+  const bench = new Bench();
+  for (let i = 0; i < 200; i++) bench.receive(2 * i);
+  bench.write(2000);
+  const ack = bench.send()?.frames[0];
+  assert.ok(ack?.type === "ack");
+  assert.equal(ack.largest, 398);
+  assert.equal(ack.ranges.length, 32);
+  assert.equal(ack.ranges[31].start, 336);
+});
+
+test("a key that is nearly used up leaves enough for CLOSE and all its repetitions", () => {
+  const bench = new Bench();
+  bench.keys.sealedPackets = bench.keys.sealLimit - 100;
+  bench.write(1_000_000);
+  let packets = 0;
+  while (!bench.sender.isUsedUp) {
+    bench.sender.probes = 1;
+    assert.ok(bench.send() !== undefined);
+    assert.ok(++packets < 100);
+  }
+  const close = new CloseState(bench.now, millis(1), 14, "used up", true);
+  let closes = 0;
+  for (let i = 0; i < 10_000; i++) {
+    if (close.due) {
+      assert.deepEqual(types(bench.close(close)), ["close"]);
+      close.onSent();
+      closes++;
+    }
+    close.onReceived();
+  }
+  assert.equal(closes, 9);
+});
+
+test("CLOSE is neither tracked nor in need of an acknowledgement, and its reason is cut to what fits", () => {
+  const bench = new Bench();
+  const sent = bench.close(new CloseState(bench.now, millis(1), 0x105, "é".repeat(1000), true));
+  assert.equal(sent?.flags, 0);
+  const close = sent?.frames[0];
+  assert.ok(close?.type === "close");
+  assert.equal(close.code, 0x105);
+  assert.equal(new TextDecoder().decode(close.reason), "é".repeat(128));
+  assert.equal(bench.recovery.bytesInFlight, 0);
+  assert.equal(bench.recovery.pollTimeout(), NEVER);
+});
