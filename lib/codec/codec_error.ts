@@ -26,8 +26,12 @@ export type CodecErrorCode =
  *
  * @example
  * ```ts
- * const message = codec.decode(bytes);
- * if (message instanceof CodecError) counters.refused(message.code);
+ * import { MessageCodec } from "./message.ts";
+ *
+ * const message = new MessageCodec().decode(new Uint8Array(10));
+ * if (!(message instanceof CodecError)) throw new Error("that was no message");
+ * message.code; // "short_buffer"
+ * message.message; // "short buffer: 10 bytes, 40 needed"
  * ```
  */
 export class CodecError {
@@ -40,6 +44,7 @@ export class CodecError {
   /** What was expected, or the largest or smallest that would do. */
   readonly expected: number | undefined;
 
+  /** For decoders. */
   constructor(code: CodecErrorCode, details: { field?: string; seen?: number; expected?: number } = {}) {
     this.code = code;
     this.field = details.field;
@@ -75,7 +80,7 @@ function describe({ code, field, seen, expected }: CodecError): string {
     case "checksum_mismatch":
       return "checksum mismatch";
     case "trailing_bytes":
-      return `${seen} bytes behind the end of ${field ?? "the message"}`;
+      return `trailing bytes: ${seen} behind the end of ${field ?? "the message"}`;
     case "truncated_payload":
       return `${field ?? "a field"} runs past the end of the payload`;
     case "bad_utf8":
@@ -85,7 +90,7 @@ function describe({ code, field, seen, expected }: CodecError): string {
     case "duplicate_field":
       return `${field ?? "a field"} is there twice`;
     case "too_many":
-      return `${seen ?? "too many"} of ${field ?? "a field"}, at most ${expected} allowed`;
+      return `too many of ${field ?? "a field"}${seen === undefined ? "" : `: ${seen}`}, at most ${expected} allowed`;
     case "bad_json":
       return `not the JSON that was expected: ${field ?? "unreadable"}`;
   }

@@ -53,18 +53,24 @@ export class MessageView extends MessageHeaderView {
  *
  * @example
  * ```ts
+ * import { CodecError } from "./codec_error.ts";
+ * import { MessageType } from "./message_type.ts";
+ *
  * const codec = new MessageCodec();
  * const out = new Uint8Array(1500);
- * const header = { type: MessageType.EVENT, flags: 0, idLow: 1, idHigh: 0, traceLow: 7, traceHigh: 0 };
- * const end = codec.encode(out, 0, header, payload);
+ * const header = { type: MessageType.RESPONSE, flags: 0, idLow: 1, idHigh: 0, traceLow: 7, traceHigh: 0 };
+ * const end = codec.encode(out, 0, header, Uint8Array.of(1, 2, 3));
+ *
  * const message = codec.decode(out, 0, end);
  * if (message instanceof CodecError) throw new Error(message.message);
+ * message.messageId; // 1n
  * message.payload; // a view of `out`
  * ```
  */
 export class MessageCodec {
   readonly #xxh3: Xxh3;
 
+  /** With a hash of its own unless one is given. */
   constructor(xxh3: Xxh3 = createXxh3()) {
     this.#xxh3 = xxh3;
   }
@@ -101,8 +107,15 @@ export class MessageCodec {
    *
    * @example
    * ```ts
-   * const payloadEnd = encodeCall(out, at + MESSAGE_HEADER_BYTES, call);
-   * at = codec.seal(out, at, header, payloadEnd);
+   * import { MESSAGE_HEADER_BYTES } from "./message_header.ts";
+   * import { MessageType } from "./message_type.ts";
+   * import { encodeCall } from "./payloads/call.ts";
+   *
+   * const codec = new MessageCodec();
+   * const out = new Uint8Array(1500);
+   * const header = { type: MessageType.CALL, flags: 0, idLow: 1, idHigh: 0, traceLow: 7, traceHigh: 0 };
+   * const call = { target: new Uint8Array(16), timeoutSeconds: 5, data: Uint8Array.of(1, 2, 3) };
+   * const end = codec.seal(out, 0, header, encodeCall(out, MESSAGE_HEADER_BYTES, call));
    * ```
    */
   seal(out: Uint8Array, at: number, header: MessageHeader, payloadEnd: number): number {

@@ -42,11 +42,13 @@ export interface MessageHeader {
   readonly type: number;
   /** {@link MessageFlag}s, ORed. */
   readonly flags: number;
-  /** The message id, as two u32. Opaque. */
+  /** The lower half of the message id. Opaque. */
   readonly idLow: number;
+  /** The upper half of the message id. */
   readonly idHigh: number;
-  /** The trace id, as two u32. Opaque. */
+  /** The lower half of the trace id. Opaque. */
   readonly traceLow: number;
+  /** The upper half of the trace id. */
   readonly traceHigh: number;
 }
 
@@ -181,26 +183,32 @@ export class MessageHeaderView implements MessageHeader {
     this.payloadLength = payloadLength;
   }
 
+  /** A {@link MessageType} or an extension type. */
   get type(): number {
     return this.bytes[this.at + 4];
   }
 
+  /** {@link MessageFlag}s, ORed. */
   get flags(): number {
     return this.bytes[this.at + 5];
   }
 
+  /** The lower half of the message id. */
   get idLow(): number {
     return readU32(this.bytes, this.at + 8);
   }
 
+  /** The upper half of the message id. */
   get idHigh(): number {
     return readU32(this.bytes, this.at + 12);
   }
 
+  /** The lower half of the trace id. */
   get traceLow(): number {
     return readU32(this.bytes, this.at + 16);
   }
 
+  /** The upper half of the trace id. */
   get traceHigh(): number {
     return readU32(this.bytes, this.at + 20);
   }

@@ -49,8 +49,9 @@ export type MessageKind =
   | "Error"
   | "Extension";
 
-/** The extension range, both ends included. */
+/** The first type of the extension range. */
 export const FIRST_EXTENSION_TYPE = 0x80;
+/** The last type of the extension range. */
 export const LAST_EXTENSION_TYPE = 0xef;
 
 /** The kind of a type byte; undefined if the type is unknown. */

@@ -41,9 +41,9 @@ export class PayloadReader {
     this.at = this.end;
   }
 
-  /** Takes `length` bytes and says where they begin; −1 if they are not there. */
+  /** Takes `length` bytes and says where they begin; −1 if they are not there, or something was wrong before. */
   take(length: number, field: string): number {
-    if (length > this.end - this.at) {
+    if (this.error !== undefined || length > this.end - this.at) {
       this.fail("truncated_payload", field);
       return -1;
     }
@@ -110,13 +110,18 @@ export class PayloadReader {
 }
 
 /**
- * Reads the TLVs that end a payload. Unknown types are skipped by not looking at them.
+ * Reads the TLVs that end a payload. Unknown types are skipped by not looking at them. Types that may not repeat must be
+ * below 32.
  *
+ * @example
  * ```ts
+ * const reader = new PayloadReader(Uint8Array.of(0x07, 1, 0, 42), 0, 4);
  * const tlvs = new TlvReader(reader);
+ * let hops = 0;
  * while (tlvs.next()) {
- *   if (tlvs.type === TLV_LEASE) lease = tlvs.u32("lease");
+ *   if (tlvs.type === 0x07) hops = tlvs.u8("hops");
  * }
+ * hops; // 42, if reader.error is undefined
  * ```
  */
 export class TlvReader {

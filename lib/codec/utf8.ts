@@ -34,8 +34,8 @@ export function utf8Length(text: string): number {
     length++;
     if (unit < 0x800) continue;
     length++;
-    // A pair is two units and four bytes.
-    if (isPair(text, i, unit)) i++, length--;
+    // A pair is two units and four bytes, so its second unit adds nothing more.
+    if (isPair(text, i, unit)) i++;
   }
   return length;
 }

@@ -14,8 +14,9 @@ import type { PayloadWriter } from "../payload_writer.ts";
 export const PUBLIC_KEY_BYTES = 32;
 /** The most capabilities that an agent may list. */
 export const MAX_CAPABILITIES = 1024;
-/** The most tags, and the most metadata entries, that an agent may list. */
+/** The most tags that an agent may list. */
 export const MAX_TAGS = 256;
+/** The most metadata entries that an agent may list. */
 export const MAX_METADATA_ENTRIES = 256;
 
 /** Whether an agent can be reached. */
@@ -43,7 +44,9 @@ const TLV = {
 export interface AgentDescription {
   /** 16 bytes. */
   readonly agentId: Uint8Array;
+  /** What people call it. Need not be unique. */
   readonly name: string;
+  /** What it can do, such as `text.summarise`. */
   readonly capabilities: readonly string[];
   /** IPv4 address and port at which it can be reached; undefined: over the connection that it registers on. */
   readonly endpoint?: Address;
@@ -51,8 +54,11 @@ export interface AgentDescription {
   readonly endpoint6?: Address;
   /** 32 bytes: its static X25519 key, for messages that are sealed end to end. */
   readonly publicKey?: Uint8Array;
+  /** Its own version. */
   readonly version?: string;
+  /** What it is, for people. */
   readonly description?: string;
+  /** Words to find it by. */
   readonly tags?: readonly string[];
   /** Keys (at most 255 bytes as UTF-8) and values, in order; a key may repeat. */
   readonly metadata?: readonly (readonly [string, string])[];
@@ -62,6 +68,7 @@ export interface AgentDescription {
 
 /** What a node says of an agent. */
 export interface AgentRecord extends AgentDescription {
+  /** Whether it can be reached. */
   readonly status?: AgentStatus;
   /** 0 idle, 1000 as much as it can take; more when it is queueing. */
   readonly load?: number;

@@ -39,13 +39,21 @@ const SECRET: readonly number[] = [
   0x58be162b, 0xfca1477d, 0xd1b8f88f, 0xce31d07a, 0x8f3acb45, 0x28041695, 0xcafbd7af, 0x7e404bbb,
 ];
 
-const SECRET_BYTES = 192;
 const STRIPE_BYTES = 64;
 const STRIPES_PER_BLOCK = 16;
-/** Where in the secret the scramble, the last stripe and the merge take their keys. */
-const SCRAMBLE_WORD = 32;
-const LAST_STRIPE_BYTE = 121;
-const MERGE_BYTE = 11;
+/** Where in the secret keys are taken from: words of {@link Secret.words}, of `words1`, of `words3`. */
+const SCRAMBLE_WORD = 128 / 4;
+const LAST_STRIPE_WORD1 = (121 - 1) / 4;
+const MERGE_WORD3 = (11 - 3) / 4;
+const SECOND_ROUND_WORD3 = 0;
+const LAST_ROUND_WORD3 = (136 - 17 - 3) / 4;
+
+/** A secret as 32-bit words: from its first byte on, and from the second and the fourth, where some keys begin. */
+interface Secret {
+  readonly words: Uint32Array;
+  readonly words1: Uint32Array;
+  readonly words3: Uint32Array;
+}
 
 /** A 64-bit register: low half, high half. */
 type Register = Uint32Array;
@@ -82,8 +90,8 @@ function addFoldedProduct(r: Register, aLow: number, aHigh: number, bLow: number
   // Sums of three or four u32: exact as floating-point numbers.
   const second = upperProduct(aLow, bLow, lowLow) + highLow + lowHigh;
   const third = upperProduct(aHigh, bLow, highLow) + upperProduct(aLow, bHigh, lowHigh) + highHigh +
-    Math.floor(second * INVERSE_TWO_32);
-  const fourth = upperProduct(aHigh, bHigh, highHigh) + Math.floor(third * INVERSE_TWO_32);
+    ((second * INVERSE_TWO_32) >>> 0);
+  const fourth = upperProduct(aHigh, bHigh, highHigh) + ((third * INVERSE_TWO_32) >>> 0);
   add(r, (lowLow ^ third) >>> 0, ((second >>> 0) ^ fourth) >>> 0);
 }
 
@@ -112,14 +120,7 @@ export class LimbsXxh3 implements Xxh3 {
   readonly implementation = "limbs";
   readonly #result: Register = new Uint32Array(2);
   readonly #accumulators = new Uint32Array(16);
-  /** The default secret: as words, and as the bytes that unaligned keys are read from. */
-  readonly #words = Uint32Array.from(SECRET);
-  readonly #secret = new Uint8Array(SECRET_BYTES);
-  readonly #lastStripeWords = new Uint32Array(16);
-
-  constructor() {
-    fillBytes(this.#secret, this.#words);
-  }
+  readonly #secret: Secret = secretOf(Uint32Array.from(SECRET));
 
   seal(bytes: Uint8Array, start: number, end: number): void {
     checkHashRange(bytes, start, end);
@@ -153,7 +154,7 @@ export class LimbsXxh3 implements Xxh3 {
 
   /** result = the XOR of two secret words, then ± the seed. */
   #flip(word: number, sign: 1 | -1, seedLow: number, seedHigh: number): void {
-    const words = this.#words;
+    const { words } = this.#secret;
     const r = this.#result;
     const low = ((words[word] ^ words[word + 2]) >>> 0) + sign * seedLow;
     r[0] = low;
@@ -162,7 +163,7 @@ export class LimbsXxh3 implements Xxh3 {
 
   #hashUpTo3(bytes: Uint8Array, at: number, length: number, seedLow: number, seedHigh: number): void {
     const r = this.#result;
-    const words = this.#words;
+    const { words } = this.#secret;
     if (length === 0) {
       r[0] = seedLow ^ words[14] ^ words[16];
       r[1] = seedHigh ^ words[15] ^ words[17];
@@ -208,13 +209,12 @@ export class LimbsXxh3 implements Xxh3 {
     avalanche(r);
   }
 
-  /** Adds the 16 bytes at `at`, mixed with 16 bytes of the secret and the seed. */
-  #mix16(bytes: Uint8Array, at: number, key: number, seedLow: number, seedHigh: number): void {
-    const secret = this.#secret;
-    const low = readU32(secret, key) + seedLow;
-    const high = readU32(secret, key + 4) + seedHigh + (low > MAX_U32 ? 1 : 0);
-    const low2 = readU32(secret, key + 8) - seedLow;
-    const high2 = readU32(secret, key + 12) - seedHigh - (low2 < 0 ? 1 : 0);
+  /** Adds the 16 bytes at `at`, mixed with four words of the secret and the seed. */
+  #mix16(bytes: Uint8Array, at: number, keys: Uint32Array, key: number, seedLow: number, seedHigh: number): void {
+    const low = keys[key] + seedLow;
+    const high = keys[key + 1] + seedHigh + (low > MAX_U32 ? 1 : 0);
+    const low2 = keys[key + 2] - seedLow;
+    const high2 = keys[key + 3] - seedHigh - (low2 < 0 ? 1 : 0);
     addFoldedProduct(
       this.#result,
       (readU32(bytes, at) ^ low) >>> 0,
@@ -232,29 +232,32 @@ export class LimbsXxh3 implements Xxh3 {
   }
 
   #hash17To128(bytes: Uint8Array, at: number, length: number, seedLow: number, seedHigh: number): void {
+    const { words } = this.#secret;
     this.#beginWithLength(length);
     // Pairs from both ends towards the middle.
     for (let i = (length - 1) >> 5; i >= 0; i--) {
-      this.#mix16(bytes, at + 16 * i, 32 * i, seedLow, seedHigh);
-      this.#mix16(bytes, at + length - 16 * (i + 1), 32 * i + 16, seedLow, seedHigh);
+      this.#mix16(bytes, at + 16 * i, words, 8 * i, seedLow, seedHigh);
+      this.#mix16(bytes, at + length - 16 * (i + 1), words, 8 * i + 4, seedLow, seedHigh);
     }
     avalanche(this.#result);
   }
 
   #hash129To240(bytes: Uint8Array, at: number, length: number, seedLow: number, seedHigh: number): void {
+    const { words, words3 } = this.#secret;
     this.#beginWithLength(length);
-    for (let i = 0; i < 8; i++) this.#mix16(bytes, at + 16 * i, 16 * i, seedLow, seedHigh);
+    for (let i = 0; i < 8; i++) this.#mix16(bytes, at + 16 * i, words, 4 * i, seedLow, seedHigh);
     avalanche(this.#result);
     const rounds = length >>> 4;
-    for (let i = 8; i < rounds; i++) this.#mix16(bytes, at + 16 * i, 16 * (i - 8) + 3, seedLow, seedHigh);
-    this.#mix16(bytes, at + length - 16, 136 - 17, seedLow, seedHigh);
+    for (let i = 8; i < rounds; i++) {
+      this.#mix16(bytes, at + 16 * i, words3, SECOND_ROUND_WORD3 + 4 * (i - 8), seedLow, seedHigh);
+    }
+    this.#mix16(bytes, at + length - 16, words3, LAST_ROUND_WORD3, seedLow, seedHigh);
     avalanche(this.#result);
   }
 
   #hashLong(bytes: Uint8Array, at: number, length: number, seedLow: number, seedHigh: number): void {
     const seeded = seedLow !== 0 || seedHigh !== 0;
-    const words = seeded ? deriveSecret(seedLow, seedHigh) : this.#words;
-    const secret = seeded ? fillBytes(new Uint8Array(SECRET_BYTES), words) : this.#secret;
+    const { words, words1, words3 } = seeded ? deriveSecret(seedLow, seedHigh) : this.#secret;
     const sums = this.#accumulators;
     sums.set(FIRST_ACCUMULATORS);
     const stripes = Math.floor((length - 1) / STRIPE_BYTES);
@@ -263,19 +266,17 @@ export class LimbsXxh3 implements Xxh3 {
       accumulate(sums, bytes, at + i * STRIPE_BYTES, words, 2 * stripe);
       if (stripe === STRIPES_PER_BLOCK - 1) scramble(sums, words);
     }
-    const last = this.#lastStripeWords;
-    for (let i = 0; i < last.length; i++) last[i] = readU32(secret, LAST_STRIPE_BYTE + 4 * i);
-    accumulate(sums, bytes, at + length - STRIPE_BYTES, last, 0);
+    accumulate(sums, bytes, at + length - STRIPE_BYTES, words1, LAST_STRIPE_WORD1);
 
     this.#beginWithLength(length);
     for (let i = 0; i < 16; i += 4) {
-      const key = MERGE_BYTE + 4 * i;
+      const key = MERGE_WORD3 + i;
       addFoldedProduct(
         this.#result,
-        (sums[i] ^ readU32(secret, key)) >>> 0,
-        (sums[i + 1] ^ readU32(secret, key + 4)) >>> 0,
-        (sums[i + 2] ^ readU32(secret, key + 8)) >>> 0,
-        (sums[i + 3] ^ readU32(secret, key + 12)) >>> 0,
+        (sums[i] ^ words3[key]) >>> 0,
+        (sums[i + 1] ^ words3[key + 1]) >>> 0,
+        (sums[i + 2] ^ words3[key + 2]) >>> 0,
+        (sums[i + 3] ^ words3[key + 3]) >>> 0,
       );
     }
     avalanche(this.#result);
@@ -313,7 +314,7 @@ function scramble(sums: Uint32Array, words: Uint32Array): void {
 }
 
 /** The secret for inputs of more than 240 bytes under a seed. */
-function deriveSecret(seedLow: number, seedHigh: number): Uint32Array {
+function deriveSecret(seedLow: number, seedHigh: number): Secret {
   const words = Uint32Array.from(SECRET);
   for (let i = 0; i < words.length; i += 4) {
     const low = words[i] + seedLow;
@@ -323,11 +324,12 @@ function deriveSecret(seedLow: number, seedHigh: number): Uint32Array {
     words[i + 2] = low2;
     words[i + 3] = words[i + 3] - seedHigh - (low2 < 0 ? 1 : 0);
   }
-  return words;
+  return secretOf(words);
 }
 
-/** Writes words as little-endian bytes, whatever the byte order of the machine. */
-function fillBytes(out: Uint8Array, words: Uint32Array): Uint8Array {
-  for (let i = 0; i < words.length; i++) writeU32(out, 4 * i, words[i]);
-  return out;
+/** A secret with the words that begin one and three bytes further on. */
+function secretOf(words: Uint32Array): Secret {
+  const shift = (bits: number): Uint32Array =>
+    Uint32Array.from(words.subarray(1), (next, i) => (words[i] >>> bits) | (next << (32 - bits)));
+  return { words, words1: shift(8), words3: shift(24) };
 }

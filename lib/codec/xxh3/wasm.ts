@@ -63,7 +63,11 @@ export class WasmXxh3 implements Xxh3 {
   #bytes: Uint8Array;
   #inside: Xxh3Memory;
 
-  /** @throws RangeError if the workspace does not fit. */
+  /**
+   * An instance of the compiled kernel with a workspace of its own.
+   *
+   * @throws RangeError if the workspace does not fit.
+   */
   constructor(module: WebAssembly.Module, options: WasmXxh3Options = {}) {
     const at = options.at ?? 0;
     const pages = Math.ceil((at + XXH3_WORKSPACE_BYTES) / PAGE_BYTES);

@@ -9,7 +9,9 @@
 
 /** A 64-bit hash as two unsigned halves. */
 export interface Xxh3Digest {
+  /** The lower 32 bits. */
   readonly low: number;
+  /** The upper 32 bits. */
   readonly high: number;
 }
 

@@ -1,0 +1,123 @@
+/**
+ * Metadata, extension type 0x80 (SPEC §2.5.15). It precedes a Call, Event or StreamOpen on the same transport stream and
+ * applies to that message alone. All of it is TLVs; a peer that does not know it ignores it.
+ *
+ * @module
+ */
+
+import type { CodecError } from "../codec_error.ts";
+import { PayloadReader, TlvReader } from "../payload_reader.ts";
+import { measure, type PayloadWriter, write } from "../payload_writer.ts";
+import { isTraceparent } from "../traceparent.ts";
+
+/** The most application entries. */
+export const MAX_APPLICATION_ENTRIES = 128;
+
+/** About the message that follows. */
+export interface Metadata {
+  /** What the agent is to do. */
+  readonly method?: string;
+  /** How long the sender waits from when it sent this, in milliseconds. */
+  readonly deadlineMillis?: number;
+  /** W3C trace context, 55 characters. */
+  readonly traceparent?: string;
+  /** MIME type of the data. */
+  readonly contentType?: string;
+  /** Two messages with the same key are one request. */
+  readonly idempotencyKey?: string;
+  /** Route to an agent that has this, instead of to the target in the payload, which is then the nil UUID. */
+  readonly capability?: string;
+  /** The application's own keys (at most 255 bytes as UTF-8) and values, in order; a key may repeat. */
+  readonly application?: readonly (readonly [string, string])[];
+  /** How often the message may still be passed on. */
+  readonly hopLimit?: number;
+}
+
+const TLV = {
+  METHOD: 0x01,
+  DEADLINE: 0x02,
+  TRACEPARENT: 0x03,
+  CONTENT_TYPE: 0x04,
+  IDEMPOTENCY_KEY: 0x05,
+  CAPABILITY: 0x06,
+  APPLICATION: 0x07,
+  HOP_LIMIT: 0x08,
+} as const;
+
+function layOut(writer: PayloadWriter, metadata: Metadata): void {
+  const { traceparent, application = [] } = metadata;
+  if (traceparent !== undefined && !isTraceparent(traceparent)) {
+    throw new RangeError(`not a traceparent: ${JSON.stringify(traceparent)}`);
+  }
+  if (application.length > MAX_APPLICATION_ENTRIES) {
+    throw new RangeError(`${application.length} application entries, at most ${MAX_APPLICATION_ENTRIES} allowed`);
+  }
+  writer.tlvText(TLV.METHOD, metadata.method, "method");
+  writer.tlvU32(TLV.DEADLINE, metadata.deadlineMillis, "deadline");
+  writer.tlvText(TLV.TRACEPARENT, traceparent, "traceparent");
+  writer.tlvText(TLV.CONTENT_TYPE, metadata.contentType, "content type");
+  writer.tlvText(TLV.IDEMPOTENCY_KEY, metadata.idempotencyKey, "idempotency key");
+  writer.tlvText(TLV.CAPABILITY, metadata.capability, "capability");
+  for (const [key, value] of application) writer.tlvPair(TLV.APPLICATION, key, value, "application entry");
+  writer.tlvU8(TLV.HOP_LIMIT, metadata.hopLimit, "hop limit");
+}
+
+/** How many bytes it takes. */
+export function sizeOfMetadata(metadata: Metadata): number {
+  return measure(layOut, metadata);
+}
+
+/**
+ * Writes it to `out` from `at` on; returns the position behind it.
+ *
+ * @throws RangeError if it does not fit or a field is out of bounds.
+ *
+ * @example
+ * ```ts
+ * const metadata: Metadata = { method: "summarise", deadlineMillis: 1500, application: [["tenant", "a"]] };
+ * const out = new Uint8Array(sizeOfMetadata(metadata));
+ * encodeMetadata(out, 0, metadata);
+ * ```
+ */
+export function encodeMetadata(out: Uint8Array, at: number, metadata: Metadata): number {
+  return write(layOut, metadata, out, at);
+}
+
+/** Decodes `bytes[at, end)`. Everything is copied. */
+export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.length): Metadata | CodecError {
+  const reader = new PayloadReader(bytes, at, end);
+  const application: (readonly [string, string])[] = [];
+  const metadata: { -readonly [K in keyof Metadata]: Metadata[K] } = { application };
+  const tlvs = new TlvReader(reader);
+  while (tlvs.next()) {
+    switch (tlvs.type) {
+      case TLV.METHOD:
+        metadata.method = tlvs.text("method");
+        break;
+      case TLV.DEADLINE:
+        metadata.deadlineMillis = tlvs.u32("deadline");
+        break;
+      case TLV.TRACEPARENT:
+        metadata.traceparent = tlvs.text("traceparent");
+        if (!isTraceparent(metadata.traceparent)) reader.fail("bad_value", "traceparent");
+        break;
+      case TLV.CONTENT_TYPE:
+        metadata.contentType = tlvs.text("content type");
+        break;
+      case TLV.IDEMPOTENCY_KEY:
+        metadata.idempotencyKey = tlvs.text("idempotency key");
+        break;
+      case TLV.CAPABILITY:
+        metadata.capability = tlvs.text("capability");
+        break;
+      case TLV.APPLICATION:
+        if (application.length < MAX_APPLICATION_ENTRIES) application.push(tlvs.repeatedPair("application entry"));
+        else reader.fail("too_many", "application entries", undefined, MAX_APPLICATION_ENTRIES);
+        break;
+      case TLV.HOP_LIMIT:
+        metadata.hopLimit = tlvs.u8("hop limit");
+        break;
+    }
+  }
+  return reader.error ?? metadata;
+}
