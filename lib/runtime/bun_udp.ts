@@ -1,9 +1,14 @@
 /**
  * UDP through `Bun.udpSocket`, with batch sends.
  *
- * Bun calls back for every datagram of a `recvmmsg` and runs ticks and microtasks after each call, so the first moment at
- * which no more datagrams are at hand is `setImmediate` (measured against answering each datagram at once: the same
- * ping-pong latency, and up to 1.5 times the datagrams per second).
+ * Bun reads a socket until it is empty, with a callback for every datagram and ticks and microtasks after each. Two
+ * things follow (measured):
+ *
+ * - The first moment at which no more datagrams are at hand is `setImmediate`. Against answering each datagram at once the
+ *   ping-pong latency is the same, and up to 1.5 times as many datagrams are answered.
+ * - Who sends faster than the callbacks work keeps Bun inside that loop for good (54 000 datagrams and 2.2 s without one
+ *   timer, in a flood for 2 s). So the callback handles a run and only queues the rest, which is faster than anybody
+ *   sends; the rest is handled outside.
  *
  * @module
  */
@@ -13,7 +18,7 @@ import type { BindUdp, UdpHandlers, UdpSocket } from "../agent/udp_socket.ts";
 import { address } from "../base/address.ts";
 import { addressTable } from "./address_table.ts";
 import { bindError, checkPort } from "./bind_error.ts";
-import { growSocketBuffers } from "./socket_buffers.ts";
+import { growBunSocket } from "./socket_buffers.ts";
 
 /** The part of Bun's socket that is used here. */
 interface BunSocket {
@@ -40,6 +45,12 @@ interface BunNet {
   }): Promise<BunSocket>;
 }
 
+/** Datagrams that are handled in one turn of the event loop, before answers leave and timers run. */
+const MAX_RUN = 64;
+/** What waits to be handled, like a receive buffer: beyond either, datagrams are lost. */
+const MAX_WAITING = 8_192, MAX_WAITING_BYTES = 8 * 1024 * 1024;
+/** Datagrams in one `sendMany`, so that a queue that is never flushed does not grow. */
+const MAX_BATCH = 512;
 /** Datagrams that wait while the socket does not take any. */
 const MAX_HELD = 4_096;
 
@@ -54,18 +65,19 @@ export const bindBunUdp: BindUdp = async (local, handlers) => {
   const net = bunNet();
   if (net?.udpSocket === undefined) throw Object.assign(new Error("Bun.udpSocket is missing"), { code: "ENOSYS" });
   const socket = new BunUdpSocket(handlers);
+  let bound: BunSocket;
   try {
-    socket.attach(
-      await net.udpSocket({
-        hostname: local.host,
-        port: local.port,
-        binaryType: "uint8array",
-        socket: { data: socket.onData, drain: socket.onDrain, error: socket.onSocketError },
-      }),
-    );
+    bound = await net.udpSocket({
+      hostname: local.host,
+      port: local.port,
+      binaryType: "uint8array",
+      socket: { data: socket.onData, drain: socket.onDrain, error: socket.onSocketError },
+    });
   } catch (error) {
     throw bindError(error);
   }
+  socket.attach(bound);
+  if (bound.fd !== undefined) await growBunSocket(bound.fd);
   return socket;
 };
 
@@ -82,7 +94,14 @@ class BunUdpSocket implements UdpSocket {
   #drained: Promise<void> | undefined;
   #onDrained: (() => void) | undefined;
   #sendErrors = 0;
-  #batchOpen = false;
+  /** Datagrams handled since the last batch end. */
+  #run = 0;
+  #turnScheduled = false;
+  /** Left over for later turns; the first #handled of them have been handled. */
+  readonly #waiting: Uint8Array[] = [];
+  readonly #waitingFrom: Address[] = [];
+  #handled = 0;
+  #waitingBytes = 0;
   #closed = false;
 
   constructor(handlers: UdpHandlers) {
@@ -93,7 +112,6 @@ class BunUdpSocket implements UdpSocket {
     this.#socket = socket;
     const bound = socket.address;
     this.local = address(bound.address, bound.port);
-    if (socket.fd !== undefined) growSocketBuffers(socket.fd);
   }
 
   get sendErrors(): number {
@@ -107,6 +125,7 @@ class BunUdpSocket implements UdpSocket {
       return;
     }
     this.#queue.push(bytes, remote.port, remote.host);
+    if (this.#queue.length >= 3 * MAX_BATCH && !this.#blocked) this.#push();
   }
 
   flush(): Promise<void> | undefined {
@@ -122,6 +141,7 @@ class BunUdpSocket implements UdpSocket {
     this.#closed = true;
     this.#socket.close();
     this.#queue = [];
+    this.#waiting.length = this.#waitingFrom.length = this.#handled = 0;
     this.#unblock();
   }
 
@@ -181,16 +201,50 @@ class BunUdpSocket implements UdpSocket {
 
   readonly onData = (_socket: BunSocket, bytes: Uint8Array, port: number, host: string): void => {
     if (this.#closed) return;
-    this.#handlers.onDatagram(bytes, this.#sources.get(host, port));
-    if (this.#batchOpen) return;
-    this.#batchOpen = true;
-    setImmediate(this.#endBatch);
+    const from = this.#sources.get(host, port);
+    if (!this.#turnScheduled) {
+      this.#turnScheduled = true;
+      setImmediate(this.#turn);
+    }
+    if (this.#run < MAX_RUN && this.#waiting.length === 0) {
+      this.#run++;
+      this.#handlers.onDatagram(bytes, from);
+    } else if (
+      this.#waiting.length - this.#handled < MAX_WAITING && this.#waitingBytes + bytes.length <= MAX_WAITING_BYTES
+    ) {
+      this.#waiting.push(bytes);
+      this.#waitingFrom.push(from);
+      this.#waitingBytes += bytes.length;
+    }
   };
 
-  readonly #endBatch = (): void => {
-    this.#batchOpen = false;
+  /** Ends the last run, and begins another if datagrams have been left over. */
+  readonly #turn = (): void => {
+    this.#turnScheduled = false;
+    this.#run = 0;
     if (!this.#closed) this.#handlers.onBatchEnd();
+    if (this.#closed || this.#waiting.length === 0) return;
+    this.#turnScheduled = true;
+    setImmediate(this.#turn);
+    const end = Math.min(this.#waiting.length, this.#handled + MAX_RUN);
+    while (this.#handled < end && !this.#closed) {
+      const bytes = this.#waiting[this.#handled], from = this.#waitingFrom[this.#handled];
+      this.#handled++;
+      this.#waitingBytes -= bytes.length;
+      this.#handlers.onDatagram(bytes, from);
+    }
+    if (this.#handled === this.#waiting.length || this.#handled >= MAX_WAITING) this.#forgetHandled();
   };
+
+  #forgetHandled(): void {
+    if (this.#handled === this.#waiting.length) {
+      this.#waiting.length = this.#waitingFrom.length = 0;
+    } else {
+      this.#waiting.splice(0, this.#handled);
+      this.#waitingFrom.splice(0, this.#handled);
+    }
+    this.#handled = 0;
+  }
 
   /** Mostly ICMP answers to something that was sent. The socket lives on after those. */
   readonly onSocketError = (error: Error): void => {

@@ -16,9 +16,10 @@ import process from "node:process";
 import type { Address } from "../base/address.ts";
 import type { BindUdp, UdpHandlers, UdpSocket } from "../agent/udp_socket.ts";
 import { address } from "../base/address.ts";
-import { addressTable, AddressTable } from "./address_table.ts";
+import { AddressTable, addressTable } from "./address_table.ts";
 import { bindError, checkPort } from "./bind_error.ts";
-import { SendTracker } from "./send_tracker.ts";
+import { OrderedSender } from "./ordered_sender.ts";
+import { growDenoSocket } from "./socket_buffers.ts";
 
 /** What Deno calls a UDP address. */
 interface DenoAddress {
@@ -47,8 +48,6 @@ const RECEIVE_BUFFER = 65_535;
 const MAX_RUN = 64;
 /** Receive errors in a row after which the socket counts as broken. Single ones are a peer's ICMP messages. */
 const MAX_RECEIVE_ERRORS = 16;
-/** Datagrams that wait while the socket does not take any. */
-const MAX_HELD = 4_096;
 
 /** Whether this runtime is a Deno that was started with `--unstable-net`. */
 export function hasDenoUdp(): boolean {
@@ -71,7 +70,9 @@ export const bindDenoUdp: BindUdp = async (local, handlers) => {
   } catch (error) {
     throw bindError(error);
   }
-  return new DenoUdpSocket(conn, handlers);
+  const socket = new DenoUdpSocket(conn, handlers);
+  growDenoSocket(socket.local);
+  return socket;
 };
 
 class DenoUdpSocket implements UdpSocket {
@@ -82,14 +83,7 @@ class DenoUdpSocket implements UdpSocket {
   readonly #buffer = new Uint8Array(RECEIVE_BUFFER);
   readonly #sources = addressTable();
   readonly #targets = new AddressTable<DenoAddress>((hostname, port) => ({ transport: "udp", hostname, port }));
-  readonly #tracker = new SendTracker();
-  /** Sends that Deno has and that have not ended. */
-  #issued = 0;
-  /** Whether new sends wait in #held. */
-  #holding = false;
-  readonly #held: { readonly bytes: Uint8Array; readonly remote: Address }[] = [];
-  /** Whether the first send has gone through, see send(). */
-  #writable = false;
+  readonly #sender = new OrderedSender((bytes, remote) => this.#issue(bytes, remote));
   #sendErrors = 0;
   #receiveErrors = 0;
   #run = 0;
@@ -104,67 +98,34 @@ class DenoUdpSocket implements UdpSocket {
   }
 
   get sendErrors(): number {
-    return this.#sendErrors;
+    return this.#sendErrors + this.#sender.refused;
   }
 
-  /**
-   * Sends that Deno cannot complete at once are later completed in any order, the reverse one included. So sends are held
-   * back while earlier ones are known to be stuck: behind the very first one (the event loop must turn once before Deno
-   * knows the socket as writable), and behind a flush that has not settled.
-   */
   send(bytes: Uint8Array, remote: Address): void {
-    if (this.#closed) return;
-    if (!this.#holding) {
-      this.#holding = !this.#writable;
-      this.#tracker.begin();
-      this.#issue(bytes, remote);
-    } else if (this.#held.length < MAX_HELD) {
-      this.#tracker.begin();
-      this.#held.push({ bytes, remote });
-    } else {
-      this.#sendErrors++;
-    }
+    if (!this.#closed) this.#sender.send(bytes, remote);
   }
 
   flush(): Promise<void> | undefined {
-    const settled = this.#tracker.settled();
-    if (settled !== undefined) this.#holding = true;
-    return settled;
+    return this.#sender.flush();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#conn.close();
-    for (let i = this.#held.length; i > 0; i--) this.#tracker.end();
-    this.#held.length = 0;
+    this.#sender.drop();
   }
 
   #issue(bytes: Uint8Array, remote: Address): void {
-    this.#issued++;
     this.#conn.send(bytes, this.#targets.get(remote.host, remote.port)).then(this.#onSent, this.#onSendError);
   }
 
-  readonly #onSent = (): void => {
-    this.#issued--;
-    this.#tracker.end();
-    if (this.#issued === 0) this.#release();
-  };
+  readonly #onSent = (): void => this.#sender.ended();
 
   readonly #onSendError = (): void => {
     if (!this.#closed) this.#sendErrors++;
-    this.#onSent();
+    this.#sender.ended();
   };
-
-  #release(): void {
-    this.#writable = true;
-    if (this.#held.length === 0) {
-      this.#holding = false;
-      return;
-    }
-    const held = this.#held.splice(0);
-    for (const { bytes, remote } of held) this.#issue(bytes, remote);
-  }
 
   #receive(): void {
     this.#conn.receive(this.#buffer).then(this.#onReceived, this.#onReceiveError);

@@ -1,0 +1,186 @@
+/**
+ * The few file operations that the library and the command line need, the same on every runtime.
+ *
+ * Errors are the runtime's own, with a POSIX name in `code` (`ENOENT`, `EEXIST`, `EACCES`, …); callers say what they
+ * were doing.
+ *
+ * @module
+ */
+
+import type { FileHandle } from "node:fs/promises";
+import { mkdir, open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import process from "node:process";
+import { toHex } from "../base/bytes.ts";
+
+const OWNER_ONLY_FILE = 0o600;
+const OWNER_ONLY_DIRECTORY = 0o700;
+/** Permissions of group and others. */
+const NOT_OWNER = 0o077;
+
+/** Reads a whole file. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  const bytes = await readFile(path);
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** Reads a whole file as UTF-8; bytes that are not become U+FFFD. */
+export async function readText(path: string): Promise<string> {
+  return await readFile(path, "utf8");
+}
+
+/**
+ * Writes a file that only its owner may read (mode 0600), durably and as a whole: whatever happens, the path holds the
+ * old content, or the new, or nothing if it held nothing.
+ *
+ * Missing parent directories are made, with mode 0700. Without `overwrite` an existing file (also a dangling symbolic
+ * link) is an error with code `EEXIST`; with it, the file is replaced, and so gets mode 0600 whatever it had.
+ *
+ * @example
+ * ```ts
+ * await writeSecretFile(join(configDirectory(), "identity"), privateKeyText, { overwrite: false });
+ * ```
+ */
+export async function writeSecretFile(
+  path: string,
+  text: string,
+  options: { overwrite?: boolean } = {},
+): Promise<void> {
+  const directory = dirname(resolve(path));
+  await mkdir(directory, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+  if (options.overwrite === true) await replaceFile(path, directory, text);
+  else await createFile(path, text);
+  await syncDirectory(directory);
+}
+
+/** Adds a line to a log that only its owner may read (made with mode 0600 if it is missing). See {@link LineAppender}. */
+export async function appendLine(path: string, line: string): Promise<void> {
+  const appender = await LineAppender.open(path);
+  try {
+    await appender.append(line);
+  } finally {
+    await appender.close();
+  }
+}
+
+/**
+ * A file that grows by lines. Each line is one write to a file opened for appending (O_APPEND), which POSIX puts behind
+ * all others as a whole: several processes can share the file without a lock. Calls of one appender keep their order.
+ */
+export class LineAppender {
+  readonly #file: FileHandle;
+  #last: Promise<void> = Promise.resolve();
+
+  private constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Opens a file for appending, made with mode 0600 if it is missing. */
+  static async open(path: string): Promise<LineAppender> {
+    return new LineAppender(await open(path, "a", OWNER_ONLY_FILE));
+  }
+
+  /** Appends one line; the end of line is added. Throws a RangeError if the line has one inside. */
+  append(line: string): Promise<void> {
+    if (/[\r\n]/.test(line)) return Promise.reject(new RangeError("a line cannot contain a line break"));
+    const bytes = new TextEncoder().encode(line + "\n");
+    const written = this.#last.then(async () => {
+      const { bytesWritten } = await this.#file.write(bytes, 0, bytes.length);
+      // Only a full disk cuts a write to a file short; what is there cannot be taken back.
+      if (bytesWritten < bytes.length) throw Object.assign(new Error("disk full: line cut short"), { code: "ENOSPC" });
+    });
+    this.#last = written.catch(() => {});
+    return written;
+  }
+
+  /** Waits for what is on its way and closes the file. Idempotent. */
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#file.close();
+  }
+}
+
+/**
+ * Whether only its owner has any permission on a file or directory. Always true on Windows, whose access control lists
+ * the mode does not show. Rejects if the file cannot be examined.
+ */
+export async function isPrivate(path: string): Promise<boolean> {
+  const { mode } = await stat(path);
+  return process.platform === "win32" || (mode & NOT_OWNER) === 0;
+}
+
+/** Whether something exists at a path. Rejects for any other reason not to know, such as missing permission. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    throw error;
+  }
+}
+
+/**
+ * Where this user's identity and known peers are kept: `$XDG_CONFIG_HOME/mxp` if that variable holds an absolute path (others
+ * count as unset, XDG Base Directory Specification), else `~/.config/mxp`. Nothing is created.
+ */
+export function configDirectory(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  const configured = environment.XDG_CONFIG_HOME;
+  if (configured !== undefined && isAbsolute(configured)) return join(configured, "mxp");
+  return join(homeDirectory(environment), ".config", "mxp");
+}
+
+/** `$HOME`, or what the system knows about this user. */
+export function homeDirectory(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  const home = environment.HOME;
+  return home !== undefined && isAbsolute(home) ? home : homedir();
+}
+
+async function createFile(path: string, text: string): Promise<void> {
+  const file = await open(path, "wx", OWNER_ONLY_FILE);
+  try {
+    await writeAndSync(file, text);
+  } catch (error) {
+    // Half a key is worse than none, and would stand in the way of the next attempt.
+    await unlink(path).catch(() => {});
+    throw error;
+  }
+}
+
+async function replaceFile(path: string, directory: string, text: string): Promise<void> {
+  // In the same directory, since a rename across file systems would not be atomic; unguessable, so that nobody waits there.
+  const suffix = toHex(crypto.getRandomValues(new Uint8Array(8)));
+  const temporary = join(directory, `.${basename(path)}.${suffix}.tmp`);
+  try {
+    await createFile(temporary, text);
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+}
+
+async function writeAndSync(file: FileHandle, text: string): Promise<void> {
+  try {
+    await file.writeFile(text, "utf8");
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes a new name durable. Not every system lets a directory be opened; the file itself is safe already. */
+async function syncDirectory(directory: string): Promise<void> {
+  try {
+    const handle = await open(directory, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    // See above.
+  }
+}

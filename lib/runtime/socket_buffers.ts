@@ -1,0 +1,113 @@
+/**
+ * Larger kernel buffers for sockets of runtimes that have no call for it.
+ *
+ * Linux gives a UDP socket 208 KB to receive into, charged per kernel buffer: some 64 packets of 1 452 bytes or 8 of
+ * 16 KB, less than one flight of a fast connection. `setsockopt` is one call away through the runtimes' foreign function
+ * interfaces; where that is missing, not permitted (Deno asks for `--allow-ffi`; nobody is prompted) or fails, the socket
+ * stays as it is. The system's `net.core.rmem_max` and `wmem_max` cap what is granted.
+ *
+ * @module
+ */
+
+import type { Address } from "../base/address.ts";
+
+/** What is asked for, each way. The kernel doubles it for its own bookkeeping. */
+export const SOCKET_BUFFER_BYTES: number = 4 * 1024 * 1024;
+
+/** <asm-generic/socket.h>; the same on x86-64 and arm64. */
+const SOL_SOCKET = 1, SO_TYPE = 3, SO_SNDBUF = 7, SO_RCVBUF = 8;
+const SOCK_DGRAM = 2;
+/** Where the search for a socket's descriptor ends. A socket that was just made has a low one. */
+const MAX_DESCRIPTOR = 4_096;
+
+interface Libc {
+  getsockname(fd: number, address: Uint8Array, length: Uint32Array): number;
+  getsockopt(fd: number, level: number, name: number, value: Int32Array, length: Uint32Array): number;
+  setsockopt(fd: number, level: number, name: number, value: Int32Array, length: number): number;
+}
+
+interface DenoFfi {
+  readonly build: { readonly os: string };
+  readonly permissions: { querySync(descriptor: { name: "ffi" }): { readonly state: string } };
+  dlopen(path: string, symbols: Record<string, unknown>): { readonly symbols: Libc };
+}
+
+interface BunFfi {
+  dlopen(path: string, symbols: Record<string, unknown>): { readonly symbols: BunLibc };
+  ptr(view: ArrayBufferView): number;
+}
+
+interface BunLibc {
+  setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
+}
+
+/** Deno's libc, opened at most once in a process; null if it could not be. */
+let denoLibc: Libc | null | undefined;
+/** The same for Bun. */
+let bunLibc: ((fd: number, name: number, value: Int32Array) => number) | null | undefined;
+
+/** Asks for larger buffers for a socket of `Bun.udpSocket`. True if the system agreed to both. */
+export async function growBunSocket(fd: number): Promise<boolean> {
+  bunLibc ??= await openBunLibc();
+  if (bunLibc === null) return false;
+  const value = new Int32Array([SOCKET_BUFFER_BYTES]);
+  const received = bunLibc(fd, SO_RCVBUF, value), sent = bunLibc(fd, SO_SNDBUF, value);
+  return received === 0 && sent === 0;
+}
+
+/** Asks for larger buffers for a socket of `Deno.listenDatagram`, which hides its descriptor: it is found by its address. */
+export function growDenoSocket(local: Address): boolean {
+  denoLibc ??= openDenoLibc();
+  if (denoLibc === null) return false;
+  const fd = findDatagramSocket(denoLibc, local.port);
+  if (fd < 0) return false;
+  const value = new Int32Array([SOCKET_BUFFER_BYTES]);
+  const received = denoLibc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, value, 4);
+  const sent = denoLibc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, 4);
+  return received === 0 && sent === 0;
+}
+
+/** The descriptor of this process's UDP socket at a port; −1 if there is none or more than one. */
+function findDatagramSocket(libc: Libc, port: number): number {
+  const name = new Uint8Array(128), length = new Uint32Array(1), type = new Int32Array(1);
+  let found = -1;
+  for (let fd = 3; fd < MAX_DESCRIPTOR; fd++) {
+    length[0] = name.length;
+    if (libc.getsockname(fd, name, length) !== 0) continue;
+    // struct sockaddr_in and sockaddr_in6: u16 family, then the port in network order.
+    if (length[0] < 4 || ((name[2] << 8) | name[3]) !== port) continue;
+    length[0] = 4;
+    if (libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, length) !== 0 || type[0] !== SOCK_DGRAM) continue;
+    if (found >= 0) return -1;
+    found = fd;
+  }
+  return found;
+}
+
+function openDenoLibc(): Libc | null {
+  try {
+    const deno = (globalThis as unknown as { Deno?: DenoFfi }).Deno;
+    if (deno?.build.os !== "linux" || deno.permissions.querySync({ name: "ffi" }).state !== "granted") return null;
+    return deno.dlopen("libc.so.6", {
+      getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+      getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+      setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+    }).symbols;
+  } catch {
+    return null;
+  }
+}
+
+async function openBunLibc(): Promise<((fd: number, name: number, value: Int32Array) => number) | null> {
+  try {
+    // Not a literal, so that bundlers and type checkers of other runtimes do not look for it.
+    const specifier = "bun:ffi";
+    const ffi = await import(specifier) as BunFfi;
+    const { symbols } = ffi.dlopen("libc.so.6", {
+      setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+    });
+    return (fd, name, value) => symbols.setsockopt(fd, SOL_SOCKET, name, ffi.ptr(value), 4);
+  } catch {
+    return null;
+  }
+}

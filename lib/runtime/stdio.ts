@@ -1,0 +1,100 @@
+/**
+ * This process's own standard streams and signals, for the command line.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { MxpError } from "../base/errors.ts";
+import { concatBytes } from "../base/bytes.ts";
+
+/** A standard stream. */
+export type StandardStream = "stdin" | "stdout" | "stderr";
+
+/** Whether a standard stream is a terminal (and not a pipe or a file). */
+export function isTerminal(stream: StandardStream): boolean {
+  return process[stream].isTTY === true;
+}
+
+/** Standard input as it comes, to its end. Nothing is read before the first chunk is asked for. */
+export async function* stdinChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of process.stdin) {
+    // A stream that was given an encoding elsewhere yields text.
+    const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk as Uint8Array;
+    yield new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+}
+
+/** All of standard input. Rejects with an MxpError `too_large` as soon as there is more than `limit` bytes. */
+export async function readAllStdin(limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stdinChunks()) {
+    length += chunk.length;
+    if (length > limit) {
+      throw new MxpError("too_large", `standard input is longer than the maximum of ${limit} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return concatBytes(...chunks);
+}
+
+/** Whether somebody is still there to read. */
+export type WriteResult = "written" | "closed";
+
+/**
+ * Writes to standard output and waits until the system has taken it. A reader that has gone away (`mxp … | head -1`) is a
+ * result, not an error; all further writes then say `closed` as well. Rejects for everything else, such as a full disk.
+ */
+export function writeStdout(data: Uint8Array | string): Promise<WriteResult> {
+  return write("stdout", data);
+}
+
+/** The same for standard error. */
+export function writeStderr(data: Uint8Array | string): Promise<WriteResult> {
+  return write("stderr", data);
+}
+
+const closedStreams = new Set<StandardStream>();
+const watchedStreams = new Set<StandardStream>();
+
+function write(name: "stdout" | "stderr", data: Uint8Array | string): Promise<WriteResult> {
+  if (closedStreams.has(name)) return Promise.resolve("closed");
+  const stream = process[name];
+  if (!watchedStreams.has(name)) {
+    watchedStreams.add(name);
+    // The error also comes to the callback below; without a listener it would end the process.
+    stream.on("error", (error: Error) => void isClosedPipe(name, error));
+  }
+  if (data.length === 0) return Promise.resolve("written");
+  return new Promise((resolve, reject) => {
+    const onWritten = (error?: Error | null): void => {
+      if (!error) resolve("written");
+      else if (isClosedPipe(name, error)) resolve("closed");
+      else reject(error);
+    };
+    try {
+      stream.write(data, onWritten);
+    } catch (error) {
+      onWritten(error as Error);
+    }
+  });
+}
+
+function isClosedPipe(name: StandardStream, error: Error): boolean {
+  const { code } = error as { code?: string };
+  const closed = code === "EPIPE" || code === "ERR_STREAM_DESTROYED" || code === "ECONNRESET";
+  if (closed) closedStreams.add(name);
+  return closed;
+}
+
+/** A request to end. */
+export type TerminationSignal = "SIGINT" | "SIGTERM";
+
+/** Calls back for every such signal, instead of ending the process. The returned function restores what was. */
+export function onSignal(signal: TerminationSignal, callback: () => void): () => void {
+  process.on(signal, callback);
+  return () => {
+    process.removeListener(signal, callback);
+  };
+}
