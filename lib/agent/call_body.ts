@@ -18,6 +18,20 @@ export type CallBody =
 const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
 
+/** Ends the collecting of a body from outside. */
+export class Collecting {
+  /** Once set, no further chunk is asked for. */
+  stopped = false;
+  /** Gives the source back; set while it is being read. */
+  release: (() => void) | undefined = undefined;
+
+  /** Stops; the promise for the body may never settle, or settle with anything. */
+  stop(): void {
+    this.stopped = true;
+    this.release?.();
+  }
+}
+
 /** Whether a value can be a body, as opposed to an options object. */
 export function isCallBody(value: unknown): value is CallBody {
   if (typeof value === "string") return true;
@@ -37,15 +51,18 @@ export function bodyBytes(
   body: CallBody | undefined | void,
   limit: number,
   what: string,
+  collecting?: Collecting,
 ): Uint8Array | Promise<Uint8Array> {
   if (body instanceof Uint8Array) return within(body, limit, what);
   if (typeof body === "string") return within(body === "" ? EMPTY : encoder.encode(body), limit, what);
   if (body === undefined) return EMPTY;
   if (body instanceof ArrayBuffer) return within(new Uint8Array(body), limit, what);
   if (typeof body === "object" && body !== null) {
-    if (Symbol.asyncIterator in body) return collect(body as AsyncIterable<Uint8Array | string>, limit, what);
-    if (isReadable(body)) return collect(readerChunks(body), limit, what);
-    if (Symbol.iterator in body) return collect(body as Iterable<Uint8Array>, limit, what);
+    if (Symbol.asyncIterator in body) {
+      return collect(body as AsyncIterable<Uint8Array | string>, limit, what, collecting);
+    }
+    if (isReadable(body)) return collect(readerChunks(body), limit, what, collecting);
+    if (Symbol.iterator in body) return collect(body as Iterable<Uint8Array>, limit, what, collecting);
   }
   const seen = body === null ? "null" : typeof body;
   throw new TypeError(`${what} must be text, bytes or an iterable of them, got ${seen} (JSON.stringify objects first)`);
@@ -83,18 +100,42 @@ async function collect(
   chunks: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array>,
   limit: number,
   what: string,
+  collecting: Collecting = new Collecting(),
 ): Promise<Uint8Array> {
+  const iterator: AsyncIterator<unknown> | Iterator<unknown> = Symbol.asyncIterator in chunks
+    ? chunks[Symbol.asyncIterator]()
+    : chunks[Symbol.iterator]();
+  const release = (): void => {
+    collecting.release = undefined;
+    // Whatever the source does about it must not surface here.
+    void Promise.resolve().then(() => iterator.return?.()).catch(() => {});
+  };
+  collecting.release = release;
   const parts: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of chunks) {
-    const part = typeof chunk === "string" ? encoder.encode(chunk) : chunk;
-    if (!(part instanceof Uint8Array)) {
-      throw new TypeError(`${what} yields ${typeof part}; expected text or bytes (Uint8Array)`);
+  try {
+    while (!collecting.stopped) {
+      const { done, value } = await iterator.next();
+      if (done) {
+        collecting.release = undefined;
+        return join(parts, length);
+      }
+      const part = typeof value === "string" ? encoder.encode(value) : value;
+      if (!(part instanceof Uint8Array)) {
+        throw new TypeError(`${what} yields ${typeof part}; expected text or bytes (Uint8Array)`);
+      }
+      length += part.length;
+      if (length > limit) throw tooLarge(what, limit);
+      parts.push(part);
     }
-    length += part.length;
-    if (length > limit) throw tooLarge(what, limit);
-    parts.push(part);
+  } catch (error) {
+    if (collecting.release === release) release();
+    throw error;
   }
+  throw new MxpError("cancelled", `${what} is not wanted any more`);
+}
+
+function join(parts: readonly Uint8Array[], length: number): Uint8Array {
   if (parts.length === 1) return parts[0];
   const whole = new Uint8Array(length);
   let at = 0;

@@ -13,6 +13,7 @@ import { DeadlineWheel } from "../mesh/deadline_wheel.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { ConnectionEvent } from "../transport/events.ts";
+import { TransportError } from "../wire/error_codes.ts";
 import { SendPool } from "./send_pool.ts";
 import { TimerHeap } from "./timer_heap.ts";
 import type { BindUdp, UdpSocket } from "./udp_socket.ts";
@@ -64,8 +65,10 @@ export interface DriverOptions {
   readonly udpPayload: number;
   /** Decides about a connection that a peer opened, at its first event. */
   readonly onConnection?: (link: Link) => ConnectionUser;
-  /** The socket failed for good. Every connection has been told by then. */
+  /** The socket failed for good: no connection will hear or say anything any more. */
   readonly onSocketError?: (error: Error) => void;
+  /** A fault of this library: it threw where it must not. The connection that it happened to has been given up; the others go on. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 /** Runs one endpoint over one socket. */
@@ -77,6 +80,7 @@ export class Driver {
   readonly #pool: SendPool;
   readonly #onConnection: ((link: Link) => ConnectionUser) | undefined;
   readonly #onSocketError: ((error: Error) => void) | undefined;
+  readonly #onFault: ((error: unknown) => void) | undefined;
   readonly #links = new Map<Connection, Link>();
   readonly #timers = new TimerHeap<Link>();
   readonly #hop = (): void => this.#hopped();
@@ -98,6 +102,7 @@ export class Driver {
   #armedAt: Micros = NEVER;
   #cancelTimer: (() => void) | undefined;
   #closed = false;
+  #faults = 0;
 
   /** Use {@link startDriver}. */
   constructor(options: DriverOptions) {
@@ -108,6 +113,7 @@ export class Driver {
     this.#pool = new SendPool(options.udpPayload, SEND_BUFFERS);
     this.#onConnection = options.onConnection;
     this.#onSocketError = options.onSocketError;
+    this.#onFault = options.onFault;
   }
 
   /** Where the socket is bound. */
@@ -123,6 +129,11 @@ export class Driver {
   /** Datagrams that the operating system refused to send. */
   get sendErrors(): number {
     return this.#socket!.sendErrors;
+  }
+
+  /** Connections that were given up because of a fault of this library. */
+  get faults(): number {
+    return this.#faults;
   }
 
   /** Binds the socket. Rejects with the runtime's error. */
@@ -280,15 +291,41 @@ export class Driver {
   }
 
   #drainLink(link: Link): void {
-    for (;;) {
-      const event = link.connection.pollEvent();
-      if (event === undefined) return;
-      if (link.user === undefined) {
-        if (event.type === "closed" || this.#onConnection === undefined) continue;
-        link.user = this.#onConnection(link);
+    try {
+      while (!link.gone) {
+        const event = link.connection.pollEvent();
+        if (event === undefined) return;
+        if (link.user === undefined) {
+          if (event.type === "closed" || this.#onConnection === undefined) continue;
+          link.user = this.#onConnection(link);
+        }
+        link.user.onEvent(event);
       }
-      link.user.onEvent(event);
+    } catch (error) {
+      this.#giveUp(link, error);
     }
+  }
+
+  /** Something threw that must not. One connection pays for it. */
+  #giveUp(link: Link, error: unknown): void {
+    if (link.gone) return;
+    this.#faults++;
+    this.#release(link);
+    const message = `internal fault: ${error instanceof Error ? error.message : String(error)}`;
+    try {
+      link.user?.onEvent({ type: "closed", reason: { by: "local", code: TransportError.INTERNAL, message } });
+      this.#onFault?.(error);
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+
+  #release(link: Link): void {
+    link.gone = true;
+    this.#timers.remove(link);
+    this.#links.delete(link.connection);
+    if (this.#lastLink === link) this.#lastLink = undefined;
+    this.endpoint.forget(link.connection);
   }
 
   #transmit(): void {
@@ -338,7 +375,12 @@ export class Driver {
         buffer = this.#pool.peek();
         if (buffer === undefined) return sent === 0 ? -1 : PACKETS_PER_TURN;
       }
-      const size = connection.pollTransmit(now, buffer);
+      let size = 0;
+      try {
+        if (!link.gone) size = connection.pollTransmit(now, buffer);
+      } catch (error) {
+        this.#giveUp(link, error);
+      }
       if (size === 0) return sent;
       socket.send(size === buffer.length ? buffer : buffer.subarray(0, size), connection.remote);
       this.#pool.take();
@@ -376,14 +418,8 @@ export class Driver {
     link.inSend = false;
     if (link.gone) return;
     this.#drainLink(link);
-    if (link.connection.state === "closed") {
-      link.gone = true;
-      this.#timers.remove(link);
-      this.#links.delete(link.connection);
-      if (this.#lastLink === link) this.#lastLink = undefined;
-      this.endpoint.forget(link.connection);
-      return;
-    }
+    if (link.gone) return;
+    if (link.connection.state === "closed") return this.#release(link);
     this.#timers.update(link, link.connection.pollTimeout());
   }
 
@@ -405,7 +441,12 @@ export class Driver {
     if (this.#closed) return;
     const now = this.now = this.clock.now();
     for (let link = this.#timers.peek(); link !== undefined && link.deadline <= now; link = this.#timers.peek()) {
-      link.connection.handleTimeout(now);
+      try {
+        link.connection.handleTimeout(now);
+      } catch (error) {
+        this.#giveUp(link, error);
+        continue;
+      }
       // Its next deadline is known once it has sent; until then it is not due.
       this.#timers.remove(link);
       if (!link.inDrain) {

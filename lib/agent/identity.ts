@@ -22,7 +22,7 @@ let privateKeyOf: (identity: Identity) => Uint8Array;
  *
  * @example
  * ```ts
- * import { generateIdentity } from "../mod.ts";
+ * import { generateIdentity } from "../../mod.ts";
  * const identity = generateIdentity();
  * console.log(identity.publicKeyText, identity.fingerprint);
  * ```

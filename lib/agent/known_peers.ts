@@ -38,8 +38,8 @@ export interface KnownPeersContent {
 export interface KnownPeersStorage {
   /** The file's text; undefined if there is no such file. Rejects if it cannot be read. */
   readText(path: string): Promise<string | undefined>;
-  /** Adds text at the end in one write, creating the file (and missing folders) with mode 0600. */
-  appendText(path: string, text: string): Promise<void>;
+  /** Adds one line (given without its end) in one write, creating the file (and missing folders) with mode 0600. */
+  appendLine(path: string, line: string): Promise<void>;
 }
 
 /** Reads the text of a known-peers file. The first line for a host and port wins; a later one with another key is a problem. */
@@ -78,10 +78,10 @@ export function parseKnownPeers(text: string): KnownPeersContent {
   return { peers, problems };
 }
 
-/** Writes one line, newline included. */
+/** Writes one line, without its end. */
 export function formatKnownPeer(host: string, port: number, publicKey: Uint8Array, comment = ""): string {
   const clean = comment.replace(/[\p{C}\s]+/gu, " ").trim();
-  return `${formatHostPort(host, port)} ${toBase64Url(publicKey)}${clean === "" ? "" : " " + clean}\n`;
+  return `${formatHostPort(host, port)} ${toBase64Url(publicKey)}${clean === "" ? "" : " " + clean}`;
 }
 
 /**
@@ -90,7 +90,7 @@ export function formatKnownPeer(host: string, port: number, publicKey: Uint8Arra
  *
  * @example
  * ```ts
- * import { knownPeersFile } from "../mod.ts";
+ * import { knownPeersFile } from "../../mod.ts";
  * const known = knownPeersFile("/tmp/known_peers_example");
  * console.log(await known.lookup("127.0.0.1", 9000)); // undefined
  * ```
@@ -136,10 +136,10 @@ export class KnownPeers {
         }: remove that line if the change is meant`,
       );
     }
-    // One append of whole lines, so that processes that add at the same moment do not cut into each other.
-    const start = text === "" || text.endsWith("\n") ? "" : "\n";
     try {
-      await this.#storage.appendText(this.path, start + formatKnownPeer(host, port, publicKey, comment));
+      // Somebody's editor left the last line open.
+      if (text !== "" && !text.endsWith("\n")) await this.#storage.appendLine(this.path, "");
+      await this.#storage.appendLine(this.path, formatKnownPeer(host, port, publicKey, comment));
     } catch (error) {
       throw new MxpError("config", `cannot write the known-peers file ${this.path}: ${(error as Error).message}`, {
         cause: error,

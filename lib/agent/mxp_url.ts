@@ -49,7 +49,7 @@ function wrong(seen: string): MxpError {
  *
  * @example
  * ```ts
- * import { parseMxpUrl } from "../mod.ts";
+ * import { parseMxpUrl } from "../../mod.ts";
  * const url = parseMxpUrl("mxp://127.0.0.1:9001/echo");
  * console.log(url.host, url.port, url.agent); // 127.0.0.1 9001 echo
  * ```
@@ -99,7 +99,7 @@ export function parseMxpUrl(text: string): MxpUrl {
  *
  * @example
  * ```ts
- * import { formatMxpUrl } from "../mod.ts";
+ * import { formatMxpUrl } from "../../mod.ts";
  * console.log(formatMxpUrl({ host: "::1", port: 9000 })); // mxp://[::1]:9000
  * ```
  */
@@ -150,6 +150,11 @@ export function parsePublicKey(text: string, what = "the public key"): Uint8Arra
     throw wrong(`${what} is not canonical base64url: its last character has stray bits; copy it again`);
   }
   return key;
+}
+
+/** A public key as it stands in URLs: 43 characters of base64url. */
+export function publicKeyText(publicKey: Uint8Array): string {
+  return toBase64Url(publicKey);
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { type Micros, micros } from "../base/time.ts";
-import { AnswerReader } from "../mesh/answer_reader.ts";
+import { AnswerReader, readWholeAnswer } from "../mesh/answer_reader.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { type CallOutcome, PendingCall, PendingCalls } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
@@ -51,6 +51,12 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   answer: AnswerReader | undefined = undefined;
   /** Whether it still waits for a stream. */
   queued = false;
+  /** What went wrong on this side: the body, the progress callback. */
+  problem: unknown = undefined;
+  /** Called once when it ends: whoever still collects its body can stop. */
+  onEnd: (() => void) | undefined = undefined;
+  /** Called once when it ends: the caller's signal need not be watched any more. */
+  stopListening: (() => void) | undefined = undefined;
 
   constructor(calls: OutgoingCalls, startedAt: Micros, deadline: Micros, onSettled: (outcome: CallOutcome) => void) {
     super(deadline);
@@ -66,6 +72,9 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   override settled(outcome: CallOutcome): void {
     this.message = undefined;
     this.answer = undefined;
+    this.stopListening?.();
+    this.onEnd?.();
+    this.onEnd = undefined;
     this.#onSettled(outcome);
   }
 }
@@ -136,6 +145,13 @@ export class OutgoingCalls {
     connection.resetStream(key as StreamId, streamCode);
     connection.stopSending(key as StreamId, streamCode);
     this.#driver.touch(this.#link);
+  }
+
+  /** Ends a call because of something on this side. */
+  fail(call: OutgoingCall, problem: unknown): void {
+    if (call.pendingKey === -1) return;
+    call.problem = problem;
+    this.giveUp(call, { kind: "aborted" }, StreamError.CANCELLED);
   }
 
   /** Ends every call. The connection is over, or about to be. */
@@ -220,17 +236,21 @@ export class OutgoingCalls {
     call.written = written + accepted;
     if (accepted === rest.length) {
       call.message = undefined;
-      call.sentAt = this.#driver.now;
+      call.sentAt = Math.max(call.startedAt, this.#driver.now) as Micros;
     }
     if (call.onProgress !== undefined) this.#progress(call);
   }
 
   #onChunk(call: OutgoingCall, id: StreamId, chunk: Uint8Array): void {
+    let outcome: CallOutcome | undefined;
     if (call.answer === undefined) {
-      call.answer = new AnswerReader(this.#messages.codec, call.idHigh, call.idLow, this.#maxAnswer);
       call.firstByteAt = this.#driver.now;
-    }
-    const outcome = call.answer.push(chunk);
+      outcome = readWholeAnswer(this.#messages.codec, chunk, call.idHigh, call.idLow, this.#maxAnswer);
+      if (outcome === undefined) {
+        call.answer = new AnswerReader(this.#messages.codec, call.idHigh, call.idLow, this.#maxAnswer);
+        outcome = call.answer.push(chunk);
+      }
+    } else outcome = call.answer.push(chunk);
     if (call.onProgress !== undefined) this.#progress(call);
     if (outcome === undefined) return;
     call.doneAt = this.#driver.now;
@@ -245,7 +265,11 @@ export class OutgoingCalls {
 
   #progress(call: OutgoingCall): void {
     const { written: sent, total, answer } = call;
-    call.onProgress!({ sent, total, received: answer?.received ?? 0, receiveTotal: answer?.total });
+    try {
+      call.onProgress!({ sent, total, received: answer?.received ?? 0, receiveTotal: answer?.total });
+    } catch (error) {
+      this.fail(call, error);
+    }
   }
 
   #settle(call: OutgoingCall, outcome: CallOutcome): void {

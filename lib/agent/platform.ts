@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { MessageCodec } from "../codec/message.ts";
 import type { Random } from "../base/random.ts";
 import type { Clock } from "../base/time.ts";
 import type { CryptoProvider } from "../crypto/types.ts";
@@ -12,9 +13,11 @@ import type { BindUdp } from "./udp_socket.ts";
 /** Sockets, time, randomness, cryptography, names. */
 export interface Platform {
   readonly crypto: CryptoProvider;
+  /** Owns the checksum's kernel; all connections share it. */
+  readonly codec: MessageCodec;
   readonly random: Random;
   readonly clock: Clock;
   readonly bindUdp: BindUdp;
   /** The IP addresses of a host name, in the order in which they should be tried. Rejects if there are none. */
-  readonly resolveHost: (host: string) => Promise<readonly string[]>;
+  readonly resolveHost: (host: string) => Promise<readonly { readonly host: string }[]>;
 }

@@ -18,7 +18,7 @@ function escape(character: string): string {
  *
  * @example
  * ```ts
- * import { quote } from "../lib/agent/quote.ts";
+ * import { quote } from "./quote.ts";
  * console.log(quote("a\u001b[31mb")); // "a\u001b[31mb", with the escape spelled out
  * ```
  */

@@ -5,7 +5,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import { formatId64 } from "../mesh/trace_context.ts";
+import { formatId64 } from "../mesh/id_sequence.ts";
 
 /** When things happened, in milliseconds since `call` was called. */
 export interface ReplyTiming {
@@ -36,7 +36,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
  *
  * @example
  * ```ts
- * import { connect, serve } from "../mod.ts";
+ * import { connect, serve } from "../../mod.ts";
  * await using server = await serve({ listen: "127.0.0.1:0" }, (payload) => payload);
  * await using client = await connect(server.url);
  * const reply = await client.call("hello");
@@ -45,11 +45,11 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
  */
 export class Reply {
   /** The answer's bytes; the caller's to keep. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #parts: ReplyParts;
 
   constructor(bytes: Uint8Array, parts: ReplyParts) {
-    this.bytes = bytes;
+    this.bytes = bytes as Uint8Array<ArrayBuffer>;
     this.#parts = parts;
   }
 

@@ -29,3 +29,8 @@ export class IdSequence {
     if (this.high === 0) this.low = 1;
   }
 }
+
+/** An id as 16 hex digits. */
+export function formatId64(high: number, low: number): string {
+  return (high >>> 0).toString(16).padStart(8, "0") + (low >>> 0).toString(16).padStart(8, "0");
+}

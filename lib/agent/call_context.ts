@@ -1,0 +1,89 @@
+/**
+ * What a handler knows of the call that it answers.
+ *
+ * @module
+ */
+
+import { formatId64 } from "../mesh/id_sequence.ts";
+import type { IncomingCall } from "./incoming_call.ts";
+import type { PeerInfo } from "./peer_info.ts";
+
+/**
+ * A handler's view of its call. Everything is computed when it is asked for: a handler that ignores its context costs nothing.
+ *
+ * @example
+ * ```ts
+ * import { serve } from "../../mod.ts";
+ * await using server = await serve({ listen: "127.0.0.1:0" }, async (payload, context) => {
+ *   const answer = await fetch("http://127.0.0.1/", { signal: context.signal, method: "POST", body: payload });
+ *   return await answer.arrayBuffer();
+ * });
+ * ```
+ */
+export class CallContext {
+  readonly #call: IncomingCall;
+
+  constructor(call: IncomingCall) {
+    this.#call = call;
+  }
+
+  /** Aborted when the deadline passes, the caller gives up, the connection ends or the server closes; its reason is an `MxpError`. */
+  get signal(): AbortSignal {
+    return this.#call.signal;
+  }
+
+  /** Milliseconds until the caller's deadline; 0 once it has passed, `Infinity` if there is none. */
+  remainingMs(): number {
+    return this.#call.remainingMs();
+  }
+
+  /** Who calls: the public key that the connection proved. */
+  get peer(): PeerInfo {
+    return this.#call.peer;
+  }
+
+  /** The caller's key/value pairs; empty if it sent none. */
+  get metadata(): Readonly<Record<string, string>> {
+    return this.#call.details.values;
+  }
+
+  /** W3C trace context of the caller. */
+  get traceparent(): string | undefined {
+    return this.#call.details.traceparent;
+  }
+
+  /** Ties log lines on both sides together: 16 hex digits. */
+  get traceId(): string {
+    return formatId64(this.#call.traceHigh, this.#call.traceLow);
+  }
+
+  /** The call's message id, 16 hex digits. Unique within its connection. */
+  get messageId(): string {
+    return formatId64(this.#call.idHigh, this.#call.idLow);
+  }
+
+  /** Which method is called. */
+  get method(): string | undefined {
+    return this.#call.details.method;
+  }
+
+  /** Which agent is called: a UUID or a name; undefined if it is the node itself. */
+  get agent(): string | undefined {
+    return this.#call.agent;
+  }
+
+  /** Calls with the same key are meant to take effect once. */
+  get idempotencyKey(): string | undefined {
+    return this.#call.details.idempotencyKey;
+  }
+
+  /** Media type of the payload. */
+  get contentType(): string | undefined {
+    return this.#call.details.contentType;
+  }
+
+  /** The capability that the caller asked for. */
+  get capability(): string | undefined {
+    return this.#call.details.capability;
+  }
+}

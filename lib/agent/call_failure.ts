@@ -1,0 +1,132 @@
+/**
+ * Why a call failed, as the error that its caller gets.
+ *
+ * @module
+ */
+
+import { MxpError, type MxpErrorCode } from "../base/errors.ts";
+import { ErrorCode, errorCodeName } from "../codec/error_codes.ts";
+import { codeOfErrorMessage } from "../mesh/call_errors.ts";
+import type { CallOutcome } from "../mesh/pending_calls.ts";
+import type { CloseReason } from "../transport/events.ts";
+import { StreamError, TransportError, transportErrorName } from "../wire/error_codes.ts";
+import { printable } from "./quote.ts";
+
+/** Codes that this side closes with when nothing went wrong. */
+const ON_PURPOSE: ReadonlySet<number> = new Set([
+  TransportError.NO_ERROR,
+  TransportError.SHUTDOWN,
+  TransportError.NOT_ALLOWED,
+]);
+/** Characters of a peer's text that go into an error. */
+const MAX_TEXT = 300;
+
+/** What a RESET_STREAM from the other side says to a caller that was waiting for an answer. */
+function resetMeaning(
+  code: number,
+): { readonly code: MxpErrorCode; readonly retryable: boolean; readonly text: string } {
+  switch (code) {
+    case StreamError.CANCELLED:
+      return { code: "cancelled", retryable: false, text: "the call was cancelled by the other side" };
+    case StreamError.DEADLINE:
+      return { code: "deadline", retryable: false, text: "the other side gave the call up at its deadline" };
+    case StreamError.REFUSED:
+      return { code: "overloaded", retryable: true, text: "the other side turned the call away" };
+    case StreamError.TOO_LARGE:
+      return { code: "too_large", retryable: false, text: "the request is larger than the other side takes" };
+    case StreamError.GONE:
+      return { code: "connection_lost", retryable: true, text: "the agent behind the node has gone" };
+    default:
+      return {
+        code: "agent_error",
+        retryable: false,
+        text: `the other side reset the call with code 0x${code.toString(16).padStart(2, "0")}`,
+      };
+  }
+}
+
+/** Why a connection ended: what the transport says, or that its socket failed. */
+export interface ConnectionEnd {
+  readonly by: CloseReason["by"] | "socket";
+  readonly code: number;
+  readonly message: string;
+  readonly hint?: CloseReason["hint"];
+}
+
+/** A peer's words, made safe for a terminal and cut. */
+export function peerText(text: string): string {
+  const safe = printable(text);
+  return safe.length > MAX_TEXT ? safe.slice(0, MAX_TEXT) + "…" : safe;
+}
+
+/**
+ * The error for a call that did not get an answer.
+ *
+ * @param target names who was called.
+ * @param timeoutMs what the caller had allowed.
+ * @param cause what the caller's abort signal gave as its reason.
+ * @param closed why the connection ended, if it did.
+ */
+export function callFailure(
+  outcome: Exclude<CallOutcome, { kind: "response" }>,
+  target: string,
+  timeoutMs: number,
+  cause: unknown,
+  closed: ConnectionEnd | undefined,
+): MxpError {
+  switch (outcome.kind) {
+    case "error": {
+      const { code, retryable } = outcome;
+      if (code === ErrorCode.NO_SUCH_AGENT && target.includes(" at ")) {
+        // The node knows a name only by its target; we know what was asked for.
+        return new MxpError("no_such_agent", `no agent ${target}`, { retryable, remoteCode: code });
+      }
+      const text = outcome.text === "" ? errorCodeName(code) : peerText(outcome.text);
+      return new MxpError(codeOfErrorMessage(code), text, { retryable, remoteCode: code });
+    }
+    case "deadline":
+      return new MxpError("deadline", `no answer from ${target} within ${timeoutMs} ms`);
+    case "aborted":
+      return new MxpError("cancelled", `the call to ${target} was cancelled`, { cause });
+    case "reset": {
+      const { code, retryable, text } = resetMeaning(outcome.code);
+      return new MxpError(code, text, { retryable, remoteCode: outcome.code });
+    }
+    case "malformed":
+      return new MxpError("agent_error", `the answer from ${target} is not valid: ${outcome.what}`);
+    case "lost":
+      return connectionEnded(closed, `the call to ${target}`);
+  }
+}
+
+/** The error for something that a connection's end has ended with it. */
+export function connectionEnded(closed: ConnectionEnd | undefined, what: string): MxpError {
+  if (closed === undefined || (closed.by === "local" && ON_PURPOSE.has(closed.code))) {
+    return new MxpError("closed", `${what} ended: the connection was closed here`);
+  }
+  const remoteCode = closed.code;
+  if (closed.by === "peer" && closed.code === TransportError.NOT_ALLOWED) {
+    return new MxpError("refused", `${what} was refused: the node does not allow this key`, { remoteCode });
+  }
+  return new MxpError("connection_lost", `${what} ended: ${describeClose(closed)}`, { retryable: true, remoteCode });
+}
+
+/** Why a connection ended, in a few words. */
+export function describeClose(reason: ConnectionEnd): string {
+  const words = reason.message === "" ? "" : `: ${peerText(reason.message)}`;
+  switch (reason.by) {
+    case "local":
+      if (reason.code === TransportError.NO_ERROR) return "the connection was closed here";
+      return `the connection was closed here (${transportErrorName(reason.code)}${words})`;
+    case "peer":
+      return `the peer closed the connection (${transportErrorName(reason.code)}${words})`;
+    case "idle_timeout":
+      return "nothing was heard from the peer for too long";
+    case "handshake_timeout":
+      return "the handshake was not answered";
+    case "socket":
+      return `the socket failed${words}`;
+    default:
+      return `the connection was closed (${transportErrorName(reason.code)}${words})`;
+  }
+}

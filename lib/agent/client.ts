@@ -1,0 +1,381 @@
+/**
+ * The calling side: one connection to a node, and the calls on it.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { type Micros, NEVER } from "../base/time.ts";
+import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
+import type { Metadata } from "../codec/payloads/metadata.ts";
+import { headerTraceId, isTraceparent } from "../codec/traceparent.ts";
+import { agentTarget } from "../mesh/agent_target.ts";
+import { type CallMessages, MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
+import { IdSequence } from "../mesh/id_sequence.ts";
+import type { CallOutcome } from "../mesh/pending_calls.ts";
+import type { ConnectionStats } from "../transport/connection_stats.ts";
+import { StreamError, TransportError } from "../wire/error_codes.ts";
+import { bodyBytes, type CallBody, Collecting, isCallBody } from "./call_body.ts";
+import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
+import { type CallProgress, OutgoingCall } from "./outgoing_calls.ts";
+import type { PeerInfo } from "./peer_info.ts";
+import type { Platform } from "./platform.ts";
+import { quote } from "./quote.ts";
+import { Reply } from "./reply.ts";
+import type { Session } from "./session.ts";
+import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
+import { suiteName } from "./transport_settings.ts";
+
+/** How long a call waits for its answer unless it is told otherwise. */
+export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
+/** Longest time-out in milliseconds that travels as such. */
+const MAX_DEADLINE_MS = 0xffff_ffff;
+
+/** What a call may be told. */
+export interface CallOptions {
+  /** The agent: a UUID or a name. Default: the URL's agent, else the node itself. */
+  readonly agent?: string;
+  /** What the agent is to do. */
+  readonly method?: string;
+  /** How long to wait for the whole answer; default 30 000, 0 = without end. */
+  readonly timeoutMs?: number;
+  /** Gives the call up on both sides. */
+  readonly signal?: AbortSignal;
+  /** Keys and values for the handler. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** W3C trace context to go on with. */
+  readonly traceparent?: string;
+  /** Two calls with the same key are one request. */
+  readonly idempotencyKey?: string;
+  /** Media type of the body. */
+  readonly contentType?: string;
+  /** Route to an agent that can do this. */
+  readonly capability?: string;
+  /** Called as bytes are taken by the transport, and as the answer arrives. */
+  readonly onProgress?: (progress: CallProgress) => void;
+}
+
+/** How the connection came about. */
+export interface HandshakeInfo {
+  /** `full`: the node's key was known. `first contact`: it was learned. */
+  readonly kind: "full" | "first contact";
+  readonly pattern: "IK" | "XX";
+  /** The cipher, such as `ChaCha20-Poly1305`. */
+  readonly suite: string;
+  /** How long it took, in milliseconds. */
+  readonly ms: number;
+}
+
+/** Why a client is closed. */
+export interface CloseInfo {
+  readonly by: ConnectionEnd["by"];
+  /** One line for people. */
+  readonly message: string;
+}
+
+/** Numbers about a client. */
+export interface ClientStats {
+  readonly calls: {
+    readonly started: number;
+    readonly ok: number;
+    readonly failed: number;
+    /** Waiting for an answer, the queued ones included. */
+    readonly pending: number;
+    /** Waiting for the node to allow more calls at once. */
+    readonly queued: number;
+  };
+  readonly transport: ConnectionStats;
+}
+
+/** What `connect` gives a client to work with. */
+export interface ClientParts {
+  readonly platform: Platform;
+  readonly session: Session;
+  readonly messages: CallMessages;
+  readonly url: MxpUrl;
+  readonly peer: PeerInfo;
+  /** Settles when the session has ended. */
+  readonly ended: Promise<ConnectionEnd>;
+}
+
+/**
+ * A connection to a node. Made by `connect`.
+ *
+ * @example
+ * ```ts
+ * import { connect, serve } from "../../mod.ts";
+ * await using server = await serve({ listen: "127.0.0.1:0" }, {
+ *   methods: { upper: (payload) => new TextDecoder().decode(payload).toUpperCase() },
+ * });
+ * await using client = await connect(server.url);
+ * console.log((await client.call("upper", "hello")).text()); // HELLO
+ * ```
+ */
+export class Client implements AsyncDisposable {
+  readonly #platform: Platform;
+  readonly #session: Session;
+  readonly #messages: CallMessages;
+  readonly #url: MxpUrl;
+  readonly #ids: IdSequence;
+  readonly #traces: IdSequence;
+  /** Who answers. */
+  readonly peer: PeerInfo;
+  /** How the connection came about. */
+  readonly handshake: HandshakeInfo;
+  /** Settles when the connection has ended, for whatever reason. Never rejects. */
+  readonly closed: Promise<CloseInfo>;
+  #draining = false;
+  #lastAgent: string | undefined;
+  #lastTarget: Uint8Array;
+
+  /** Use `connect`. */
+  constructor(parts: ClientParts) {
+    const { platform, session, url, peer } = parts;
+    this.#platform = platform;
+    this.#session = session;
+    this.#messages = parts.messages;
+    this.#url = { ...url, publicKey: peer.publicKey };
+    this.#ids = new IdSequence(platform.random);
+    this.#traces = new IdSequence(platform.random);
+    this.peer = peer;
+    const { connection } = session.link;
+    this.handshake = {
+      kind: connection.pattern === "IK" ? "full" : "first contact",
+      pattern: connection.pattern,
+      suite: suiteName(connection.suite),
+      ms: (connection.stats().handshakeTime ?? 0) / 1000,
+    };
+    this.closed = parts.ended.then((end) => ({ by: end.by, message: describeClose(end) }));
+    this.#lastAgent = url.agent;
+    this.#lastTarget = this.#targetOf(url.agent);
+  }
+
+  /** The node's URL with the key that it showed, and the agent. */
+  get url(): string {
+    return formatMxpUrl(this.#url);
+  }
+
+  /** Our end, `IP:PORT`. */
+  get local(): string {
+    return this.#session.driver.local.key;
+  }
+
+  /** Calls the agent of the URL. */
+  call(body?: CallBody, options?: CallOptions): Promise<Reply>;
+  /** Calls one of its methods: `call("upper", "hello")` is `call("hello", { method: "upper" })`. */
+  call(method: string, body: CallBody | undefined, options?: CallOptions): Promise<Reply>;
+  /**
+   * Sends a body and waits for the answer. Two arguments of which the second is an options object are body and options; in every other case
+   * of two or three the first is the method.
+   *
+   * An aborted signal, a passed deadline and a closed client end the call on both sides.
+   *
+   * @throws {MxpError} `deadline`, `cancelled`, `too_large` (before anything is sent), `no_such_agent`, `agent_error`, `overloaded`,
+   * `refused`, `connection_lost`, `closed`, `usage`; `retryable` says whether the same call may succeed later. Its stack leads to the caller.
+   */
+  async call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
+    const hasMethod = third !== undefined || (second !== undefined && isCallBody(second)) || arguments.length > 2;
+    const body = hasMethod ? second as CallBody | undefined : first;
+    const options = (hasMethod ? third : second as CallOptions | undefined) ?? NO_OPTIONS;
+    const method = hasMethod ? first as string : options.method;
+    if (hasMethod && typeof method !== "string") throw new MxpError("usage", `a method is text, got ${typeof method}`);
+    const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal } = options;
+    if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
+    const agent = options.agent ?? this.#url.agent;
+    const target = agent === this.#lastAgent ? this.#lastTarget : this.#targetOf(agent);
+    this.#checkOpen();
+    if (signal?.aborted) throw this.#failure({ kind: "aborted" }, agent, timeoutMs, signal);
+
+    let call!: OutgoingCall;
+    const outcome = await new Promise<CallOutcome>((resolve) => {
+      call = this.#start(timeoutMs, resolve);
+      try {
+        this.#launch(call, body, method, target, timeoutMs, options);
+      } catch (error) {
+        this.#session.outgoing.fail(call, error);
+      }
+    });
+    // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
+    if (outcome.kind === "response") return new Reply(outcome.payload, call);
+    if (call.problem !== undefined) throw asMxpError(call.problem);
+    throw this.#failure(outcome, agent, timeoutMs, signal);
+  }
+
+  /** Measures one round trip. @throws {MxpError} `deadline`, `cancelled`, `connection_lost`, `closed`. */
+  async ping(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ rttMs: number }> {
+    const { timeoutMs = 5_000, signal } = options;
+    this.#checkOpen();
+    const rtt = await new Promise<number | "deadline" | "aborted" | undefined>((resolve) => {
+      if (signal?.aborted) return resolve("aborted");
+      let takeBack = (): void => {};
+      const finish = (result: number | "deadline" | "aborted" | undefined): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        takeBack();
+        resolve(result);
+      };
+      const onAbort = (): void => finish("aborted");
+      // A lost PING is not repeated by the transport: one more goes out every second.
+      const attempt = (left: number): void => {
+        if (left <= 0) return finish("deadline");
+        const before = takeBack;
+        const current = this.#session.ping(finish);
+        takeBack = () => {
+          before();
+          current();
+        };
+        timer = setTimeout(() => attempt(left - 1_000), Math.min(left, 1_000));
+      };
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      signal?.addEventListener("abort", onAbort, { once: true });
+      attempt(timeoutMs);
+    });
+    if (typeof rtt === "number") return { rttMs: rtt / 1000 };
+    if (rtt === undefined) throw connectionEnded(this.#session.closeReason, "the ping");
+    throw this.#failure({ kind: rtt }, undefined, timeoutMs, signal);
+  }
+
+  /** A snapshot. */
+  stats(): ClientStats {
+    const { started, ok, failed, pending, queued } = this.#session.outgoing;
+    return { calls: { started, ok, failed, pending, queued }, transport: this.#session.link.connection.stats() };
+  }
+
+  /** Takes no new calls, waits for the ones under way (at most `timeoutMs`, default 10 000), then closes. */
+  async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#draining = true;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
+    await Promise.race([this.#session.outgoing.drained(), late]);
+    clearTimeout(timer);
+    await this.close();
+  }
+
+  /** Ends the connection. What is pending fails with `closed`. Idempotent. */
+  async close(): Promise<void> {
+    this.#session.close(TransportError.NO_ERROR, "");
+    await this.#session.driver.flush();
+    this.#session.driver.close();
+  }
+
+  /** The same as {@link close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#session.closeReason !== undefined) throw connectionEnded(this.#session.closeReason, "the connection");
+    if (this.#draining) throw new MxpError("closed", "the client is being closed and takes no new calls");
+  }
+
+  /** Makes and files a call, so that from here on whatever happens settles it. */
+  #start(timeoutMs: number, resolve: (outcome: CallOutcome) => void): OutgoingCall {
+    const { outgoing, driver } = this.#session;
+    const now = driver.clock.now();
+    const deadline = timeoutMs === 0 || timeoutMs === Infinity ? NEVER : (now + timeoutMs * 1000) as Micros;
+    const call = new OutgoingCall(outgoing, now, deadline, resolve);
+    this.#ids.next();
+    call.idHigh = this.#ids.high;
+    call.idLow = this.#ids.low;
+    outgoing.file(call);
+    return call;
+  }
+
+  /** Gets a call's body and sends it. Throws what goes wrong at once; what goes wrong later ends the call. */
+  #launch(
+    call: OutgoingCall,
+    body: CallBody | undefined,
+    method: string | undefined,
+    target: Uint8Array,
+    timeoutMs: number,
+    options: CallOptions,
+  ): void {
+    const metadata = options === NO_OPTIONS && method === undefined && timeoutMs % 1000 === 0
+      ? undefined
+      : metadataOf(options, method, timeoutMs);
+    if (metadata?.traceparent !== undefined) {
+      const { traceHigh, traceLow } = headerTraceId(metadata.traceparent);
+      call.traceHigh = traceHigh;
+      call.traceLow = traceLow;
+    } else {
+      this.#traces.next();
+      call.traceHigh = this.#traces.high;
+      call.traceLow = this.#traces.low;
+    }
+    call.onProgress = options.onProgress;
+    if (options.signal !== undefined) this.#follow(options.signal, call);
+    const seconds = timeoutMs === Infinity ? 0 : Math.min(Math.ceil(timeoutMs / 1000), MAX_CALL_TIMEOUT_SECONDS);
+    if (body instanceof Uint8Array || typeof body === "string" || body === undefined) {
+      const data = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body") as Uint8Array;
+      this.#send(call, this.#messages.call(call, metadata, target, seconds, data));
+      return;
+    }
+    const collecting = new Collecting();
+    call.onEnd = () => collecting.stop();
+    const collected = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body", collecting);
+    Promise.resolve(collected).then((data) => {
+      if (call.pendingKey !== -1) this.#send(call, this.#messages.call(call, metadata, target, seconds, data));
+    }).catch((error) => this.#session.outgoing.fail(call, error));
+  }
+
+  #send(call: OutgoingCall, message: Uint8Array): void {
+    if (this.#session.outgoing.send(call, message)) return;
+    throw new MxpError("overloaded", "too many calls are waiting for the node already", { retryable: true });
+  }
+
+  /** Ends a call when a signal says so; stops listening when the call ends. */
+  #follow(signal: AbortSignal, call: OutgoingCall): void {
+    const onAbort = (): void => this.#session.outgoing.giveUp(call, { kind: "aborted" }, StreamError.CANCELLED);
+    signal.addEventListener("abort", onAbort, { once: true });
+    call.stopListening = () => signal.removeEventListener("abort", onAbort);
+  }
+
+  #targetOf(agent: string | undefined): Uint8Array {
+    if (agent === undefined) return new Uint8Array(16);
+    const target = agentTarget((bytes) => this.#platform.crypto.sha256.hash(bytes), agent);
+    this.#lastAgent = agent;
+    this.#lastTarget = target;
+    return target;
+  }
+
+  #failure(
+    outcome: Exclude<CallOutcome, { kind: "response" }>,
+    agent: string | undefined,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): MxpError {
+    const { host, port } = this.#url;
+    const node = formatMxpUrl({ host, port }).slice("mxp://".length);
+    const target = agent === undefined ? node : `${isUuid(agent) ? agent : quote(agent)} at ${node}`;
+    return callFailure(outcome, target, timeoutMs, signal?.reason, this.#session.closeReason);
+  }
+}
+
+const NO_OPTIONS: CallOptions = {};
+
+/** Metadata for a call; undefined if it needs none. @throws {MxpError} `usage` for fields that cannot be sent. */
+function metadataOf(options: CallOptions, method: string | undefined, timeoutMs: number): Metadata | undefined {
+  const { traceparent, idempotencyKey, contentType, capability, metadata } = options;
+  if (traceparent !== undefined && !isTraceparent(traceparent)) {
+    throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
+  }
+  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? capability ?? metadata;
+  const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
+  if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
+  return {
+    ...(method !== undefined && { method }),
+    ...(exact && { deadlineMillis: Math.ceil(timeoutMs) }),
+    ...(traceparent !== undefined && { traceparent }),
+    ...(contentType !== undefined && { contentType }),
+    ...(idempotencyKey !== undefined && { idempotencyKey }),
+    ...(capability !== undefined && { capability }),
+    ...(metadata !== undefined && { application: Object.entries(metadata) }),
+  };
+}
+
+function asMxpError(problem: unknown): MxpError {
+  if (problem instanceof MxpError) return problem;
+  const text = problem instanceof Error ? problem.message : String(problem);
+  const code = problem instanceof RangeError || problem instanceof TypeError ? "usage" : "cancelled";
+  return new MxpError(code, code === "usage" ? text : text, { cause: problem });
+}

@@ -1,0 +1,162 @@
+/**
+ * Runs handlers: at most so many at once, each to exactly one answer.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { ErrorCode } from "../codec/error_codes.ts";
+import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
+import { errorMessageCodeOf } from "../mesh/call_errors.ts";
+import type { MemoryBudget } from "../mesh/memory_budget.ts";
+import { StreamError } from "../wire/error_codes.ts";
+import { bodyBytes, Collecting } from "./call_body.ts";
+import type { CallContext } from "./call_context.ts";
+import type { CallHandler, HandlerResult, HandlerTable } from "./handlers.ts";
+import type { IncomingCall } from "./incoming_call.ts";
+import type { CallCounters, CallService } from "./incoming_calls.ts";
+import { quote } from "./quote.ts";
+
+/** What a dispatcher is made from. */
+export interface DispatcherOptions {
+  readonly handlers: HandlerTable;
+  readonly maxConcurrentCalls: number;
+  readonly maxRequestBytes: number;
+  readonly onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
+}
+
+/** One for a server; every connection has a view of it with a memory budget of its own. */
+export class Dispatcher {
+  readonly counters: CallCounters = { total: 0, ok: 0, failed: 0, refused: 0, cancelled: 0 };
+  readonly maxRequestBytes: number;
+  /** Why calls are turned away, once they are. */
+  closing: string | undefined = undefined;
+  readonly #handlers: HandlerTable;
+  readonly #maxConcurrentCalls: number;
+  readonly #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
+  #running = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: DispatcherOptions) {
+    this.#handlers = options.handlers;
+    this.#maxConcurrentCalls = options.maxConcurrentCalls;
+    this.maxRequestBytes = options.maxRequestBytes;
+    this.#onHandlerError = options.onHandlerError;
+  }
+
+  /** Handlers that have not come back. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Settles when no handler is running. */
+  idle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle = resolve);
+  }
+
+  /** What one connection gets. */
+  service(budget: MemoryBudget): CallService {
+    return {
+      budget,
+      counters: this.counters,
+      maxRequestBytes: this.maxRequestBytes,
+      dispatch: (call, payload) => this.#dispatch(call, payload),
+    };
+  }
+
+  #dispatch(call: IncomingCall, payload: Uint8Array): void {
+    if (this.closing !== undefined) {
+      call.calls.refuse(call, ErrorCode.UNAVAILABLE, true, this.closing, StreamError.REFUSED);
+      return;
+    }
+    if (this.#running >= this.#maxConcurrentCalls) {
+      const text = `${this.#running} calls are running, which is all this node takes at once`;
+      call.calls.refuse(call, ErrorCode.OVERLOADED, true, text, StreamError.REFUSED);
+      return;
+    }
+    const handler = this.#handlers.find(call.target, call.details.method, (name) => call.agentName = name);
+    if (handler === "no_such_agent") {
+      call.calls.refuse(call, ErrorCode.NO_SUCH_AGENT, false, `no agent ${call.agent} here`, StreamError.REFUSED);
+    } else if (handler === "no_such_method") {
+      const { method } = call.details;
+      const text = method === undefined ? "no handler for calls without a method" : `no method ${quote(method)} here`;
+      call.calls.refuse(call, ErrorCode.NO_SUCH_METHOD, false, text, StreamError.REFUSED);
+    } else this.#run(call, handler, payload);
+  }
+
+  #run(call: IncomingCall, handler: CallHandler, payload: Uint8Array): void {
+    const context = call.context();
+    this.#running++;
+    call.handling = true;
+    let result: HandlerResult | Promise<HandlerResult>;
+    try {
+      result = handler(payload as Uint8Array<ArrayBuffer>, context);
+    } catch (error) {
+      this.#failed(call, context, error);
+      return;
+    }
+    if (result instanceof Uint8Array) this.#answered(call, context, result);
+    else if (typeof result === "object" && result !== null && "then" in result && typeof result.then === "function") {
+      result.then(
+        (value: HandlerResult) => this.#answered(call, context, value),
+        (error: unknown) => this.#failed(call, context, error),
+      );
+    } else this.#answered(call, context, result as HandlerResult);
+  }
+
+  #answered(call: IncomingCall, context: CallContext, result: HandlerResult): void {
+    let bytes: Uint8Array | Promise<Uint8Array>;
+    const collecting = result instanceof Uint8Array ? undefined : new Collecting();
+    try {
+      bytes = result instanceof Uint8Array ? result : bodyBytes(result, MAX_PAYLOAD_BYTES, "the answer", collecting);
+    } catch (error) {
+      this.#failed(call, context, error);
+      return;
+    }
+    if (bytes instanceof Uint8Array) {
+      call.calls.respond(call, bytes);
+      this.#ended(call);
+      return;
+    }
+    call.stopAnswer = () => collecting!.stop();
+    if (call.state === "done") collecting!.stop();
+    bytes.then(
+      (data) => {
+        call.calls.respond(call, data);
+        this.#ended(call);
+      },
+      (error) => this.#failed(call, context, error),
+    );
+  }
+
+  #failed(call: IncomingCall, context: CallContext, error: unknown): void {
+    // Who was told to stop may well throw; that is no failure of the handler.
+    if (call.state === "running") {
+      const isOurs = error instanceof MxpError;
+      const code = isOurs ? errorMessageCodeOf(error.code) : ErrorCode.HANDLER_FAILED;
+      const text = error instanceof Error ? error.message : String(error);
+      call.calls.fail(call, code, isOurs && error.retryable, text);
+      if (!isOurs) this.#report(error, context);
+    }
+    this.#ended(call);
+  }
+
+  #report(error: unknown, context: CallContext): void {
+    try {
+      this.#onHandlerError?.(error, context);
+    } catch {
+      // A logger that fails must not take the server with it.
+    }
+  }
+
+  #ended(call: IncomingCall): void {
+    call.handling = false;
+    call.stopAnswer = undefined;
+    if (call.state === "done") call.calls.release(call);
+    this.#running--;
+    if (this.#running > 0 || this.#onIdle === undefined) return;
+    this.#onIdle();
+    this.#onIdle = undefined;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What a server does with calls: one function, or functions by method and by agent.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { formatUuid, isNilUuid } from "../base/uuid.ts";
+import { agentTarget } from "../mesh/agent_target.ts";
+import type { CallContext } from "./call_context.ts";
+import { quote } from "./quote.ts";
+
+/** What a handler may answer with. What comes in pieces is collected, up to 16 MiB. */
+export type HandlerResult =
+  | Uint8Array
+  | ArrayBuffer
+  | string
+  | undefined
+  | void
+  | AsyncIterable<Uint8Array | string>
+  | ReadableStream<Uint8Array>;
+
+/**
+ * Answers a call. The payload is the handler's to keep. What it throws becomes an Error message: the code of an `MxpError` is passed on, anything
+ * else counts as a failed handler; the message text goes to the caller, the stack does not.
+ */
+export type CallHandler = (
+  payload: Uint8Array<ArrayBuffer>,
+  context: CallContext,
+) => HandlerResult | Promise<HandlerResult>;
+
+/** Handlers by method and agent. */
+export interface Handlers {
+  /** Calls without a method, and with one that `methods` does not have. */
+  readonly call?: CallHandler;
+  /** By method. */
+  readonly methods?: Readonly<Record<string, CallHandler>>;
+  /** By agent, UUID or name; what stands beside this is the node itself. */
+  readonly agents?: Readonly<Record<string, CallHandler | Handlers>>;
+}
+
+/** Why no handler was found. */
+export type NoHandler = "no_such_agent" | "no_such_method";
+
+/** The handlers of the node or of one agent. */
+interface Table {
+  readonly name: string | undefined;
+  readonly call: CallHandler | undefined;
+  readonly methods: ReadonlyMap<string, CallHandler>;
+}
+
+/** Finds handlers. */
+export class HandlerTable {
+  readonly #node: Table;
+  /** By the text of the target. */
+  readonly #agents = new Map<string, Table>();
+
+  /** @throws {MxpError} `usage` for what is not a handler. */
+  constructor(handlers: CallHandler | Handlers, sha256: (bytes: Uint8Array) => Uint8Array) {
+    this.#node = toTable(handlers, undefined);
+    if (typeof handlers === "function") return;
+    for (const [name, agent] of Object.entries(handlers.agents ?? {})) {
+      const table = toTable(agent, name);
+      if (typeof agent !== "function" && agent.agents !== undefined) {
+        throw new MxpError("usage", `the agent ${quote(name)} has agents of its own; list them beside it`);
+      }
+      this.#agents.set(formatUuid(agentTarget(sha256, name)), table);
+    }
+  }
+
+  /** The handler for a target (16 bytes) and method. `named` is told the agent's name as it was given to `serve`. */
+  find(target: Uint8Array, method: string | undefined, named: (name: string) => void): CallHandler | NoHandler {
+    let table: Table | undefined = this.#node;
+    if (!isNilUuid(target)) {
+      table = this.#agents.get(formatUuid(target));
+      if (table === undefined) return "no_such_agent";
+      named(table.name!);
+    }
+    if (method !== undefined) {
+      const handler = table.methods.get(method);
+      if (handler !== undefined) return handler;
+    }
+    return table.call ?? "no_such_method";
+  }
+}
+
+function toTable(handlers: CallHandler | Handlers, name: string | undefined): Table {
+  const what = name === undefined ? "the node" : `the agent ${quote(name)}`;
+  if (typeof handlers === "function") return { name, call: handlers, methods: new Map() };
+  if (typeof handlers !== "object" || handlers === null) {
+    throw new MxpError(
+      "usage",
+      `the handler of ${what} is ${handlers === null ? "null" : typeof handlers}; expected a function or an object`,
+    );
+  }
+  const methods = new Map(Object.entries(handlers.methods ?? {}));
+  for (const [method, handler] of methods) check(handler, `the method ${quote(method)} of ${what}`);
+  if (handlers.call !== undefined) check(handlers.call, what);
+  return { name, call: handlers.call, methods };
+}
+
+function check(handler: unknown, what: string): void {
+  if (typeof handler !== "function") {
+    throw new MxpError("usage", `the handler of ${what} is ${typeof handler}; expected a function`);
+  }
+}

@@ -1,0 +1,358 @@
+/**
+ * The answering side: a node that listens, and hands calls to functions.
+ *
+ * @module
+ */
+
+import { formatHostPort } from "../base/address.ts";
+import { bytesEqual } from "../base/bytes.ts";
+import { MxpError } from "../base/errors.ts";
+import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
+import { CallMessages } from "../mesh/call_messages.ts";
+import { MemoryBudget } from "../mesh/memory_budget.ts";
+import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
+import type { TransportSettings } from "../transport/settings.ts";
+import { TransportError } from "../wire/error_codes.ts";
+import type { CallContext } from "./call_context.ts";
+import type { ConnectionEnd } from "./call_failure.ts";
+import { defaultPlatform } from "./default_platform.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { type Driver, type Link, startDriver } from "./driver.ts";
+import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
+import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
+import { canonicalIpv6, isIpv4 } from "./ip_address.ts";
+import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp_url.ts";
+import { type PeerInfo, peerInfo } from "./peer_info.ts";
+import type { Platform } from "./platform.ts";
+import { Session } from "./session.ts";
+
+/** How many connections a server's memory budget has to suffice for, at least: one connection gets no more than its share. */
+const BUDGET_SHARES = 4;
+
+/** What `serve` may be told. */
+export interface ServeOptions {
+  /** Where to listen: `HOST:PORT`, or its parts. Port 0 takes any free one. Default `127.0.0.1:9000`. */
+  readonly listen?: string | { readonly host: string; readonly port: number };
+  /** Who the node is; default: a fresh identity. */
+  readonly identity?: Identity;
+  /** The node's name, for people. */
+  readonly name?: string;
+  /** Who may connect: public keys as text or bytes, or a function that decides. Default: everybody. */
+  readonly allow?: readonly (string | Uint8Array)[] | ((publicKey: Uint8Array) => boolean);
+  /** Tunes the transport. */
+  readonly settings?: Partial<TransportSettings>;
+  /** Handlers that may run at once; further calls are answered with `overloaded`. Default 1024. */
+  readonly maxConcurrentCalls?: number;
+  /** Largest body of a call. Default 16 MiB, the protocol's own limit. */
+  readonly maxMessageBytes?: number;
+  /** Bytes that large requests and answers may take in memory together. Default 256 MiB. */
+  readonly memoryBudget?: number;
+  /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
+  readonly onHandlerError?: (error: unknown, context: CallContext) => void;
+  /** Told of faults of this library: each has ended one connection. */
+  readonly onInternalError?: (error: unknown) => void;
+  /** Told of every peer that connects. */
+  readonly onConnection?: (peer: PeerInfo) => void;
+  /** Replaces sockets, time, randomness and cryptography; for tests. */
+  readonly platform?: Platform;
+}
+
+/** Numbers about a server. */
+export interface ServerStats {
+  readonly connections: number;
+  readonly calls: {
+    /** Handlers that have not come back. */
+    readonly running: number;
+    /** Requests that arrived, or were turned away. */
+    readonly total: number;
+    readonly ok: number;
+    /** Answered with an Error; the refused ones are among them. */
+    readonly failed: number;
+    readonly refused: number;
+    /** Given up by the caller or cut off. */
+    readonly cancelled: number;
+  };
+  /** Bytes that large messages take now, may take, and took at most. */
+  readonly memory: { readonly used: number; readonly limit: number; readonly peak: number };
+  readonly endpoint: Readonly<EndpointCounters>;
+}
+
+/**
+ * Starts a node.
+ *
+ * @param handlers one function for every call, or functions by method and agent.
+ * @throws {MxpError} `usage` for options that make no sense, `config` if the address cannot be listened on.
+ *
+ * @example
+ * ```ts
+ * import { connect, serve } from "../../mod.ts";
+ * await using server = await serve({ listen: "127.0.0.1:0" }, {
+ *   methods: { echo: (payload) => payload },
+ *   agents: { clock: () => new Date().toISOString() },
+ * });
+ * console.log("listening", server.url);
+ * await using client = await connect(server.url + "/clock");
+ * console.log((await client.call()).text());
+ * ```
+ */
+export async function serve(options: ServeOptions, handlers: CallHandler | Handlers): Promise<Server> {
+  const platform = options.platform ?? defaultPlatform();
+  const listen = parseListen(options.listen);
+  const identity = options.identity ?? newIdentity(platform.crypto, platform.random);
+  const dispatcher = new Dispatcher({
+    handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes)),
+    maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
+    maxRequestBytes: Math.min(
+      atLeastOne("maxMessageBytes", options.maxMessageBytes ?? MAX_PAYLOAD_BYTES),
+      MAX_PAYLOAD_BYTES,
+    ),
+    onHandlerError: options.onHandlerError,
+  });
+  const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
+  const endpoint = makeEndpoint(platform, identity, options);
+  const server = new Server({ platform, identity, endpoint, dispatcher, budget, options });
+  await server.start(listen, await addressOf(platform, listen.host));
+  return server;
+}
+
+/** What a server is made from. */
+interface ServerParts {
+  readonly platform: Platform;
+  readonly identity: Identity;
+  readonly endpoint: Endpoint;
+  readonly dispatcher: Dispatcher;
+  readonly budget: MemoryBudget;
+  readonly options: ServeOptions;
+}
+
+/** A running node. Made by {@link serve}. */
+export class Server implements AsyncDisposable {
+  readonly #parts: ServerParts;
+  readonly #messages: CallMessages;
+  readonly #sessions = new Set<Session>();
+  readonly #closed = Promise.withResolvers<void>();
+  /** Who the node is. */
+  readonly identity: Identity;
+  /** Settles when the server has closed, or its socket has failed. */
+  readonly closed: Promise<void> = this.#closed.promise;
+  #driver!: Driver;
+  #host = "";
+  #closing: Promise<void> | undefined;
+
+  /** Use {@link serve}. */
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+    this.identity = parts.identity;
+    this.#messages = new CallMessages(parts.platform.codec);
+  }
+
+  /** Binds the socket; `serve` does it. */
+  async start(listen: { host: string; port: number }, host: string): Promise<void> {
+    const { endpoint, platform, options } = this.#parts;
+    const where = formatHostPort(listen.host, listen.port);
+    try {
+      this.#driver = await startDriver({
+        endpoint,
+        clock: platform.clock,
+        bindUdp: platform.bindUdp,
+        local: { host, port: listen.port },
+        udpPayload: endpoint.settings.udpPayload,
+        onConnection: (link) => this.#onConnection(link),
+        onSocketError: (error) => this.#onSocketError(error),
+        ...(options.onInternalError && { onFault: options.onInternalError }),
+      });
+    } catch (cause) {
+      throw new MxpError("config", `cannot listen on ${where}: ${bindProblem(cause)}`, { cause });
+    }
+    this.#host = listen.host;
+  }
+
+  /** Where the node can be reached, its public key included. A wildcard address is written as loopback. */
+  get url(): string {
+    const host = WILDCARDS[this.#host] ?? this.#host;
+    return formatMxpUrl({ host, port: this.address.port, publicKey: this.identity.publicKey });
+  }
+
+  /** Where the socket is bound. */
+  get address(): { readonly host: string; readonly port: number } {
+    const { host, port } = this.#driver.local;
+    return { host, port };
+  }
+
+  /** The name that it was given. */
+  get name(): string | undefined {
+    return this.#parts.options.name;
+  }
+
+  /** A snapshot. */
+  stats(): ServerStats {
+    const { dispatcher, budget, endpoint } = this.#parts;
+    return {
+      connections: this.#sessions.size,
+      calls: { running: dispatcher.running, ...dispatcher.counters },
+      memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
+      endpoint: { ...endpoint.counters },
+    };
+  }
+
+  /**
+   * Turns new calls away (`closed`, retryable), lets the running ones finish and their answers arrive, for at most `timeoutMs` (default 10 000), then
+   * closes.
+   */
+  async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const { dispatcher } = this.#parts;
+    dispatcher.closing ??= "the node is shutting down";
+    const deadline = Date.now() + (options.timeoutMs ?? 10_000);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
+    await Promise.race([dispatcher.idle(), late, this.closed]);
+    clearTimeout(timer);
+    // An answer that is on its way has an open stream until it is acknowledged.
+    while (Date.now() < deadline && this.#closing === undefined && this.#hasOpenStreams()) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await this.close();
+  }
+
+  /** Stops at once: handlers are aborted, callers fail with `connection_lost` (retryable). Idempotent. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** The same as {@link close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#parts.dispatcher.closing ??= "the node is shutting down";
+    for (const session of [...this.#sessions]) session.close(TransportError.SHUTDOWN, "the node is shutting down");
+    await this.#driver.flush();
+    this.#driver.close();
+    this.#closed.resolve();
+  }
+
+  #hasOpenStreams(): boolean {
+    for (const session of this.#sessions) if (session.link.connection.stats().openStreams > 0) return true;
+    return false;
+  }
+
+  #onConnection(link: Link): Session {
+    const { platform, dispatcher, budget, options } = this.#parts;
+    const share = budget.share(
+      Math.max(Math.ceil(budget.limit / BUDGET_SHARES), Math.min(budget.limit, 2 * MAX_PAYLOAD_BYTES)),
+    );
+    const session = new Session({
+      driver: this.#driver,
+      messages: this.#messages,
+      maxAnswerBytes: MAX_PAYLOAD_BYTES,
+      service: dispatcher.service(share),
+      peer: (session) => {
+        const { connection } = session.link;
+        const { host, port, key } = connection.remote;
+        return peerInfo(platform.crypto, connection.peerKey!, key, host, port);
+      },
+      owner: {
+        onEstablished: (session) => {
+          this.#sessions.add(session);
+          if (dispatcher.closing !== undefined) session.close(TransportError.SHUTDOWN, dispatcher.closing);
+          else if (options.onConnection !== undefined) this.#announce(session, options.onConnection);
+        },
+        onClosed: (session: Session, _reason: ConnectionEnd) => {
+          this.#sessions.delete(session);
+        },
+      },
+    });
+    return session.attach(link);
+  }
+
+  #announce(session: Session, onConnection: (peer: PeerInfo) => void): void {
+    try {
+      onConnection(session.incoming!.peer);
+    } catch {
+      // A listener that fails must not take the server with it.
+    }
+  }
+
+  #onSocketError(error: Error): void {
+    this.#closing ??= Promise.resolve();
+    for (const session of [...this.#sessions]) session.abandon(error.message);
+    this.#closed.resolve();
+  }
+}
+
+const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+function parseListen(listen: ServeOptions["listen"]): { host: string; port: number } {
+  if (listen === undefined) return { host: "127.0.0.1", port: DEFAULT_PORT };
+  return parseHostPort(typeof listen === "string" ? listen : formatHostPort(listen.host, listen.port));
+}
+
+async function addressOf(platform: Platform, host: string): Promise<string> {
+  if (isIpv4(host) || canonicalIpv6(host) !== undefined) return host;
+  try {
+    const addresses = await platform.resolveHost(host);
+    // `localhost` has two, and the older one is what most others expect.
+    return (addresses.find((address) => isIpv4(address.host)) ?? addresses[0]).host;
+  } catch (cause) {
+    throw new MxpError("config", `cannot listen on ${host}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function makeEndpoint(platform: Platform, identity: Identity, options: ServeOptions): Endpoint {
+  const { crypto, random } = platform;
+  const { settings = {}, allow } = options;
+  try {
+    return new Endpoint({
+      crypto,
+      random,
+      settings,
+      identity: keyPairOf(identity),
+      accept: true,
+      ...(allow !== undefined && { authorize: typeof allow === "function" ? guard(allow) : allowList(allow) }),
+    });
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new MxpError("usage", `settings: ${cause.message}`, { cause });
+  }
+}
+
+/** A decision that fails is a refusal. */
+function guard(allow: (publicKey: Uint8Array) => boolean): (publicKey: Uint8Array) => boolean {
+  return (publicKey) => {
+    try {
+      return allow(publicKey.slice()) === true;
+    } catch {
+      return false;
+    }
+  };
+}
+
+function allowList(keys: readonly (string | Uint8Array)[]): (publicKey: Uint8Array) => boolean {
+  const allowed = keys.map((key) =>
+    typeof key === "string" ? parsePublicKey(key, "a public key in allow") : key.slice()
+  );
+  for (const key of allowed) {
+    if (key.length !== 32) throw new MxpError("usage", `a public key in allow has ${key.length} bytes; expected 32`);
+  }
+  return (publicKey) => allowed.some((key) => bytesEqual(key, publicKey));
+}
+
+function atLeastOne(name: string, value: number): number {
+  if (value >= 1) return value;
+  throw new MxpError("usage", `${name} must be at least 1, got ${value}`);
+}
+
+function bindProblem(cause: unknown): string {
+  const { code, message } = cause as { code?: string; message?: string };
+  switch (code) {
+    case "EADDRINUSE":
+      return "the port is taken (is another node running there?)";
+    case "EACCES":
+      return "no permission (ports below 1024 need privileges)";
+    case "EADDRNOTAVAIL":
+      return "this machine has no such address";
+    default:
+      return message ?? String(cause);
+  }
+}

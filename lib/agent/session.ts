@@ -1,0 +1,157 @@
+/**
+ * One connection as the agent layer sees it: the calls that go out on it, the calls that come in, pings, and its end.
+ *
+ * @module
+ */
+
+import type { CallMessages } from "../mesh/call_messages.ts";
+import type { ConnectionEvent } from "../transport/events.ts";
+import { StreamError, TransportError } from "../wire/error_codes.ts";
+import { isResponderInitiated, isUnidirectional, type StreamId } from "../wire/stream_id.ts";
+import type { ConnectionEnd } from "./call_failure.ts";
+import type { ConnectionUser, Driver, Link } from "./driver.ts";
+import { type CallService, IncomingCalls } from "./incoming_calls.ts";
+import { OutgoingCalls } from "./outgoing_calls.ts";
+import type { PeerInfo } from "./peer_info.ts";
+
+/** What a session tells its owner. */
+export interface SessionOwner {
+  /** The peer is authenticated; calls can be made. */
+  onEstablished(session: Session): void;
+  /** The connection ended; every call has been settled by then. Exactly once. */
+  onClosed(session: Session, reason: ConnectionEnd): void;
+}
+
+/** What a session is made from. */
+export interface SessionOptions {
+  readonly driver: Driver;
+  readonly messages: CallMessages;
+  readonly owner: SessionOwner;
+  /** Largest payload of an answer. */
+  readonly maxAnswerBytes: number;
+  /** Serves the peer's calls; without it they are refused. */
+  readonly service?: CallService;
+  /** Describes the peer, once its key is known. */
+  readonly peer: (session: Session) => PeerInfo;
+}
+
+/** A connection in use. */
+export class Session implements ConnectionUser {
+  readonly driver: Driver;
+  /** Set right after construction, by {@link attach}. */
+  link!: Link;
+  outgoing!: OutgoingCalls;
+  incoming: IncomingCalls | undefined = undefined;
+  closeReason: ConnectionEnd | undefined = undefined;
+  /** Whether streams can be used. */
+  established = false;
+  readonly #options: SessionOptions;
+  readonly #pings = new Map<number, (rttMicros: number | undefined) => void>();
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.driver = options.driver;
+  }
+
+  /** Ties the session to its connection. */
+  attach(link: Link): this {
+    const { driver, messages, service, maxAnswerBytes, peer } = this.#options;
+    this.link = link;
+    this.outgoing = new OutgoingCalls(driver, link, messages, maxAnswerBytes);
+    if (service !== undefined) {
+      this.incoming = new IncomingCalls(driver, link, messages, service, () => peer(this));
+    }
+    return this;
+  }
+
+  onEvent(event: ConnectionEvent): void {
+    switch (event.type) {
+      case "readable":
+        if (this.#isOwn(event.id)) this.outgoing.onReadable(event.id);
+        else if (this.incoming !== undefined && !isUnidirectional(event.id)) this.incoming.onReadable(event.id);
+        else this.#turnAway(event.id);
+        return;
+      case "writable":
+        if (this.#isOwn(event.id)) this.outgoing.onWritable(event.id);
+        else this.incoming?.onWritable(event.id);
+        return;
+      case "stream_reset":
+        if (this.#isOwn(event.id)) this.outgoing.onReset(event.id, event.code);
+        else this.incoming?.onReset(event.id);
+        return;
+      case "stop_sending":
+        if (this.#isOwn(event.id)) this.outgoing.onStopSending(event.id);
+        else this.incoming?.onStopSending(event.id);
+        return;
+      case "streams_available":
+        if (!event.unidirectional) this.outgoing.onStreamsAvailable();
+        return;
+      case "pong": {
+        const settle = this.#pings.get(event.token);
+        this.#pings.delete(event.token);
+        settle?.(event.rtt);
+        return;
+      }
+      case "established":
+        this.established = true;
+        this.#options.owner.onEstablished(this);
+        return;
+      case "confirmed":
+        return;
+      case "closed":
+        this.#onClosed(event.reason);
+        return;
+    }
+  }
+
+  /**
+   * Sends a PING; calls back with the round trip in microseconds once it is answered, or with undefined if the connection ends before.
+   * The result takes it back.
+   */
+  ping(onPong: (rttMicros: number | undefined) => void): () => void {
+    const token = this.link.connection.ping();
+    this.#pings.set(token, onPong);
+    this.driver.touch(this.link);
+    return () => this.#pings.delete(token);
+  }
+
+  /** Ends the connection; the owner is told through `onClosed`. Idempotent. */
+  close(code: number = TransportError.NO_ERROR, reason = ""): void {
+    if (this.closeReason !== undefined) return;
+    this.link.connection.close(this.driver.clock.now(), code, reason);
+    this.driver.touch(this.link);
+    // The event would come with the next run; whoever closes wants to be rid of it now.
+    for (let event = this.link.connection.pollEvent(); event !== undefined; event = this.link.connection.pollEvent()) {
+      if (event.type === "closed") this.#onClosed(event.reason);
+    }
+  }
+
+  /** The socket is gone: nothing can be sent or heard any more. */
+  abandon(message: string): void {
+    this.#onClosed({ by: "socket", code: TransportError.INTERNAL, message });
+  }
+
+  #onClosed(reason: ConnectionEnd): void {
+    if (this.closeReason !== undefined) return;
+    this.closeReason = reason;
+    this.established = false;
+    this.outgoing.close();
+    this.incoming?.close();
+    const pings = [...this.#pings.values()];
+    this.#pings.clear();
+    for (const onPong of pings) onPong(undefined);
+    this.#options.owner.onClosed(this, reason);
+  }
+
+  #isOwn(id: StreamId): boolean {
+    return isResponderInitiated(id) === (this.link.connection.role === "responder");
+  }
+
+  /** A stream that nobody here has a use for. */
+  #turnAway(id: StreamId): void {
+    const { connection } = this.link;
+    connection.stopSending(id, StreamError.REFUSED);
+    if (!isUnidirectional(id)) connection.resetStream(id, StreamError.REFUSED);
+    this.driver.touch(this.link);
+  }
+}

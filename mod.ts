@@ -1,0 +1,82 @@
+/**
+ * MXP: agents that find, call and stream to each other over encrypted UDP.
+ *
+ * {@link serve} starts a node, {@link connect} reaches one, {@link Client.call} asks it something. Everything public that fails throws an
+ * {@link MxpError}. Importing has no side effects.
+ *
+ * @example
+ * ```ts
+ * import { connect, serve } from "./mod.ts";
+ *
+ * await using server = await serve({ listen: "127.0.0.1:0" }, {
+ *   methods: { upper: (payload) => new TextDecoder().decode(payload).toUpperCase() },
+ * });
+ * await using client = await connect(server.url);
+ * const reply = await client.call("upper", "hello", { timeoutMs: 1_000 });
+ * console.log(reply.text()); // HELLO
+ * ```
+ *
+ * @module
+ */
+
+export { MxpError, type MxpErrorCode } from "./lib/base/errors.ts";
+
+export {
+  DEFAULT_PORT,
+  formatMxpUrl,
+  isUuid,
+  type MxpUrl,
+  parseHostPort,
+  parseMxpUrl,
+  parsePublicKey,
+  publicKeyText,
+} from "./lib/agent/mxp_url.ts";
+export { printable, quote } from "./lib/agent/quote.ts";
+
+export { formatKeyFile, Identity } from "./lib/agent/identity.ts";
+export { fingerprintOf, generateIdentity } from "./lib/agent/default_platform.ts";
+export {
+  defaultIdentityPath,
+  defaultKnownPeersPath,
+  knownPeersFile,
+  loadIdentity,
+  parseKeyFile,
+  saveIdentity,
+} from "./lib/agent/key_files.ts";
+export {
+  formatKnownPeer,
+  type KnownPeer,
+  KnownPeers,
+  type KnownPeersContent,
+  type KnownPeersProblem,
+  type KnownPeersStorage,
+  parseKnownPeers,
+} from "./lib/agent/known_peers.ts";
+
+export { connect, type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS, type Trust } from "./lib/agent/connect.ts";
+export {
+  type CallOptions,
+  Client,
+  type ClientStats,
+  type CloseInfo,
+  DEFAULT_CALL_TIMEOUT_MS,
+  type HandshakeInfo,
+} from "./lib/agent/client.ts";
+export type { CallBody } from "./lib/agent/call_body.ts";
+export type { CallProgress } from "./lib/agent/outgoing_calls.ts";
+export { Reply, type ReplyTiming } from "./lib/agent/reply.ts";
+export type { PeerInfo } from "./lib/agent/peer_info.ts";
+
+export { serve, type ServeOptions, Server, type ServerStats } from "./lib/agent/server.ts";
+export type { CallHandler, HandlerResult, Handlers } from "./lib/agent/handlers.ts";
+export { CallContext } from "./lib/agent/call_context.ts";
+
+export { defaultPlatform } from "./lib/agent/default_platform.ts";
+export type { Platform } from "./lib/agent/platform.ts";
+export type { BindUdp, UdpHandlers, UdpSocket } from "./lib/agent/udp_socket.ts";
+export type { TransportSettings } from "./lib/transport/settings.ts";
+export type { ConnectionStats } from "./lib/transport/connection_stats.ts";
+export type { EndpointCounters } from "./lib/transport/endpoint.ts";
+
+/** Files, standard streams, processes and signals, the same on every runtime: for programs built on the library. */
+export * as host from "./lib/agent/host.ts";
