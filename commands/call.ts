@@ -1,0 +1,174 @@
+/**
+ * `mxp call`: one call, one answer.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import type { Client, Reply } from "../mod.ts";
+import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
+import type { Console } from "./console.ts";
+import { dataSource, hintUnreadInput, readData } from "./data.ts";
+import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
+import { formatMilliseconds } from "./duration.ts";
+import { CliError, codeOf } from "./errors.ts";
+import { ProgressLine } from "./progress.ts";
+import type { CommandSpec } from "./spec.ts";
+import { keyValue, notEmpty } from "./values.ts";
+
+interface Flags {
+  readonly data?: string;
+  readonly method?: string;
+  readonly meta?: readonly (readonly [string, string])[];
+  readonly timing?: boolean;
+  readonly trustNew?: boolean;
+}
+
+/** The command. */
+export const call: CommandSpec<Flags> = {
+  name: "call",
+  summary: "call a node or an agent and print the answer",
+  arguments: [
+    { name: "<URL>", description: "whom to call: mxp://[KEY@]HOST[:PORT][/AGENT]" },
+    { name: "[DATA]", description: "the payload, as it stands here" },
+  ],
+  options: [
+    {
+      flags: "-d, --data <DATA>",
+      description: "the payload: DATA itself, @FILE for a file's content, @- for standard input",
+      once: true,
+    },
+    { flags: "--method <NAME>", description: "which of the agent's methods to call", parse: notEmpty },
+    { flags: "--meta <KEY=VALUE>", description: "metadata for the agent; repeatable", repeat: true, parse: keyValue },
+    { flags: "--timing", description: "print on standard error what took how long, and the trace id" },
+    TRUST_NEW,
+  ],
+  details: [
+    "The payload is DATA or what -d says; without both it is empty. Standard input is read for -d @- alone, so that a " +
+    "call in a loop never eats the loop's input. At most 16 MiB each way. DATA that begins with a dash goes behind --.",
+    "The answer's bytes go to standard output as they are, with nothing added. --timeout covers connecting and answering.",
+    'With --json: {"ok", "bytes", "text" (or "base64" if it is not UTF-8), "url", "trace_id", "message_id", "timing_ms": ' +
+    '{"handshake", "sent", "first_byte", "done"}}, the last three counted from the start of the call.',
+    ...URL_HELP,
+  ],
+  examples: [
+    ["mxp call mxp://KEY@127.0.0.1:9000 hello", "call a node with the payload hello"],
+    ["date | mxp call mxp://KEY@127.0.0.1 -d @-", "send what another program prints"],
+    [
+      "mxp call mxp://KEY@[::1]:9000/thumbnails --method small -d @in.png > out.png",
+      "call an agent's method with a file",
+    ],
+    ["mxp call mxp://192.0.2.7 hello --trust-new --timeout 5s --timing", "a node whose key is not known yet"],
+  ],
+  async run({ args, flags, settings, console, stop }) {
+    const { parseMxpUrl } = await import("../mod.ts");
+    const url = parseMxpUrl(args[0]!);
+    const source = dataSource(args[1], flags.data);
+    const { signal } = stop;
+    hintUnreadInput(source, console);
+    const payload = await untilAborted(readData(source), signal);
+    const deadline = new Deadline(settings.timeoutMs);
+    const trustNew = flags.trustNew === true;
+    const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
+    let reply: Reply;
+    const progress = new ProgressLine(console);
+    try {
+      reply = await client.call(payload, {
+        method: flags.method,
+        metadata: metadata(flags.meta),
+        timeoutMs: deadline.left,
+        signal,
+        onProgress: (transfer) => progress.update(transfer),
+      });
+    } catch (error) {
+      throw explain(error, client.peer.address, settings.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    } finally {
+      progress.stop();
+      await client.close();
+    }
+    // From here on a signal may end us: there is nothing left but to print.
+    stop.release();
+    await print(client, reply, flags.timing === true, console);
+  },
+};
+
+async function print(client: Client, reply: Reply, timing: boolean, console: Console): Promise<void> {
+  if (timing) console.error(timingText(client, reply));
+  if (console.json) await console.value(replyObject(client, reply));
+  else await console.write(reply.bytes);
+}
+
+/** Says what an agent's own words are, and what to do about time that was too short. */
+function explain(error: unknown, where: string, timeoutMs: number): unknown {
+  const { message, remoteCode } = error as { message?: string; remoteCode?: number };
+  const code = codeOf(error);
+  if (code === "agent_error" && remoteCode !== undefined) {
+    return new CliError(code, `the agent answered with an error: ${message}`, { cause: error });
+  }
+  if (code === "deadline") {
+    const text = `no answer from ${where} within ${formatMilliseconds(timeoutMs)}; allow more with --timeout`;
+    return new CliError(code, text, { cause: error });
+  }
+  return error;
+}
+
+function replyObject(client: Client, reply: Reply): unknown {
+  const { sentMs, firstByteMs, doneMs } = reply.timing;
+  return {
+    ok: true,
+    bytes: reply.bytes.length,
+    ...content(reply.bytes),
+    url: client.url,
+    trace_id: reply.traceId,
+    message_id: reply.messageId,
+    timing_ms: {
+      handshake: round(client.handshake.ms),
+      sent: round(sentMs),
+      first_byte: round(firstByteMs),
+      done: round(doneMs),
+    },
+  };
+}
+
+function content(bytes: Uint8Array): { text: string } | { base64: string } {
+  try {
+    // A byte-order mark is part of the answer.
+    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch {
+    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64") };
+  }
+}
+
+function timingText(client: Client, reply: Reply): string {
+  const { kind, pattern, suite, ms } = client.handshake;
+  const { sentMs, firstByteMs, doneMs } = reply.timing;
+  return `handshake   ${formatMilliseconds(ms)} (${kind}, ${pattern}, ${suite})\n` +
+    `sent        ${formatMilliseconds(sentMs)}\n` +
+    `first byte  ${formatMilliseconds(firstByteMs)}\n` +
+    `done        ${formatMilliseconds(doneMs)}\n` +
+    `trace       ${reply.traceId}\n`;
+}
+
+/** Milliseconds to the microsecond. */
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}
+
+function metadata(pairs: readonly (readonly [string, string])[] = []): Record<string, string> | undefined {
+  return pairs.length === 0 ? undefined : Object.fromEntries(pairs);
+}
+
+/** What `promise` gives, unless the signal comes first. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw signal.reason;
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What a node says about the calls that it answers.
+ *
+ * @module
+ */
+
+import type { Logger } from "@logtape/logtape";
+import type { CallContext, CallHandler } from "../mod.ts";
+import { codeOf } from "./errors.ts";
+import type { Execution } from "./exec.ts";
+
+/** A handler that says when a call is done (`info`) or failed (`warn`), with the trace id that the caller sees, too. */
+export function loggedHandler(handler: CallHandler, log: Logger): CallHandler {
+  return async (payload, context) => {
+    const startedAt = performance.now();
+    const bytesIn = payload.length;
+    try {
+      const result = await handler(payload, context);
+      if (isAsyncIterable(result)) return counted(result, startedAt, bytesIn, context, log);
+      const bytesOut = result instanceof Uint8Array ? result.length : undefined;
+      log.info("call ok", facts(context, startedAt, bytesIn, bytesOut));
+      return result;
+    } catch (error) {
+      logFailure(error, startedAt, bytesIn, context, log);
+      throw error;
+    }
+  };
+}
+
+/** How a process of `--exec` ended, with what it said on standard error. */
+export function logExecution(execution: Execution, context: CallContext, log: Logger): void {
+  const { status, stderr } = execution;
+  log.debug("process ended", { trace: context.traceId, status, stderr: stderr === "" ? undefined : stderr });
+}
+
+/** Passes an answer on and says how it went once it is over. */
+async function* counted(
+  chunks: AsyncIterable<Uint8Array | string>,
+  startedAt: number,
+  bytesIn: number,
+  context: CallContext,
+  log: Logger,
+): AsyncGenerator<Uint8Array | string> {
+  let bytesOut = 0, finished = false, failed = false;
+  try {
+    for await (const chunk of chunks) {
+      bytesOut += chunk.length;
+      yield chunk;
+    }
+    finished = true;
+  } catch (error) {
+    failed = true;
+    logFailure(error, startedAt, bytesIn, context, log);
+    throw error;
+  } finally {
+    if (finished) log.info("call ok", facts(context, startedAt, bytesIn, bytesOut));
+    // Whoever reads stopped in the middle: the answer was too large, or the caller has gone.
+    else if (!failed) log.warn("call failed", { ...facts(context, startedAt, bytesIn, bytesOut), code: "abandoned" });
+  }
+}
+
+function logFailure(error: unknown, startedAt: number, bytesIn: number, context: CallContext, log: Logger): void {
+  const code = codeOf(error);
+  log.warn("call failed", {
+    ...facts(context, startedAt, bytesIn, undefined),
+    code: code === "internal" ? "agent_error" : code,
+    error: error instanceof Error ? error.message : String(error),
+  });
+}
+
+function facts(
+  context: CallContext,
+  startedAt: number,
+  bytesIn: number,
+  bytesOut: number | undefined,
+): Record<string, unknown> {
+  return {
+    trace: context.traceId,
+    peer: context.peer.publicKeyText,
+    from: context.peer.address,
+    agent: context.agent,
+    method: context.method,
+    in: bytesIn,
+    out: bytesOut,
+    ms: Math.round((performance.now() - startedAt) * 1000) / 1000,
+  };
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<Uint8Array | string> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}

@@ -1,0 +1,90 @@
+/**
+ * Connecting to a node: who we are, whom we trust, how long we wait.
+ *
+ * @module
+ */
+
+import type { Client, MxpUrl, PeerInfo } from "../mod.ts";
+import type { Console } from "./console.ts";
+import type { Deadline } from "./deadline.ts";
+import { CliError } from "./errors.ts";
+import { callerIdentity } from "./identity.ts";
+import type { Settings } from "./settings.ts";
+import type { OptionSpec } from "./spec.ts";
+
+/** The option that commands with a URL share. */
+export const TRUST_NEW: OptionSpec = {
+  flags: "--trust-new",
+  description: "accept the key of a node that was never met, and remember it in the known-peers file",
+};
+
+/** What help says about URLs, below the options of commands that take one. */
+export const URL_HELP: readonly string[] = [
+  "URL is mxp://[KEY@]HOST[:PORT][/AGENT]: KEY the node's public key (43 characters), PORT 9000 if left out, AGENT an " +
+  "agent's name or UUID, HOST a name, an IPv4 address or an IPv6 address in brackets.",
+  "Without KEY, the known-peers file says which key the node must have. A node that is not in it is asked for its key: " +
+  "on a terminal you decide, elsewhere it is refused (exit code 9) unless --trust-new is given. A changed key is always " +
+  "refused.",
+];
+
+/** What {@link openConnection} needs. */
+export interface ConnectionRequest {
+  readonly url: MxpUrl;
+  readonly settings: Settings;
+  readonly console: Console;
+  readonly deadline: Deadline;
+  readonly signal: AbortSignal;
+  readonly trustNew: boolean;
+}
+
+/**
+ * Connects to a node as the settings say.
+ *
+ * @throws {MxpError} as `connect` does; {@link CliError} `unknown_key` for a node that nobody vouches for.
+ */
+export async function openConnection(request: ConnectionRequest): Promise<Client> {
+  const { url, settings, console, deadline, signal, trustNew } = request;
+  const { connect, defaultKnownPeersPath, knownPeersFile } = await import("../mod.ts");
+  const identity = await callerIdentity(settings);
+  const path = settings.knownPeers ?? defaultKnownPeersPath();
+  const knownPeers = knownPeersFile(path, (problem) => console.note(problem));
+  let refused: PeerInfo | undefined;
+  try {
+    const client = await connect(url, {
+      identity,
+      knownPeers,
+      timeoutMs: deadline.forConnecting,
+      signal,
+      trust: async (peer) => {
+        const trusted = trustNew || await askAbout(peer, path, console);
+        if (!trusted) refused = peer;
+        else if (trustNew) console.note(`new node ${peer.address}, fingerprint ${peer.fingerprint}: added to ${path}`);
+        return trusted;
+      },
+    });
+    const { kind, pattern, suite, ms } = client.handshake;
+    console.debug(
+      `connected to ${client.peer.address} from ${client.local}: ${kind}, ${pattern}, ${suite}, ${ms.toFixed(2)} ms`,
+    );
+    return client;
+  } catch (error) {
+    if (refused === undefined) throw error;
+    throw new CliError(
+      "unknown_key",
+      `the node at ${refused.address} was never met (its key is ${refused.publicKeyText}, fingerprint ` +
+        `${refused.fingerprint}); if that is right, add --trust-new or put the key into the URL: mxp://KEY@HOST:PORT`,
+    );
+  }
+}
+
+/** Asks whoever sits at the terminal; false if nobody does. */
+async function askAbout(peer: PeerInfo, path: string, console: Console): Promise<boolean> {
+  if (!console.canAsk) return false;
+  const { bold } = console.colors.stderr;
+  const answer = await console.ask(
+    `The node at ${peer.address} was never met. Compare its fingerprint with what its owner says:\n` +
+      `  key          ${peer.publicKeyText}\n  fingerprint  ${bold(peer.fingerprint)}\n` +
+      `Trust it, and remember it in ${path}? (y/N) `,
+  );
+  return /^y(es)?$/i.test(answer.trim());
+}

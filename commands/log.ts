@@ -1,0 +1,59 @@
+/**
+ * A node's log: one line an event on standard error, `key=value`, or JSON with `--json`.
+ *
+ * @module
+ */
+
+import { configureSync, getLogger, type Logger, type LogLevel as LogTapeLevel, type LogRecord } from "@logtape/logtape";
+import process from "node:process";
+import { quote } from "../mod.ts";
+import type { LogLevel } from "./settings.ts";
+
+const LEVELS: Readonly<Record<Exclude<LogLevel, "silent">, LogTapeLevel>> = {
+  error: "error",
+  warn: "warning",
+  info: "info",
+  debug: "debug",
+};
+
+/** Sets logging up and returns the node's logger. Call it once. */
+export function openLog(level: LogLevel, json: boolean): Logger {
+  const format = json ? jsonLine : textLine;
+  configureSync({
+    sinks: { stderr: (record) => void process.stderr.write(format(record)) },
+    loggers: [
+      level === "silent"
+        ? { category: ["mxp"], sinks: [], lowestLevel: null }
+        : { category: ["mxp"], sinks: ["stderr"], lowestLevel: LEVELS[level] },
+      // The library's own remarks about its configuration.
+      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "error" },
+    ],
+    reset: true,
+  });
+  return getLogger(["mxp", "node"]);
+}
+
+function textLine(record: LogRecord): string {
+  let line = `${new Date(record.timestamp).toISOString()} ${record.level} ${record.message.join("")}`;
+  for (const [key, value] of Object.entries(record.properties)) {
+    if (value !== undefined) line += ` ${key}=${textValue(value)}`;
+  }
+  return line + "\n";
+}
+
+/** Bare if it is a plain word; else quoted, with everything escaped that a terminal or a parser could trip over. */
+function textValue(value: unknown): string {
+  const text = String(value);
+  return /^[A-Za-z0-9_.:/+[\]-]+$/.test(text) ? text : quote(text, 300);
+}
+
+function jsonLine(record: LogRecord): string {
+  const { timestamp, level, message, properties } = record;
+  // JSON escapes control characters, but not those that only mislead readers of a terminal.
+  return JSON.stringify({ time: new Date(timestamp).toISOString(), level, event: message.join(""), ...properties })
+    .replace(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, escaped) + "\n";
+}
+
+function escaped(character: string): string {
+  return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
+}

@@ -1,0 +1,146 @@
+/**
+ * `mxp ping`: is a node there, how far is it, and what was agreed with it.
+ *
+ * @module
+ */
+
+import type { Client } from "../mod.ts";
+import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
+import type { Console } from "./console.ts";
+import { Deadline } from "./deadline.ts";
+import { formatBytes, formatMilliseconds } from "./duration.ts";
+import { codeOf } from "./errors.ts";
+import type { CommandSpec } from "./spec.ts";
+import { duration, wholeNumber } from "./values.ts";
+
+interface Flags {
+  readonly count?: number;
+  readonly interval?: number;
+  readonly trustNew?: boolean;
+}
+
+const DEFAULT_COUNT = 4;
+const DEFAULT_INTERVAL_MS = 200;
+
+/** The command. */
+export const ping: CommandSpec<Flags> = {
+  name: "ping",
+  summary: "measure the handshake and round trips to a node",
+  arguments: [{ name: "<URL>", description: "the node: mxp://[KEY@]HOST[:PORT]" }],
+  options: [
+    {
+      flags: "-c, --count <N>",
+      description: "how many round trips to measure",
+      fallback: String(DEFAULT_COUNT),
+      parse: wholeNumber(1, 1_000_000),
+    },
+    {
+      flags: "--interval <TIME>",
+      description: "pause between two of them",
+      fallback: `${DEFAULT_INTERVAL_MS}ms`,
+      parse: duration,
+    },
+    TRUST_NEW,
+  ],
+  details: [
+    "A round trip is a PING frame and its acknowledgement inside the encrypted connection: it costs the node no call. " +
+    "--timeout limits connecting and each round trip, not the whole command.",
+    'With --json: {"url", "address", "handshake": {"kind", "pattern", "suite", "ms"}, "rtt_ms": {"count", "min", "avg", ' +
+    '"max", "samples"}, "path_mtu", "congestion": {"controller", "window"}}.',
+    ...URL_HELP,
+  ],
+  examples: [
+    ["mxp ping mxp://KEY@127.0.0.1:9000", "four round trips"],
+    ["mxp ping mxp://192.0.2.7 -c 100 --interval 20ms --json --trust-new", "a hundred, for a program to read"],
+  ],
+  async run({ args, flags, settings, console, stop }) {
+    const { parseMxpUrl } = await import("../mod.ts");
+    const url = parseMxpUrl(args[0]!);
+    const { signal } = stop;
+    const deadline = new Deadline(settings.timeoutMs);
+    const trustNew = flags.trustNew === true;
+    const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
+    try {
+      if (!console.json) await console.write(head(client, console));
+      const count = flags.count ?? DEFAULT_COUNT;
+      const samples: number[] = [];
+      for (let i = 0; i < count; i++) {
+        if (i > 0) await pause(flags.interval ?? DEFAULT_INTERVAL_MS, signal);
+        // What was measured before somebody pressed Ctrl-C is worth a summary.
+        if (signal.aborted) break;
+        try {
+          samples.push((await client.ping({ timeoutMs: new Deadline(settings.timeoutMs).left, signal })).rttMs);
+        } catch (error) {
+          if (!signal.aborted || codeOf(error) === "internal") throw error;
+          break;
+        }
+        if (!console.json) await console.line(`round trip ${i + 1}  ${formatMilliseconds(samples[i])}`);
+      }
+      if (samples.length === 0) throw signal.reason;
+      if (console.json) await console.value(summaryObject(client, samples));
+      else await console.write(summary(client, samples, console));
+      return stop.exitCode;
+    } finally {
+      await client.close();
+    }
+  },
+};
+
+function head(client: Client, console: Console): string {
+  const { dim } = console.colors.stdout;
+  const { kind, pattern, suite, ms } = client.handshake;
+  return `${dim("node")}          ${client.url} (${client.peer.address})\n` +
+    `${dim("handshake")}     ${formatMilliseconds(ms)} (${kind}, ${pattern}, ${suite})\n`;
+}
+
+function summary(client: Client, samples: readonly number[], console: Console): string {
+  const { dim } = console.colors.stdout;
+  const { min, avg, max, count } = aggregate(samples);
+  const { udpPayload, congestion } = client.stats().transport;
+  const trips = count === 1 ? "1 round trip" : `${count} round trips`;
+  return `${dim("round trips")}   min ${formatMilliseconds(min)}, avg ${formatMilliseconds(avg)}, max ${
+    formatMilliseconds(max)
+  } (${trips})\n` +
+    `${dim("path MTU")}      ${udpPayload} bytes a UDP datagram\n` +
+    `${dim("congestion")}    ${congestion.name}, window ${formatBytes(congestion.window)}\n`;
+}
+
+function summaryObject(client: Client, samples: readonly number[]): unknown {
+  const { min, avg, max, count } = aggregate(samples);
+  const { udpPayload, congestion } = client.stats().transport;
+  const { kind, pattern, suite, ms } = client.handshake;
+  return {
+    url: client.url,
+    address: client.peer.address,
+    handshake: { kind, pattern, suite, ms: round(ms) },
+    rtt_ms: { count, min: round(min), avg: round(avg), max: round(max), samples: samples.map(round) },
+    path_mtu: udpPayload,
+    congestion: { controller: congestion.name, window: congestion.window },
+  };
+}
+
+function aggregate(samples: readonly number[]): { min: number; avg: number; max: number; count: number } {
+  let min = Infinity, max = 0, sum = 0;
+  for (const sample of samples) {
+    min = Math.min(min, sample);
+    max = Math.max(max, sample);
+    sum += sample;
+  }
+  return { min, avg: sum / samples.length, max, count: samples.length };
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}

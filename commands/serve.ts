@@ -1,0 +1,197 @@
+/**
+ * `mxp serve`: a node.
+ *
+ * @module
+ */
+
+import type { Logger } from "@logtape/logtape";
+import type { CallHandler, Handlers, Server } from "../mod.ts";
+import type { Console } from "./console.ts";
+import { CliError } from "./errors.ts";
+import { nodeIdentity } from "./identity.ts";
+import type { CommandSpec } from "./spec.ts";
+import type { Settings } from "./settings.ts";
+import { notEmpty, wholeNumber } from "./values.ts";
+
+interface Flags {
+  readonly listen?: string;
+  readonly name?: string;
+  readonly echo?: boolean;
+  readonly exec?: string;
+  readonly maxExec?: number;
+  readonly allow?: readonly string[];
+}
+
+/** Where a node listens if nobody says: this machine only. */
+const DEFAULT_LISTEN = "127.0.0.1:9000";
+/** How long the last calls may take once a node is asked to end. */
+const DEFAULT_DRAIN_MS = 10_000;
+const MIN_PROCESSES = 8;
+
+/** The command. */
+export const serve: CommandSpec<Flags> = {
+  name: "serve",
+  summary: "run a node",
+  options: [
+    {
+      flags: "--listen <HOST:PORT>",
+      description: "where to listen; port 0 takes any free one",
+      env: "MXP_LISTEN",
+      fallback: DEFAULT_LISTEN,
+      parse: notEmpty,
+    },
+    {
+      flags: "--name <NAME>",
+      description: "the node's name; calls may address it as an agent: mxp://KEY@HOST/NAME",
+      env: "MXP_NAME",
+      parse: notEmpty,
+    },
+    { flags: "--echo", description: "answer each call with its own payload" },
+    { flags: "--exec <CMD>", description: "answer each call with what sh -c CMD prints", parse: notEmpty, once: true },
+    {
+      flags: "--max-exec <N>",
+      description: `processes that run at a time (default: twice the processors, at least ${MIN_PROCESSES})`,
+      env: "MXP_MAX_EXEC",
+      parse: wholeNumber(1, 10_000),
+    },
+    {
+      flags: "--allow <KEY|FILE>",
+      description: "let in only this public key, or those in a file (KEY [comment] a line); repeatable",
+      repeat: true,
+      parse: notEmpty,
+    },
+  ],
+  details: [
+    "The first line on standard output says that the node is ready: listening mxp://KEY@HOST:PORT, or with --json " +
+    '{"event":"listening","url":"mxp://KEY@HOST:PORT"}. Without --identity, the default identity is used, and made at the ' +
+    'first use. Without --echo or --exec there is nobody behind the node, and calls are answered with "no such agent".',
+    "With --exec, a process is started for each call: the payload on its standard input, its standard output is the " +
+    "answer. A non-zero exit code makes an error of it, with the last lines of standard error. At the caller's deadline " +
+    "the process is ended, with everything that it started. Where --max-exec of them run, further calls wait; where too " +
+    "many wait, they are turned away.",
+    "The process finds in its environment what is known about the call: MXP_METHOD, MXP_AGENT, MXP_PEER (public key), " +
+    "MXP_PEER_ADDRESS, MXP_TRACE_ID, MXP_MESSAGE_ID, MXP_REMAINING_MS, MXP_CONTENT_TYPE, MXP_IDEMPOTENCY_KEY, " +
+    "MXP_METADATA (JSON), TRACEPARENT. All of it comes from the caller: quote it, never evaluate it.",
+    "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
+    "second signal ends the node at once.",
+    "--log-level info logs each call on standard error, debug also what became of processes; with --json as JSON.",
+  ],
+  examples: [
+    ["mxp serve --echo", "a node for trying things out, on 127.0.0.1:9000"],
+    [
+      "mxp serve --listen 0.0.0.0:9000 --identity node.key --exec 'jq .items' --log-level info",
+      "a program as a service",
+    ],
+    [
+      "mxp serve --listen 127.0.0.1:0 --exec ./answer.sh --allow friends.keys",
+      "for the keys in a file, on any free port",
+    ],
+  ],
+  async run({ flags, settings, console, stop }) {
+    if (flags.echo && flags.exec !== undefined) {
+      throw new CliError("usage", "serve: --echo and --exec both answer calls; choose one of them");
+    }
+    const mxp = await import("../mod.ts");
+    const listen = mxp.parseHostPort(flags.listen ?? DEFAULT_LISTEN);
+    const { allowedKeys } = await import("./allow.ts");
+    const allow = flags.allow === undefined ? undefined : await allowedKeys(flags.allow);
+    const identity = await nodeIdentity(settings, console);
+    const { openLog } = await import("./log.ts");
+    const log = openLog(settings.logLevel, settings.json);
+    const handlers = await makeHandlers(flags, log);
+    const { signal } = stop;
+    const server = await mxp.serve({
+      listen,
+      identity,
+      name: flags.name,
+      allow: allow === undefined ? undefined : gate(allow, mxp.publicKeyText, log),
+      onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
+    }, handlers);
+    if (console.json) await console.value({ event: "listening", url: server.url });
+    else await console.line(`listening ${server.url}`);
+    adviseOn(server, flags, console);
+    await Promise.race([server.closed, aborted(signal)]);
+    if (!signal.aborted) throw new CliError("internal", "the socket failed, the node cannot go on; start it again");
+    await drain(server, settings, console);
+    // Processes that are still there after that end with this one.
+    return stop.exitCode;
+  },
+};
+
+/** The handlers that the flags ask for. */
+async function makeHandlers(
+  flags: Flags,
+  log: Logger,
+): Promise<Handlers> {
+  const { loggedHandler, logExecution } = await import("./call_log.ts");
+  if (flags.exec === undefined) {
+    const echo: CallHandler = (payload) => payload;
+    // An echo cannot fail, so there is nothing to watch unless every call is to be told.
+    const handler = log.isEnabledFor("info") ? loggedHandler(echo, log) : echo;
+    return answering(flags.echo ? handler : await nobody(), flags.name);
+  }
+  const { ExecPool } = await import("./exec.ts");
+  const { availableParallelism } = await import("node:os");
+  const pool = new ExecPool({
+    command: flags.exec,
+    limit: flags.maxExec ?? Math.max(MIN_PROCESSES, 2 * availableParallelism()),
+    onEnd: (execution, context) => logExecution(execution, context, log),
+  });
+  return answering(loggedHandler(pool.handler, log), flags.name);
+}
+
+/** The node answers for itself, and under its name. */
+function answering(handler: CallHandler, name: string | undefined): Handlers {
+  return { call: handler, ...(name !== undefined && { agents: { [name]: handler } }) };
+}
+
+/** Answers where nobody is there to answer. */
+async function nobody(): Promise<CallHandler> {
+  const { MxpError } = await import("../mod.ts");
+  return () => {
+    throw new MxpError("no_such_agent", "nobody answers calls at this node: it was started without --echo or --exec");
+  };
+}
+
+/** Lets the allowed keys in, and tells the log about the others. */
+function gate(
+  allowed: readonly Uint8Array[],
+  textOf: (publicKey: Uint8Array) => string,
+  log: Logger,
+): (publicKey: Uint8Array) => boolean {
+  const texts = new Set(allowed.map(textOf));
+  return (publicKey) => {
+    const text = textOf(publicKey);
+    if (texts.has(text)) return true;
+    log.info("refused", { peer: text });
+    return false;
+  };
+}
+
+/** What may surprise whoever has just started a node. */
+function adviseOn(server: Server, flags: Flags, console: Console): void {
+  if (!flags.echo && flags.exec === undefined) {
+    console.note("nobody answers calls here yet: start it with --echo or --exec CMD");
+  }
+  const { host } = server.address;
+  if (host === "0.0.0.0" || host === "::") {
+    console.note("listening on every address of this machine; from others, put the right one into the URL");
+  }
+}
+
+async function drain(server: Server, settings: Settings, console: Console): Promise<void> {
+  const { running } = server.stats().calls;
+  if (running > 0) {
+    const calls = running === 1 ? "1 call" : `${running} calls`;
+    console.note(`waiting for ${calls} to end; a second signal ends the node at once`);
+  }
+  if (console.json) await console.value({ event: "draining", calls: running }).catch(() => {});
+  await server.drain({ timeoutMs: settings.timeoutMs || DEFAULT_DRAIN_MS });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,55 @@
+/**
+ * Option values: from text to what a command works with.
+ *
+ * @module
+ */
+
+import { DURATION_SHAPE, parseDuration } from "./duration.ts";
+import { CliError } from "./errors.ts";
+
+/** A duration in milliseconds. */
+export function duration(text: string, name: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === undefined) {
+    throw new CliError("usage", `${name}: ${show(text)} is not a duration; expected ${DURATION_SHAPE}`);
+  }
+  return milliseconds;
+}
+
+/** A whole number between two bounds, both included. */
+export function wholeNumber(least: number, most: number): (text: string, name: string) => number {
+  return (text, name) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+    if (!(value >= least && value <= most)) {
+      throw new CliError("usage", `${name}: ${show(text)} is not a whole number from ${least} to ${most}`);
+    }
+    return value;
+  };
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(words: readonly T[]): (text: string, name: string) => T {
+  return (text, name) => {
+    const word = words.find((word) => word === text);
+    if (word === undefined) throw new CliError("usage", `${name}: ${show(text)} is not one of ${words.join(", ")}`);
+    return word;
+  };
+}
+
+/** Text that has at least one character. */
+export function notEmpty(text: string, name: string): string {
+  if (text === "") throw new CliError("usage", `${name} is empty`);
+  return text;
+}
+
+/** `key=value`. */
+export function keyValue(text: string, name: string): readonly [string, string] {
+  const at = text.indexOf("=");
+  if (at <= 0) throw new CliError("usage", `${name}: ${show(text)} is not KEY=VALUE`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** Text in quotes, not too much of it. Control characters are escaped where the error is printed. */
+export function show(text: string): string {
+  return `"${text.length > 60 ? text.slice(0, 60) + "…" : text}"`;
+}
