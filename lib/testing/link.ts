@@ -5,6 +5,7 @@
  */
 
 import { type Micros, micros, millis } from "../base/time.ts";
+import type { ManualClock } from "./manual_clock.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 
 /** What a link does. Probabilities are between 0 and 1. */
@@ -70,7 +71,8 @@ export type Interception = "pass" | "drop" | Micros;
 interface Held {
   readonly bytes: Uint8Array;
   overtakers: number;
-  arrival: Micros;
+  /** Calls off the arrival that happens if nobody overtakes. */
+  cancel: () => void;
 }
 
 const MOST_FLIPPED_BITS = 8;
@@ -78,17 +80,21 @@ const MOST_FLIPPED_BITS = 8;
 const BYTES_PER_MICROSECOND = 1 / 8;
 
 /**
- * One direction of a link. It decides; whoever owns it delivers.
+ * One direction of a link.
  *
  * @example
  * ```ts
- * import { micros, millis } from "../base/time.ts";
+ * import { millis } from "../base/time.ts";
  * import { Link } from "./link.ts";
+ * import { ManualClock } from "./manual_clock.ts";
  * import { SeededRandom } from "./seeded_random.ts";
  *
- * const deliver = (at: number, bytes: Uint8Array) => console.log(`${bytes.length} bytes arrive at ${at}`);
- * const link = new Link({ delay: millis(20), loss: 0.01 }, new SeededRandom(1), deliver);
- * link.send(micros(0), new Uint8Array(1200));
+ * const clock = new ManualClock();
+ * const link = new Link({ delay: millis(20), loss: 0.01 }, clock, new SeededRandom(1), (bytes) => {
+ *   console.log(`${bytes.length} bytes arrive at ${clock.now()}`);
+ * });
+ * link.send(new Uint8Array(1200));
+ * clock.advance(millis(100));
  * ```
  */
 export class Link {
@@ -108,7 +114,8 @@ export class Link {
     corrupted: 0,
     reordered: 0,
   };
-  readonly #deliver: (at: Micros, bytes: Uint8Array) => void;
+  readonly #clock: ManualClock;
+  readonly #deliver: (bytes: Uint8Array) => void;
   // A generator for each concern, so that a change of one probability leaves the others' decisions as they were.
   readonly #lossRandom: SeededRandom;
   readonly #duplicateRandom: SeededRandom;
@@ -119,13 +126,15 @@ export class Link {
   #burstLeft = 0;
   #held: Held[] = [];
 
-  /** `deliver` is told when which bytes arrive, possibly out of order; the bytes are its own. What `profile` leaves out is perfect. */
+  /** `deliver` is called when a datagram arrives; the bytes are its own. What `profile` leaves out is perfect. */
   constructor(
     profile: Partial<LinkProfile>,
+    clock: ManualClock,
     random: SeededRandom,
-    deliver: (at: Micros, bytes: Uint8Array) => void,
+    deliver: (bytes: Uint8Array) => void,
   ) {
     this.profile = { ...perfectLink, ...profile };
+    this.#clock = clock;
     this.#deliver = deliver;
     this.#lossRandom = random.fork();
     this.#duplicateRandom = random.fork();
@@ -135,9 +144,9 @@ export class Link {
   }
 
   /** Bytes that wait for the wire. */
-  backlog(now: Micros): number {
+  get backlog(): number {
     const { rate } = this.profile;
-    return rate === Infinity ? 0 : Math.max(0, this.#busyUntil - now) * rate * BYTES_PER_MICROSECOND;
+    return rate === Infinity ? 0 : Math.max(0, this.#busyUntil - this.#clock.now()) * rate * BYTES_PER_MICROSECOND;
   }
 
   /** How many bytes may. */
@@ -147,22 +156,22 @@ export class Link {
   }
 
   /** Takes a datagram, of which it keeps a copy if it is to arrive. */
-  send(now: Micros, bytes: Uint8Array): void {
+  send(bytes: Uint8Array): void {
     const { counters, profile } = this;
     const index = counters.sent++;
     counters.sentBytes += bytes.length;
-    const interception = this.intercept === undefined ? "pass" : this.intercept(bytes, index, now);
+    const interception = this.intercept === undefined ? "pass" : this.intercept(bytes, index, this.#clock.now());
     if (this.down || interception === "drop") {
       counters.lost++;
       return;
     }
-    const departure = this.#depart(now, bytes.length);
+    const departure = this.#depart(bytes.length);
     if (departure < 0) {
       counters.queueDrops++;
       return;
     }
     if (interception !== "pass") {
-      this.#arrive(micros(departure + profile.delay + interception), bytes.slice());
+      this.#arriveAt(micros(departure + profile.delay + interception), bytes.slice());
       return;
     }
     const jitter = profile.jitter > 0 ? this.#jitterRandom.next() * profile.jitter : 0;
@@ -176,45 +185,32 @@ export class Link {
       counters.lost++;
       return;
     }
-    const copy = bytes.slice();
-    if (isCorrupted) this.#flipBits(copy);
     if (isDuplicated) {
       counters.duplicated++;
-      this.#arrive(arrival, copy.slice());
+      this.#arriveAt(arrival, bytes.slice());
     }
+    const copy = bytes.slice();
+    if (isCorrupted) this.#flipBits(copy);
     if (isReordered) this.#hold(arrival, copy);
     else {
-      this.#arrive(arrival, copy);
+      this.#arriveAt(arrival, copy);
       this.#overtake(arrival);
     }
   }
 
-  /** Lets go of datagrams that were held back long enough. Whoever delivers calls it at {@link nextRelease}. */
-  release(now: Micros): void {
-    const due = this.#held.filter(({ arrival }) => arrival <= now);
-    if (due.length === 0) return;
-    this.#held = this.#held.filter(({ arrival }) => arrival > now);
-    for (const { arrival, bytes } of due) this.#arrive(arrival, bytes);
-  }
-
-  /** When the first datagram that is held back has to go on, whether or not it was overtaken; Infinity if there is none. */
-  get nextRelease(): Micros {
-    let next = Infinity;
-    for (const { arrival } of this.#held) if (arrival < next) next = arrival;
-    return micros(next);
-  }
-
   /** When the last byte is on the wire; −1 if there was no room to wait. */
-  #depart(now: Micros, size: number): Micros {
+  #depart(size: number): Micros {
     const { rate } = this.profile;
+    const now = this.#clock.now();
     if (rate === Infinity) return now;
-    if (this.backlog(now) + size > this.queueLimit) return micros(-1);
+    if (this.backlog + size > this.queueLimit) return micros(-1);
     this.#busyUntil = micros(Math.max(now, this.#busyUntil) + size / (rate * BYTES_PER_MICROSECOND));
     return this.#busyUntil;
   }
 
   #isLost(): boolean {
     const { loss, lossBurst } = this.profile;
+    // Losses come `lossBurst` at a time, so they have to begin more seldom.
     const begins = this.#lossRandom.chance(lossBurst > 1 ? loss / (lossBurst - loss * (lossBurst - 1)) : loss);
     if (this.#burstLeft > 0) {
       this.#burstLeft--;
@@ -234,23 +230,31 @@ export class Link {
   #hold(arrival: Micros, bytes: Uint8Array): void {
     this.counters.reordered++;
     const { reorderDepth, reorderDelay } = this.profile;
-    this.#held.push({ bytes, overtakers: reorderDepth, arrival: micros(arrival + reorderDelay) });
+    const held: Held = { bytes, overtakers: reorderDepth, cancel: () => {} };
+    held.cancel = this.#clock.wakeAt(micros(arrival + reorderDelay), () => {
+      this.#held.splice(this.#held.indexOf(held), 1);
+      this.#arrive(bytes);
+    });
+    this.#held.push(held);
   }
 
   /** A datagram that arrives at `arrival` overtakes those that are held back. */
   #overtake(arrival: Micros): void {
-    if (this.#held.length === 0) return;
-    const free: Held[] = [];
-    this.#held = this.#held.filter((held) => {
-      if (--held.overtakers > 0) return true;
-      free.push(held);
-      return false;
-    });
-    for (const { bytes } of free) this.#arrive(arrival, bytes);
+    for (let i = this.#held.length - 1; i >= 0; i--) {
+      const held = this.#held[i];
+      if (--held.overtakers > 0) continue;
+      this.#held.splice(i, 1);
+      held.cancel();
+      this.#arriveAt(arrival, held.bytes);
+    }
   }
 
-  #arrive(at: Micros, bytes: Uint8Array): void {
+  #arriveAt(at: Micros, bytes: Uint8Array): void {
+    this.#clock.wakeAt(at, () => this.#arrive(bytes));
+  }
+
+  #arrive(bytes: Uint8Array): void {
     this.counters.delivered++;
-    this.#deliver(at, bytes);
+    this.#deliver(bytes);
   }
 }

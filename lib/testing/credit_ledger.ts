@@ -1,0 +1,187 @@
+/**
+ * Keeps the accounts of flow control from outside: reads every frame that is sealed, and says when a side sends more than the other
+ * has allowed it.
+ *
+ * @module
+ */
+
+import { readU32 } from "../base/bytes.ts";
+import type { ConnectionId } from "../wire/connection_id.ts";
+import { ControlOp, FrameType, HeaderOffset, NONCE_SIZE, PACKET_HEADER_SIZE } from "../wire/constants.ts";
+import { FrameReader, FRAMES_END, FRAMES_ERROR } from "../wire/frame_reader.ts";
+import { type StreamId, streamIndex, streamKind, type StreamRole, streamRole } from "../wire/stream_id.ts";
+
+/** What the transport parameters of a side allow the other one. */
+export interface InitialCredit {
+  readonly maxData: number;
+  readonly maxStreamData: number;
+  readonly maxStreamsBidi: number;
+  readonly maxStreamsUni: number;
+}
+
+/** One direction of a connection: what its sender has sent, and what it has allowed the other side. */
+class Direction {
+  /** Whether its sender is watched at all. */
+  readonly isWatched: boolean;
+  highestPacketNumber = -1;
+  /** Sum of the highest offsets of all streams. */
+  data = 0;
+  readonly offsets = new Map<StreamId, number>();
+  maxData: number;
+  maxStreamData: number;
+  readonly streamLimits = new Map<StreamId, number>();
+  readonly maxStreams: [number, number];
+
+  constructor(credit: InitialCredit | undefined) {
+    this.isWatched = credit !== undefined;
+    // Without knowledge of what a side announced there is nothing to hold the other one to.
+    this.maxData = credit?.maxData ?? Infinity;
+    this.maxStreamData = credit?.maxStreamData ?? Infinity;
+    this.maxStreams = [credit?.maxStreamsBidi ?? Infinity, credit?.maxStreamsUni ?? Infinity];
+  }
+}
+
+interface Account {
+  /** What is sent to this connection id. */
+  readonly direction: Direction;
+  /** What is sent the other way. */
+  reverse: Direction | undefined;
+  /** Role of the side that sends to this connection id. */
+  readonly senderRole: StreamRole;
+}
+
+/** The accounts of all connections. */
+export class CreditLedger {
+  readonly #accounts = new Map<string, Account>();
+  readonly #reader = new FrameReader();
+
+  /**
+   * Opens the accounts of a connection: what `initiatorId` and `responderId`, the ids that the sides receive with, stand for, and what
+   * each side has announced (undefined: that side is not watched, and the other one is not held to anything). Once for each connection; an
+   * id that has an account keeps it.
+   */
+  open(
+    initiatorId: ConnectionId,
+    responderId: ConnectionId,
+    initiatorCredit: InitialCredit | undefined,
+    responderCredit: InitialCredit | undefined,
+  ): void {
+    if (this.has(initiatorId) || this.has(responderId)) return;
+    const toResponder: Account = {
+      direction: new Direction(initiatorCredit),
+      reverse: undefined,
+      senderRole: 0,
+    };
+    const toInitiator: Account = { direction: new Direction(responderCredit), reverse: undefined, senderRole: 1 };
+    toResponder.reverse = toInitiator.direction;
+    toInitiator.reverse = toResponder.direction;
+    this.#accounts.set(keyOf(responderId.low, responderId.high), toResponder);
+    this.#accounts.set(keyOf(initiatorId.low, initiatorId.high), toInitiator);
+  }
+
+  /** Whether a connection has accounts. */
+  has(id: ConnectionId): boolean {
+    return this.#accounts.has(keyOf(id.low, id.high));
+  }
+
+  /** Forgets a connection. */
+  close(initiatorId: ConnectionId, responderId: ConnectionId): void {
+    this.#accounts.delete(keyOf(initiatorId.low, initiatorId.high));
+    this.#accounts.delete(keyOf(responderId.low, responderId.high));
+  }
+
+  /** New bytes of all streams that were sent to a connection id. */
+  dataSentTo(id: ConnectionId): number {
+    return this.#accounts.get(keyOf(id.low, id.high))?.direction.data ?? 0;
+  }
+
+  /** Something is sealed: what is wrong with it, undefined if nothing is, or it is no packet of a connection that has accounts. */
+  onSeal(nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): string | undefined {
+    if (!isPacketHeader(aad, nonce)) return undefined;
+    const account = this.#accounts.get(
+      keyOf(readU32(aad, HeaderOffset.DESTINATION), readU32(aad, HeaderOffset.DESTINATION + 4)),
+    );
+    if (account === undefined) return undefined;
+    const { direction } = account;
+    const packetNumber = readU32(aad, HeaderOffset.PACKET_NUMBER) +
+      readU32(aad, HeaderOffset.PACKET_NUMBER + 4) * 2 ** 32;
+    if (packetNumber !== direction.highestPacketNumber + 1) {
+      return `packet ${packetNumber} follows on packet ${direction.highestPacketNumber}`;
+    }
+    direction.highestPacketNumber = packetNumber;
+    const reader = this.#reader;
+    reader.reset(plain, 0, plain.length);
+    for (;;) {
+      const type = reader.next();
+      if (type === FRAMES_END) return undefined;
+      if (type === FRAMES_ERROR) return `sent a frame that cannot be read: ${reader.error}`;
+      const problem = this.#onFrame(type, account);
+      if (problem !== undefined) return problem;
+    }
+  }
+
+  #onFrame(type: number, account: Account): string | undefined {
+    const reader = this.#reader;
+    const { direction } = account;
+    switch (type) {
+      case FrameType.STREAM_OPEN:
+        return this.#onSent(account, reader.streamId, 0);
+      case FrameType.STREAM_DATA:
+        return this.#onSent(account, reader.streamId, reader.offset + reader.dataEnd - reader.dataStart);
+      case FrameType.STREAM_FIN:
+        return this.#onSent(account, reader.streamId, reader.finalSize);
+      case FrameType.STREAM_MAX_DATA: {
+        const before = direction.streamLimits.get(reader.streamId) ?? direction.maxStreamData;
+        if (reader.limit > before) direction.streamLimits.set(reader.streamId, reader.limit);
+        return undefined;
+      }
+      case FrameType.CONNECTION_MAX_DATA:
+        direction.maxData = Math.max(direction.maxData, reader.limit);
+        return undefined;
+      case FrameType.CONTROL:
+        if (reader.op === ControlOp.MAX_STREAMS) {
+          direction.maxStreams[reader.kind] = Math.max(direction.maxStreams[reader.kind], reader.limit);
+        } else if (reader.op === ControlOp.RESET_STREAM) {
+          return this.#onSent(account, reader.streamId, reader.finalSize);
+        }
+        return undefined;
+      case FrameType.ACK:
+        return account.reverse?.isWatched && reader.ackLargest > account.reverse.highestPacketNumber
+          ? `acknowledged packet ${reader.ackLargest}, of ${account.reverse.highestPacketNumber} that were sent`
+          : undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  /** A stream is used up to `end`. */
+  #onSent(account: Account, id: StreamId, end: number): string | undefined {
+    const { direction, reverse, senderRole } = account;
+    const kind = streamKind(id);
+    if (streamRole(id) === senderRole && reverse !== undefined && streamIndex(id) >= reverse.maxStreams[kind]) {
+      return `used stream ${id}, of ${reverse.maxStreams[kind]} that are allowed`;
+    }
+    const before = direction.offsets.get(id) ?? 0;
+    if (end <= before) return undefined;
+    direction.offsets.set(id, end);
+    direction.data += end - before;
+    if (reverse === undefined) return undefined;
+    const limit = reverse.streamLimits.get(id) ?? reverse.maxStreamData;
+    if (end > limit) return `sent ${end} bytes on stream ${id}, of ${limit} that are allowed`;
+    if (direction.data > reverse.maxData) {
+      return `sent ${direction.data} bytes of streams, of ${reverse.maxData} that are allowed`;
+    }
+    return undefined;
+  }
+}
+
+/** Whether this is the header of a protected packet, rather than the hash that a handshake seals with. */
+export function isPacketHeader(aad: Uint8Array, nonce: Uint8Array): boolean {
+  if (aad.length !== PACKET_HEADER_SIZE || nonce.length !== NONCE_SIZE) return false;
+  for (let i = 0; i < NONCE_SIZE; i++) if (aad[HeaderOffset.NONCE + i] !== nonce[i]) return false;
+  return true;
+}
+
+function keyOf(low: number, high: number): string {
+  return `${low} ${high}`;
+}

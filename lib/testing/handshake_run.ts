@@ -1,0 +1,42 @@
+/**
+ * One handshake in a simulated network.
+ *
+ * @module
+ */
+
+import { type Micros, seconds } from "../base/time.ts";
+import { Pair, type PairOptions } from "./pair.ts";
+
+/** How it went. */
+export interface HandshakeResult {
+  /** Both sides have confirmed it. */
+  readonly complete: boolean;
+  /** Until the initiator could use streams. */
+  readonly established: Micros;
+  /** Until both sides knew of each other that the handshake was believed. */
+  readonly confirmed: Micros;
+  readonly messagesSent: number;
+  readonly failure: string | undefined;
+}
+
+/** Longer than every time-out of a handshake. */
+const LIMIT = seconds(120);
+
+/** Runs a handshake, without any data. Throws an `InvariantError` if a rule is broken. */
+export function runHandshake(options: PairOptions): HandshakeResult {
+  const pair = new Pair(options);
+  const connection = pair.connect();
+  const isOver = (): boolean => pair.client.ended.length > 0 || pair.server.ended.length > 0;
+  const isConfirmed = (): boolean => connection.confirmed && pair.serverConnection?.confirmed === true;
+  pair.drive(() => isOver() || isConfirmed(), LIMIT);
+  const complete = !isOver() && isConfirmed();
+  const ended = [...pair.client.ended, ...pair.server.ended][0];
+  const stats = connection.stats();
+  return {
+    complete,
+    established: stats.handshakeTime ?? pair.network.now,
+    confirmed: pair.network.now,
+    messagesSent: stats.handshakeMessagesSent,
+    failure: complete ? undefined : ended === undefined ? "out of time" : `${ended.reason.by}: ${ended.reason.message}`,
+  };
+}

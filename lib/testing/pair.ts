@@ -1,0 +1,154 @@
+/**
+ * Two nodes and a link between them: the harness that most simulations start from.
+ *
+ * @module
+ */
+
+import { type Address, address } from "../base/address.ts";
+import { type Micros, seconds } from "../base/time.ts";
+import { selectProvider } from "../crypto/select.ts";
+import type { CryptoProvider } from "../crypto/types.ts";
+import type { Connection } from "../transport/connection.ts";
+import type { TransportSettings } from "../transport/settings.ts";
+import { Invariants } from "./invariants.ts";
+import type { Link, LinkProfile } from "./link.ts";
+import { Pattern } from "./pattern.ts";
+import { PatternTraffic } from "./pattern_traffic.ts";
+import { SimulatedNetwork } from "./simulated_network.ts";
+import { SimulatedNode } from "./simulated_node.ts";
+
+/** What a pair is made of. */
+export interface PairOptions {
+  /** Everything random follows from it. */
+  readonly seed: number;
+  /** Both directions of the link. */
+  readonly profile?: Partial<LinkProfile>;
+  /** What differs on the way from client to server. */
+  readonly up?: Partial<LinkProfile>;
+  /** What differs on the way from server to client. */
+  readonly down?: Partial<LinkProfile>;
+  /** What differs from the defaults, on both sides. */
+  readonly settings?: Partial<TransportSettings>;
+  readonly clientSettings?: Partial<TransportSettings>;
+  readonly serverSettings?: Partial<TransportSettings>;
+  /** IK by default. */
+  readonly pattern?: "IK" | "XX";
+  /** The runtime's own by default. Tests share one: choosing it takes some milliseconds. */
+  readonly crypto?: CryptoProvider;
+  /** Whom the server lets in; everybody by default. */
+  readonly authorize?: (peerKey: Uint8Array) => boolean;
+  /** Whether the invariants are checked; true by default. */
+  readonly checked?: boolean;
+  /** Whether the network keeps a trace. */
+  readonly trace?: boolean;
+}
+
+/** Where the client is. */
+export const CLIENT_ADDRESS: Address = address("10.0.0.1", 40001);
+/** Where the server is. */
+export const SERVER_ADDRESS: Address = address("10.0.0.2", 9000);
+
+const ESTABLISH_LIMIT = seconds(60);
+
+/**
+ * A client and a server.
+ *
+ * @example
+ * ```ts
+ * import { millis } from "../base/time.ts";
+ * import { Pair } from "./pair.ts";
+ *
+ * const pair = new Pair({ seed: 7, profile: { delay: millis(25), rate: 100, loss: 0.01 } });
+ * pair.connect();
+ * pair.clientTraffic.send(pair.client, pair.connection, 100_000);
+ * pair.drive(() => pair.serverTraffic.delivered === 100_000);
+ * console.log(pair.connection.stats().packetsLost);
+ * ```
+ */
+export class Pair {
+  readonly network: SimulatedNetwork;
+  readonly client: SimulatedNode;
+  readonly server: SimulatedNode;
+  readonly clientTraffic: PatternTraffic;
+  readonly serverTraffic: PatternTraffic;
+  readonly invariants: Invariants | undefined;
+  readonly #pattern: "IK" | "XX";
+  #connection: Connection | undefined;
+
+  constructor(options: PairOptions) {
+    const network = new SimulatedNetwork({ seed: options.seed, profile: options.profile, trace: options.trace });
+    const invariants = options.checked === false ? undefined : new Invariants(() => network.now);
+    const shared = { crypto: options.crypto ?? selectProvider(), invariants };
+    const bytes = new Pattern();
+    this.network = network;
+    this.invariants = invariants;
+    this.clientTraffic = new PatternTraffic(bytes);
+    this.serverTraffic = new PatternTraffic(bytes);
+    this.client = new SimulatedNode(network, {
+      ...shared,
+      address: CLIENT_ADDRESS,
+      settings: { ...options.settings, ...options.clientSettings },
+      accept: false,
+      application: this.clientTraffic,
+    });
+    this.server = new SimulatedNode(network, {
+      ...shared,
+      address: SERVER_ADDRESS,
+      settings: { ...options.settings, ...options.serverSettings },
+      authorize: options.authorize,
+      application: this.serverTraffic,
+    });
+    this.up.profile = { ...this.up.profile, ...options.up };
+    this.down.profile = { ...this.down.profile, ...options.down };
+    this.#pattern = options.pattern ?? "IK";
+  }
+
+  /** From client to server. */
+  get up(): Link {
+    return this.network.link(CLIENT_ADDRESS, SERVER_ADDRESS);
+  }
+
+  /** From server to client. */
+  get down(): Link {
+    return this.network.link(SERVER_ADDRESS, CLIENT_ADDRESS);
+  }
+
+  /** The client's connection, once {@link connect} was called; a TypeError before. */
+  get connection(): Connection {
+    if (this.#connection === undefined) throw new TypeError("the pair is not connected");
+    return this.#connection;
+  }
+
+  /** The server's newest connection, over or not. */
+  get serverConnection(): Connection | undefined {
+    return this.server.connections.at(-1);
+  }
+
+  /** Begins a connection; time has to pass before it stands. */
+  connect(): Connection {
+    const peerKey = this.#pattern === "IK" ? this.server.identity.publicKey : undefined;
+    this.#connection = this.client.connect(SERVER_ADDRESS, { peerKey });
+    return this.#connection;
+  }
+
+  /** Connects, and lets time pass until both sides have confirmed it. False if that does not happen within a minute. */
+  establish(): boolean {
+    const connection = this.connect();
+    return this.drive(() => connection.confirmed && this.serverConnection?.confirmed === true, ESTABLISH_LIMIT);
+  }
+
+  /**
+   * Lets time pass until `done` says so; false if `limit` of virtual time (an hour by default) passes before, or nothing more happens. What
+   * was done to connections before is taken into account first.
+   */
+  drive(done: () => boolean, limit?: Micros): boolean {
+    this.client.pump();
+    this.server.pump();
+    return this.network.run(done, limit);
+  }
+
+  /** Lets a time pass. */
+  advance(duration: Micros): void {
+    this.drive(() => false, duration);
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * A host of a simulated network that runs an endpoint: what the driver is over real sockets, without anything asynchronous.
+ *
+ * @module
+ */
+
+import type { Address } from "../base/address.ts";
+import { type Micros, NEVER } from "../base/time.ts";
+import { generateKeyPair } from "../crypto/key_pair.ts";
+import { selectProvider } from "../crypto/select.ts";
+import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
+import type { Connection } from "../transport/connection.ts";
+import { Endpoint } from "../transport/endpoint.ts";
+import type { CloseReason, ConnectionEvent } from "../transport/events.ts";
+import type { TransportSettings } from "../transport/settings.ts";
+import { MAX_UDP_PAYLOAD_SIZE } from "../wire/constants.ts";
+import type { Invariants } from "./invariants.ts";
+import type { SimulatedHost, SimulatedNetwork } from "./simulated_network.ts";
+
+/** What uses the connections of a node. */
+export interface NodeApplication {
+  /** One event. May call any method of the connection. */
+  onEvent(node: SimulatedNode, connection: Connection, event: ConnectionEvent): void;
+}
+
+/** What a node is made of. */
+export interface SimulatedNodeOptions {
+  readonly address: Address;
+  /** The runtime's own by default. */
+  readonly crypto?: CryptoProvider;
+  /** Drawn from the network's randomness by default. */
+  readonly identity?: KeyPair;
+  /** What differs from the defaults. */
+  readonly settings?: Partial<TransportSettings>;
+  /** Whether connections of others are taken; true by default. */
+  readonly accept?: boolean;
+  readonly authorize?: (peerKey: Uint8Array) => boolean;
+  readonly application?: NodeApplication;
+  /** Rules to check at every step. */
+  readonly invariants?: Invariants;
+}
+
+/** A connection that is over. */
+export interface EndedConnection {
+  readonly connection: Connection;
+  readonly reason: CloseReason;
+  readonly at: Micros;
+}
+
+/** When a connection's wake-up is set for. */
+interface Alarm {
+  at: Micros;
+}
+
+/** Turns of one connection without time passing; a real one needs two or three. */
+const MOST_TURNS = 100;
+
+/**
+ * An endpoint with an address in a simulated network.
+ *
+ * @example
+ * ```ts
+ * import { address } from "../base/address.ts";
+ * import { SimulatedNetwork } from "./simulated_network.ts";
+ * import { SimulatedNode } from "./simulated_node.ts";
+ *
+ * const network = new SimulatedNetwork({ seed: 1 });
+ * const server = new SimulatedNode(network, { address: address("10.0.0.1", 1) });
+ * const client = new SimulatedNode(network, { address: address("10.0.0.2", 1) });
+ * const connection = client.connect(server.address, { peerKey: server.identity.publicKey });
+ * network.run(() => connection.confirmed);
+ * ```
+ */
+export class SimulatedNode implements SimulatedHost {
+  readonly network: SimulatedNetwork;
+  readonly address: Address;
+  readonly identity: KeyPair;
+  readonly endpoint: Endpoint;
+  /** What uses the connections; may be set later. */
+  application: NodeApplication | undefined;
+  /** Every connection that there ever was, in the order in which they began. */
+  readonly connections: Connection[] = [];
+  /** Those that have reported `closed`. */
+  readonly ended: EndedConnection[] = [];
+  readonly #invariants: Invariants | undefined;
+  readonly #alarms = new Map<Connection, Alarm>();
+  readonly #out: Uint8Array;
+
+  /** Attaches itself to the network. */
+  constructor(network: SimulatedNetwork, options: SimulatedNodeOptions) {
+    const { invariants } = options;
+    const random = network.random.fork();
+    const crypto = options.crypto ?? selectProvider();
+    this.network = network;
+    this.address = options.address;
+    this.identity = options.identity ?? generateKeyPair(crypto.dh, random);
+    this.application = options.application;
+    this.#invariants = invariants;
+    this.endpoint = new Endpoint({
+      identity: this.identity,
+      crypto: invariants === undefined ? crypto : invariants.watch(crypto, this.address),
+      random,
+      settings: options.settings,
+      accept: options.accept ?? true,
+      authorize: options.authorize,
+    });
+    this.#out = new Uint8Array(Math.min(MAX_UDP_PAYLOAD_SIZE, this.endpoint.settings.udpPayload));
+    invariants?.addNode(this);
+    network.attach(this);
+  }
+
+  /** Begins a connection: IK with the peer's key, XX without. */
+  connect(remote: Address, options: { readonly peerKey?: Uint8Array } = {}): Connection {
+    const connection = this.endpoint.connect(this.network.now, remote, options);
+    this.#pump(connection);
+    return connection;
+  }
+
+  receive(from: Address, bytes: Uint8Array): void {
+    this.#invariants?.onReceived(this, from, bytes.length);
+    const connection = this.endpoint.handleDatagram(this.network.now, from, bytes);
+    if (connection !== undefined) this.#pump(connection);
+    this.#sendAnswers();
+  }
+
+  /** Lets connections do what is due. Call it after using one from outside of an event; without an argument all have their turn. */
+  pump(connection?: Connection): void {
+    if (connection !== undefined) this.#pump(connection);
+    else for (const each of [...this.endpoint.connections]) this.#pump(each);
+  }
+
+  #pump(connection: Connection): void {
+    if (connection.state === "closed" && !this.#alarms.has(connection)) return;
+    const alarm = this.#alarmOf(connection);
+    for (let turn = 0; this.#turn(connection); turn++) {
+      if (turn < MOST_TURNS) continue;
+      throw new Error(`${this.address.key} is busy for ever at ${this.network.now} µs, ${connection.state}`);
+    }
+    this.#invariants?.afterStep(this, connection);
+    if (connection.state === "closed") this.#forget(connection);
+    else this.#arm(connection, alarm);
+  }
+
+  /** Timers, events, datagrams, once; whether there may be more to do. */
+  #turn(connection: Connection): boolean {
+    const { now } = this.network;
+    let busy = connection.pollTimeout() <= now;
+    if (busy) connection.handleTimeout(now);
+    for (let event = connection.pollEvent(); event !== undefined; event = connection.pollEvent()) {
+      busy = true;
+      this.#invariants?.onEvent(this, connection, event);
+      if (event.type === "closed") this.ended.push({ connection, reason: event.reason, at: now });
+      this.application?.onEvent(this, connection, event);
+    }
+    this.#invariants?.beforeTransmit(this, connection);
+    for (let size; (size = connection.pollTransmit(now, this.#out)) > 0;) {
+      busy = true;
+      this.#invariants?.afterTransmit(this, connection);
+      this.#send(connection.remote, size, connection);
+    }
+    return busy;
+  }
+
+  #sendAnswers(): void {
+    for (let size; (size = this.endpoint.pollTransmit(this.#out)) > 0;) {
+      this.#send(this.endpoint.transmitRemote, size, undefined);
+    }
+  }
+
+  #send(to: Address, size: number, connection: Connection | undefined): void {
+    this.#invariants?.onSent(this, to, size, connection);
+    this.network.send(this.address, to, this.#out.subarray(0, size));
+  }
+
+  #alarmOf(connection: Connection): Alarm {
+    let alarm = this.#alarms.get(connection);
+    if (alarm === undefined) {
+      alarm = { at: NEVER };
+      this.#alarms.set(connection, alarm);
+      this.connections.push(connection);
+    }
+    return alarm;
+  }
+
+  /** A wake-up that comes too early is harmless and sets itself anew, so only an earlier one has to be asked for. */
+  #arm(connection: Connection, alarm: Alarm): void {
+    const at = connection.pollTimeout();
+    if (at >= alarm.at) return;
+    alarm.at = at;
+    this.network.clock.wakeAt(at, () => {
+      if (alarm.at !== at) return;
+      alarm.at = NEVER;
+      if (connection.pollTimeout() <= this.network.now) this.#pump(connection);
+      else if (connection.state !== "closed") this.#arm(connection, alarm);
+    });
+  }
+
+  #forget(connection: Connection): void {
+    this.#alarms.delete(connection);
+    this.endpoint.forget(connection);
+  }
+}

@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { makePair, millis, roughLink } from "./shared.ts";
+
+/** A fingerprint of every datagram of a run over a bad link, with its time. */
+function traceOf(seed: number): { value: string; count: number } {
+  const profile = { ...roughLink(10), corrupt: 0.02, jitter: millis(5) };
+  const pair = makePair({ seed, trace: true, pattern: "XX", profile });
+  pair.connect();
+  for (let i = 0; i < 5; i++) pair.clientTraffic.send(pair.client, pair.connection, 20_000, { unidirectional: i > 2 });
+  pair.drive(() => pair.serverTraffic.delivered === 100_000);
+  return { value: pair.network.trace!.value, count: pair.network.trace!.count };
+}
+
+test("the same seed gives the same run to the last byte", () => {
+  const first = traceOf(7);
+  assert.ok(first.count > 100, `${first.count} datagrams`);
+  assert.deepEqual(traceOf(7), first);
+});
+
+test("another seed gives another run", () => {
+  assert.notEqual(traceOf(7).value, traceOf(8).value);
+});
