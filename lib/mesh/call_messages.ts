@@ -12,8 +12,8 @@ import { CALL_PREFIX_BYTES, encodeCallPrefix } from "../codec/payloads/call.ts";
 import { encodeError, sizeOfError } from "../codec/payloads/error.ts";
 import { encodeMetadata, type Metadata, sizeOfMetadata } from "../codec/payloads/metadata.ts";
 
-/** Most bytes of data in a Call. */
-export const MAX_CALL_DATA_BYTES: number = MAX_PAYLOAD_BYTES - CALL_PREFIX_BYTES;
+/** Most bytes of data of a call, 16 MiB: what does not fit beside the Call's own fields goes ahead in Metadata. */
+export const MAX_CALL_DATA_BYTES: number = MAX_PAYLOAD_BYTES;
 /**
  * Small messages share memory, because a buffer of their own costs more than all the rest of the encoding. A slab lives until the last
  * message in it is acknowledged.
@@ -67,6 +67,11 @@ export class CallMessages {
   ): Uint8Array {
     if (data.length > MAX_CALL_DATA_BYTES) {
       throw new RangeError(`a Call holds ${MAX_CALL_DATA_BYTES} bytes, not ${data.length}`);
+    }
+    const excess = data.length - (MAX_PAYLOAD_BYTES - CALL_PREFIX_BYTES);
+    if (excess > 0) {
+      metadata = { ...metadata, head: data.subarray(0, excess) };
+      data = data.subarray(excess);
     }
     const metadataLength = metadata === undefined ? 0 : messageLength(sizeOfMetadata(metadata));
     const length = metadataLength + messageLength(CALL_PREFIX_BYTES + data.length);

@@ -5,7 +5,7 @@
  */
 
 import { UUID_BYTES } from "../base/uuid.ts";
-import { readU32 } from "../base/bytes.ts";
+import { concatBytes, readU32 } from "../base/bytes.ts";
 import { CodecError } from "../codec/codec_error.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import type { MessageCodec, MessageView } from "../codec/message.ts";
@@ -144,7 +144,9 @@ function readCall(message: MessageView, into: RequestTarget): Uint8Array | Reque
   if (end - at < CALL_PREFIX_BYTES) return bad(`a Call has at least ${CALL_PREFIX_BYTES} bytes, got ${end - at}`);
   into.target = bytes.subarray(at, at + UUID_BYTES);
   into.timeoutSeconds = readU32(bytes, at + UUID_BYTES);
-  return bytes.subarray(at + CALL_PREFIX_BYTES, end);
+  const data = bytes.subarray(at + CALL_PREFIX_BYTES, end);
+  const { head } = into.details;
+  return head === undefined ? data : concatBytes(head, data);
 }
 
 function takeIds(message: MessageHeader, into: RequestTarget): void {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { CodecError } from "../../lib/codec/codec_error.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
 import { MessageCodec, messageLength } from "../../lib/codec/message.ts";
-import { type MessageHeader } from "../../lib/codec/message_header.ts";
+import { MAX_PAYLOAD_BYTES, type MessageHeader } from "../../lib/codec/message_header.ts";
 import { MessageType } from "../../lib/codec/message_type.ts";
 import type { Metadata } from "../../lib/codec/payloads/metadata.ts";
 import { formatUuid } from "../../lib/base/uuid.ts";
@@ -263,9 +264,21 @@ test("an Error with id 0 counts: the peer could not read whose answer it is", ()
 
 test("a Call of the largest size can be written, a larger one is the caller's mistake", () => {
   const data = new Uint8Array(MAX_CALL_DATA_BYTES);
-  assert.equal(messages.call(IDS, undefined, TARGET, 0, data).length, 16_777_216 + 40);
+  // Header, head and checksum of the Metadata in front, then the Call.
+  assert.equal(messages.call(IDS, undefined, TARGET, 0, data).length, 32 + 3 + 20 + 8 + 32 + 16_777_216 + 8);
   assert.throws(() => messages.call(IDS, undefined, TARGET, 0, new Uint8Array(MAX_CALL_DATA_BYTES + 1)), RangeError);
   assert.throws(() => messages.response(IDS, new Uint8Array(16_777_217)), RangeError);
+});
+
+test("a call of 16 MiB arrives whole, and none of its messages is over the published limit", () => {
+  for (const length of [16_777_195, 16_777_196, 16_777_197, 16_777_216]) {
+    const data = Uint8Array.from({ length }, (_, i) => i * 31);
+    const into: RequestTarget = { ...IDS, target: TARGET, timeoutSeconds: 0, details: NO_DETAILS };
+    const reader = new RequestReader(codec, into, MAX_PAYLOAD_BYTES, () => true);
+    const read = reader.push(messages.call(IDS, undefined, TARGET, 7, data));
+    assert.ok(read instanceof Uint8Array && Buffer.from(read).equals(data), `${length} bytes`);
+    assert.equal(into.timeoutSeconds, 7);
+  }
 });
 
 test("small messages share memory without touching each other", () => {

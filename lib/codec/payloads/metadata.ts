@@ -9,7 +9,10 @@ import type { CodecError } from "../codec_error.ts";
 import { PayloadReader, TlvReader } from "../payload_reader.ts";
 import { measure, type PayloadWriter, write } from "../payload_writer.ts";
 import { isTraceparent } from "../traceparent.ts";
+import { CALL_PREFIX_BYTES } from "./call.ts";
 
+/** Longest head: as long as a Call's own fields. */
+export const MAX_HEAD_BYTES: number = CALL_PREFIX_BYTES;
 /** The most application entries. */
 export const MAX_APPLICATION_ENTRIES = 128;
 
@@ -31,6 +34,11 @@ export interface Metadata {
   readonly application?: readonly (readonly [string, string])[];
   /** How often the message may still be passed on. */
   readonly hopLimit?: number;
+  /**
+   * The first bytes of the Call's data, at most {@link MAX_HEAD_BYTES}; the Call itself goes on behind them. Lets a call carry 16 MiB, although the
+   * Call's own fields count against the largest payload.
+   */
+  readonly head?: Uint8Array;
 }
 
 const TLV = {
@@ -42,10 +50,11 @@ const TLV = {
   CAPABILITY: 0x06,
   APPLICATION: 0x07,
   HOP_LIMIT: 0x08,
+  HEAD: 0x09,
 } as const;
 
 function layOut(writer: PayloadWriter, metadata: Metadata): void {
-  const { traceparent, application = [] } = metadata;
+  const { traceparent, application = [], head } = metadata;
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new RangeError(`not a traceparent: ${JSON.stringify(traceparent)}`);
   }
@@ -60,6 +69,10 @@ function layOut(writer: PayloadWriter, metadata: Metadata): void {
   writer.tlvText(TLV.CAPABILITY, metadata.capability, "capability");
   for (const [key, value] of application) writer.tlvPair(TLV.APPLICATION, key, value, "application entry");
   writer.tlvU8(TLV.HOP_LIMIT, metadata.hopLimit, "hop limit");
+  if (head !== undefined && (head.length < 1 || head.length > MAX_HEAD_BYTES)) {
+    throw new RangeError(`the head has ${head.length} bytes, expected 1 to ${MAX_HEAD_BYTES}`);
+  }
+  writer.tlvBytes(TLV.HEAD, head, "head");
 }
 
 /** How many bytes it takes. */
@@ -116,6 +129,9 @@ export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.le
         break;
       case TLV.HOP_LIMIT:
         metadata.hopLimit = tlvs.u8("hop limit");
+        break;
+      case TLV.HEAD:
+        metadata.head = tlvs.opaque(MAX_HEAD_BYTES, "head");
         break;
     }
   }
