@@ -1,8 +1,8 @@
 /**
  * MXP: agents that find, call and stream to each other over encrypted UDP.
  *
- * {@link serve} starts a node, {@link connect} reaches one, {@link Client.call} asks it something. Everything public that fails throws an
- * {@link MxpError}. Importing has no side effects.
+ * {@link serve} starts a node, {@link connect} reaches one, {@link Client.call} asks it something. Everything public
+ * that fails throws an {@link MxpError}. Importing has no side effects.
  *
  * @example
  * ```ts

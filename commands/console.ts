@@ -147,6 +147,12 @@ function writeTo(
   data: string | Uint8Array,
 ): Promise<(Error & { code?: string }) | undefined> {
   return new Promise((resolve) => {
-    stream.write(data, (error?: Error | null) => resolve(error ?? undefined));
+    const settle = (error?: Error | null): void => resolve(error ?? undefined);
+    try {
+      stream.write(data, settle);
+    } catch (error) {
+      // Files are written at once, and some runtimes throw what went wrong.
+      settle(error as Error);
+    }
   });
 }

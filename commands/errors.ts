@@ -65,11 +65,14 @@ export function usageError(message: string, command?: string): CliError {
 
 /** The code that an error carries; `internal` for what nobody foresaw. */
 export function codeOf(error: unknown): CliErrorCode {
+  return foreseen(error) ?? "internal";
+}
+
+function foreseen(error: unknown): CliErrorCode | undefined {
   // By shape rather than by class: looking at an error must not load the library.
-  if (!(error instanceof Error)) return "internal";
+  if (!(error instanceof Error) || (error.name !== "MxpError" && error.name !== "CliError")) return undefined;
   const { code } = error as { code?: unknown };
-  const ours = error.name === "MxpError" || error.name === "CliError";
-  return ours && typeof code === "string" && Object.hasOwn(EXIT_CODES, code) ? code as CliErrorCode : "internal";
+  return typeof code === "string" && Object.hasOwn(EXIT_CODES, code) ? code as CliErrorCode : undefined;
 }
 
 /** The exit code for an error. */
@@ -84,7 +87,6 @@ export function exitCodeOf(error: unknown): number {
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
   const line = text.trim().replace(/\s*[\r\n]+\s*/g, "; ");
-  return codeOf(error) === "internal"
-    ? `internal error: ${line} (please report it; --log-level debug shows where)`
-    : line;
+  if (foreseen(error) !== undefined) return line;
+  return `internal error: ${line} (please report it; --log-level debug shows where)`;
 }

@@ -15,6 +15,7 @@ import { projectRoot } from "./source_files.ts";
 
 /** No step takes longer, unless something is wrong. */
 const STEP_LIMIT_MS = 60_000;
+const EXIT_CODES: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
 /** How long a log line may take to arrive after the answer that it is about. */
 const LOG_LIMIT_MS = 5_000;
 
@@ -98,8 +99,11 @@ async function startNode(args: readonly string[]): Promise<Node> {
 }
 
 /** Ends a node in order; resolves to its exit code. */
-async function stopNode({ child }: Node): Promise<number | null> {
-  const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
+async function stopNode({ child }: Node): Promise<number> {
+  // Deno tells of 128 + 15 as of the signal itself.
+  const ended = new Promise<number>((resolve) =>
+    child.on("exit", (code, signal) => resolve(code ?? EXIT_CODES[signal!]))
+  );
   child.kill("SIGTERM");
   return await within(ended, STEP_LIMIT_MS, "stopping the node");
 }
@@ -170,7 +174,9 @@ async function demonstrate(): Promise<void> {
 
   title("8. The nodes end in order when they are asked to");
   for (const [name, node] of [["echo", echo], ["shout", shout]] as const) {
-    show(name, `SIGTERM, exit code ${await stopNode(node)}`);
+    const code = await stopNode(node);
+    show(name, `SIGTERM, exit code ${code}`);
+    expect("the exit code", code, 143);
   }
 }
 

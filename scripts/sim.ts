@@ -14,6 +14,8 @@ import type { LinkProfile } from "../lib/testing/link.ts";
 import { Pattern } from "../lib/testing/pattern.ts";
 import { patternOf } from "../lib/testing/pattern_traffic.ts";
 import { runUpload, type UploadResult } from "../lib/testing/upload_run.ts";
+import { CONGESTION_NAMES } from "../lib/transport/congestion/create.ts";
+import { defaultSettings } from "../lib/transport/settings.ts";
 import { makeStreamId, StreamKind, StreamRole } from "../lib/wire/stream_id.ts";
 import { type OptionSpec, readOptions, UsageError } from "./options.ts";
 
@@ -32,6 +34,7 @@ const HELP = `Uploads data over one connection through a simulated network, in v
   --depth N         how many others overtake them (3)
   --duplicate PERCENT  datagrams that arrive twice (0)
   --corrupt PERCENT datagrams with flipped bits (0)
+  --congestion NAME ${CONGESTION_NAMES.join(" or ")} (${defaultSettings.congestion})
   --pattern ik|xx   handshake: responder's key known or not (ik)
   --seed N          everything random follows from it (1)
   --runs N          N runs with the seeds SEED, SEED+1, … (1)
@@ -53,6 +56,7 @@ const OPTIONS = {
   depth: { type: "count", default: 3 },
   duplicate: { type: "percent", default: 0 },
   corrupt: { type: "percent", default: 0 },
+  congestion: { type: "word", default: defaultSettings.congestion, words: CONGESTION_NAMES },
   pattern: { type: "word", default: "ik", words: ["ik", "xx"] },
   seed: { type: "integer", default: 1 },
   runs: { type: "count", default: 1 },
@@ -104,6 +108,7 @@ function upload(options: Options, seed: number, expected: string): boolean {
       profile: profileOf(options),
       pattern: options.pattern === "ik" ? "IK" : "XX",
       crypto,
+      settings: { congestion: CONGESTION_NAMES.find((name) => name === options.congestion) },
       bytes: options.bytes,
       onDelivered: (bytes) => void hash.update(bytes),
     });

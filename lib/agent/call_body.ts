@@ -44,7 +44,8 @@ export function isCallBody(value: unknown): value is CallBody {
  * The bytes of a body: at once if they are there, else a promise for them. Bytes are not copied.
  *
  * @param what names the body in errors.
- * @throws {MxpError} `too_large` (or rejects with it) as soon as there are more than `limit` bytes; a stream is cancelled then.
+ * @throws {MxpError} `too_large` (or rejects with it) as soon as there are more than `limit` bytes; a stream is
+ * cancelled then.
  * @throws {TypeError} for what is not a body.
  */
 export function bodyBytes(

@@ -9,7 +9,8 @@ import type { IncomingCall } from "./incoming_call.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
 /**
- * A handler's view of its call. Everything is computed when it is asked for: a handler that ignores its context costs nothing.
+ * A handler's view of its call. Everything is computed when it is asked for: a handler that ignores its context costs
+ * nothing.
  *
  * @example
  * ```ts
@@ -27,7 +28,10 @@ export class CallContext {
     this.#call = call;
   }
 
-  /** Aborted when the deadline passes, the caller gives up, the connection ends or the server closes; its reason is an `MxpError`. */
+  /**
+   * Aborted when the deadline passes, the caller gives up, the connection ends or the server closes; its reason is an
+   * `MxpError`.
+   */
   get signal(): AbortSignal {
     return this.#call.signal;
   }

@@ -165,13 +165,14 @@ export class Client implements AsyncDisposable {
   /** Calls one of its methods: `call("upper", "hello")` is `call("hello", { method: "upper" })`. */
   call(method: string, body: CallBody | undefined, options?: CallOptions): Promise<Reply>;
   /**
-   * Sends a body and waits for the answer. Two arguments of which the second is an options object are body and options; in every other case
-   * of two or three the first is the method.
+   * Sends a body and waits for the answer. Two arguments of which the second is an options object are body and options;
+   * in every other case of two or three the first is the method.
    *
    * An aborted signal, a passed deadline and a closed client end the call on both sides.
    *
-   * @throws {MxpError} `deadline`, `cancelled`, `too_large` (before anything is sent), `no_such_agent`, `agent_error`, `overloaded`,
-   * `refused`, `connection_lost`, `closed`, `usage`; `retryable` says whether the same call may succeed later. Its stack leads to the caller.
+   * @throws {MxpError} `deadline`, `cancelled`, `too_large` (before anything is sent), `no_such_agent`, `agent_error`,
+   * `overloaded`, `refused`, `connection_lost`, `closed`, `usage`; `retryable` says whether the same call may succeed
+   * later. Its stack leads to the caller.
    */
   async call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
     const hasMethod = third !== undefined || (second !== undefined && isCallBody(second)) || arguments.length > 2;
@@ -188,7 +189,7 @@ export class Client implements AsyncDisposable {
 
     let call!: OutgoingCall;
     const outcome = await new Promise<CallOutcome>((resolve) => {
-      call = this.#start(timeoutMs, resolve);
+      call = this.#newCall(timeoutMs, resolve);
       try {
         this.#launch(call, body, method, target, timeoutMs, options);
       } catch (error) {
@@ -268,8 +269,7 @@ export class Client implements AsyncDisposable {
     if (this.#draining) throw new MxpError("closed", "the client is being closed and takes no new calls");
   }
 
-  /** Makes and files a call, so that from here on whatever happens settles it. */
-  #start(timeoutMs: number, resolve: (outcome: CallOutcome) => void): OutgoingCall {
+  #newCall(timeoutMs: number, resolve: (outcome: CallOutcome) => void): OutgoingCall {
     const { outgoing, driver } = this.#session;
     const now = driver.clock.now();
     const deadline = timeoutMs === 0 || timeoutMs === Infinity ? NEVER : (now + timeoutMs * 1000) as Micros;
@@ -277,7 +277,6 @@ export class Client implements AsyncDisposable {
     this.#ids.next();
     call.idHigh = this.#ids.high;
     call.idLow = this.#ids.low;
-    outgoing.file(call);
     return call;
   }
 
@@ -310,6 +309,7 @@ export class Client implements AsyncDisposable {
       this.#send(call, this.#messages.call(call, metadata, target, seconds, data));
       return;
     }
+    this.#session.outgoing.file(call);
     const collecting = new Collecting();
     call.onEnd = () => collecting.stop();
     const collected = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body", collecting);

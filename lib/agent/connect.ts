@@ -1,5 +1,6 @@
 /**
- * Getting from a URL to a client: which key to expect, which address answers, whether to trust a key that was never seen.
+ * Getting from a URL to a client: which key to expect, which address answers, whether to trust a key that was never
+ * seen.
  *
  * @module
  */
@@ -16,6 +17,7 @@ import { TransportError } from "../wire/error_codes.ts";
 import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
 import { Client } from "./client.ts";
 import { defaultPlatform } from "./default_platform.ts";
+import { deferred } from "./deferred.ts";
 import { startDriver } from "./driver.ts";
 import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
 import { canonicalIpv6, isIpv4 } from "./ip_address.ts";
@@ -43,8 +45,8 @@ export interface ConnectOptions {
   /** Keys seen before. A URL without a key is looked up here; keys that are trusted are added. */
   readonly knownPeers?: KnownPeers;
   /**
-   * For a node that nothing vouches for: `known` refuses it (the default), `new` trusts it and remembers it, a function is asked before
-   * anything else is sent.
+   * For a node that nothing vouches for: `known` refuses it (the default), `new` trusts it and remembers it, a function
+   * is asked before anything else is sent.
    */
   readonly trust?: Trust;
   /** How long the handshake may take; default 10 000. */
@@ -87,8 +89,8 @@ interface Reached {
  * Connects to a node.
  *
  * @param target `mxp://[KEY@]HOST[:PORT][/AGENT]`, or its parts.
- * @throws {MxpError} `usage` (the URL), `connect_failed` (nobody answers), `key_mismatch` (the node holds another key, or nothing vouches for
- * its key), `handshake_failed`, `refused`, `cancelled`, `config` (the known-peers file).
+ * @throws {MxpError} `usage` (the URL), `connect_failed` (nobody answers), `key_mismatch` (the node holds another key,
+ * or nothing vouches for its key), `handshake_failed`, `refused`, `cancelled`, `config` (the known-peers file).
  *
  * @example
  * ```ts
@@ -203,8 +205,8 @@ async function reach(attempt: Attempt, host: string, where: string, signal: Abor
     throw new MxpError("connect_failed", `cannot open a socket for ${where}: ${cause.message}`, { cause });
   });
   const messages = new CallMessages(platform.codec);
-  const ended = Promise.withResolvers<ConnectionEnd>();
-  const established = Promise.withResolvers<void>();
+  const ended = deferred<ConnectionEnd>();
+  const established = deferred<void>();
   // Nobody may be waiting any more when it fails.
   established.promise.catch(() => {});
   const session: Session = new Session({

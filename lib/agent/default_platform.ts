@@ -41,7 +41,8 @@ export function generateIdentity(): Identity {
 }
 
 /**
- * A public key's short form for people: `SHA256:` and the unpadded base64 of the SHA-256 of its 32 bytes, as `ssh-keygen -l` prints it.
+ * A public key's short form for people: `SHA256:` and the unpadded base64 of the SHA-256 of its 32 bytes, as
+ * `ssh-keygen -l` prints it.
  *
  * @example
  * ```ts

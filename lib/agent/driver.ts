@@ -1,8 +1,8 @@
 /**
  * The only loop: carries UDP datagrams, time and events between a socket, an endpoint and whoever uses its connections.
  *
- * Everything that becomes ready in one turn of the event loop leaves together: API calls and received datagrams only mark
- * their connection, and one coalesced run drains the events, lets every marked connection send, and arms one timer.
+ * Everything that becomes ready in one turn of the event loop leaves together: API calls and received datagrams only
+ * mark their connection, and one coalesced run drains the events, lets every marked connection send, and arms one timer.
  *
  * @module
  */
@@ -25,8 +25,8 @@ const SEND_BUFFERS = 128;
 /** Datagrams of one run; beyond that, received ones get a chance first. */
 const PACKETS_PER_RUN = 512;
 /**
- * Microtask hops that a run waits while callers keep adding work: a promise that has just been resolved passes through a few
- * `await`s before the code behind it makes its next call.
+ * Microtask hops that a run waits while callers keep adding work: a promise that has just been resolved passes through
+ * a few `await`s before the code behind it makes its next call.
  */
 const MAX_HOPS = 12;
 /** Hops without new work after which the run goes on. */
@@ -37,6 +37,9 @@ export interface ConnectionUser {
   /** One event. May call any method of the connection; must not throw. */
   onEvent(event: ConnectionEvent): void;
 }
+
+/** Takes the place of a user that has been told of the end. */
+const DEAF: ConnectionUser = { onEvent: () => {} };
 
 /** What the driver keeps for a connection. */
 export class Link {
@@ -67,7 +70,10 @@ export interface DriverOptions {
   readonly onConnection?: (link: Link) => ConnectionUser;
   /** The socket failed for good: no connection will hear or say anything any more. */
   readonly onSocketError?: (error: Error) => void;
-  /** A fault of this library: it threw where it must not. The connection that it happened to has been given up; the others go on. */
+  /**
+   * A fault of this library: it threw where it must not. The connection that it happened to has been given up; the
+   * others go on.
+   */
   readonly onFault?: (error: unknown) => void;
 }
 
@@ -154,15 +160,21 @@ export class Driver {
     return link;
   }
 
-  /** Says that a connection was written to, read from or closed: it may have something to send. Cheap; call it after every command. */
+  /**
+   * Says that a connection was written to, read from or closed: it may have something to send. Cheap; call it after
+   * every command.
+   */
   touch(link: Link): void {
     if (link.gone) return;
     this.#touches++;
-    if (!link.inSend) {
-      link.inSend = true;
-      this.#toSend.push(link);
-    }
+    this.#queueToSend(link);
     if (!this.#scheduled && !this.#running) this.#schedule();
+  }
+
+  #queueToSend(link: Link): void {
+    if (link.inSend) return;
+    link.inSend = true;
+    this.#toSend.push(link);
   }
 
   /** Puts a timer on for {@link deadlines}, after something was added there. */
@@ -207,10 +219,7 @@ export class Driver {
       link.inDrain = true;
       this.#toDrain.push(link);
     }
-    if (!link.inSend) {
-      link.inSend = true;
-      this.#toSend.push(link);
-    }
+    this.#queueToSend(link);
   }
 
   #linkOf(connection: Connection): Link {
@@ -306,14 +315,30 @@ export class Driver {
     }
   }
 
-  /** Something threw that must not. One connection pays for it. */
+  /**
+   * Something threw that must not. One connection pays for it: its user is told of its end, the peer gets a CLOSE if
+   * that still works.
+   */
   #giveUp(link: Link, error: unknown): void {
     if (link.gone) return;
+    const { user } = link;
+    if (user === DEAF) {
+      // It fails at closing, too. The endpoint keeps it, and nobody listens to it any more.
+      link.gone = true;
+      this.#timers.remove(link);
+      return;
+    }
     this.#faults++;
-    this.#release(link);
+    link.user = DEAF;
     const message = `internal fault: ${error instanceof Error ? error.message : String(error)}`;
     try {
-      link.user?.onEvent({ type: "closed", reason: { by: "local", code: TransportError.INTERNAL, message } });
+      link.connection.close(this.now, TransportError.INTERNAL, "internal fault");
+      this.#queueToSend(link);
+    } catch {
+      // The next attempt to use it will end it.
+    }
+    try {
+      user?.onEvent({ type: "closed", reason: { by: "local", code: TransportError.INTERNAL, message } });
       this.#onFault?.(error);
     } catch {
       // There is nobody left to tell.
@@ -380,6 +405,8 @@ export class Driver {
         if (!link.gone) size = connection.pollTransmit(now, buffer);
       } catch (error) {
         this.#giveUp(link, error);
+        // Its CLOSE is still to be sent.
+        if (!link.gone) return PACKETS_PER_TURN;
       }
       if (size === 0) return sent;
       socket.send(size === buffer.length ? buffer : buffer.subarray(0, size), connection.remote);
@@ -441,22 +468,18 @@ export class Driver {
     if (this.#closed) return;
     const now = this.now = this.clock.now();
     for (let link = this.#timers.peek(); link !== undefined && link.deadline <= now; link = this.#timers.peek()) {
+      // Its next deadline is known once it has sent; until then it is not due.
+      this.#timers.remove(link);
       try {
         link.connection.handleTimeout(now);
       } catch (error) {
         this.#giveUp(link, error);
-        continue;
       }
-      // Its next deadline is known once it has sent; until then it is not due.
-      this.#timers.remove(link);
       if (!link.inDrain) {
         link.inDrain = true;
         this.#toDrain.push(link);
       }
-      if (!link.inSend) {
-        link.inSend = true;
-        this.#toSend.push(link);
-      }
+      this.#queueToSend(link);
     }
     this.#drain();
     this.#running = true;

@@ -21,8 +21,9 @@ export type HandlerResult =
   | ReadableStream<Uint8Array>;
 
 /**
- * Answers a call. The payload is the handler's to keep. What it throws becomes an Error message: the code of an `MxpError` is passed on, anything
- * else counts as a failed handler; the message text goes to the caller, the stack does not.
+ * Answers a call. The payload is the handler's to keep. What it throws becomes an Error message: the code of an
+ * `MxpError` is passed on, anything else counts as a failed handler; the message text goes to the caller, the stack
+ * does not.
  */
 export type CallHandler = (
   payload: Uint8Array<ArrayBuffer>,

@@ -1,6 +1,6 @@
 /**
- * What programs around the library need of the runtime, the same on Deno, Bun and Node: files, standard streams, processes, signals.
- * `mod.ts` exports it as the namespace `host`.
+ * What programs around the library need of the runtime, the same on Deno, Bun and Node: files, standard streams,
+ * processes, signals. `mod.ts` exports it as the namespace `host`.
  *
  * @module
  */

@@ -94,16 +94,16 @@ export function identityFromPrivateKey(privateKey: Uint8Array, crypto: CryptoPro
 }
 
 /**
- * A public key's fingerprint: `SHA256:` and the unpadded base64 of the SHA-256 of the 32 key bytes, 50 characters in all. The
- * same shape as `ssh-keygen -l` prints, over the bare key.
+ * A public key's fingerprint: `SHA256:` and the unpadded base64 of the SHA-256 of the 32 key bytes, 50 characters in
+ * all. The same shape as `ssh-keygen -l` prints, over the bare key.
  */
 export function fingerprintWith(crypto: CryptoProvider, publicKey: Uint8Array): string {
   return "SHA256:" + toBase64Url(crypto.sha256.hash(publicKey)).replaceAll("-", "+").replaceAll("_", "/");
 }
 
 /**
- * The text of a key file: comment lines, then `mxp-private-key-v1` and the private key in base64url. It is a secret; write
- * it with mode 0600.
+ * The text of a key file: comment lines, then `mxp-private-key-v1` and the private key in base64url. It is a secret;
+ * write it with mode 0600.
  */
 export function formatKeyFile(identity: Identity): string {
   return "# mxp private key. Whoever can read this file can be this node.\n" +

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { NumberMap } from "../base/number_map.ts";
 import { type Micros, NEVER, seconds } from "../base/time.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
@@ -54,7 +55,7 @@ export class IncomingCalls {
   readonly #service: CallService;
   readonly #peer: () => PeerInfo;
   /** Calls that have not been answered completely, by stream. Peers choose the ids only within their stream limit. */
-  readonly #calls = new Map<StreamId, IncomingCall>();
+  readonly #calls = new NumberMap<IncomingCall>();
   #peerInfo: PeerInfo | undefined;
 
   constructor(driver: Driver, link: Link, messages: CallMessages, service: CallService, peer: () => PeerInfo) {
@@ -123,7 +124,7 @@ export class IncomingCalls {
 
   /** The connection is over. */
   close(): void {
-    for (const call of [...this.#calls.values()]) {
+    for (const call of this.#calls.values()) {
       if (call.state !== "done") this.#service.counters.cancelled++;
       call.abort("connection_lost", "the connection to the caller has ended");
       this.#finish(call);
@@ -268,7 +269,10 @@ export class IncomingCalls {
     this.#link.connection.stopSending(call.stream, StreamError.MALFORMED);
   }
 
-  /** A stream without a byte. Also what is left of one that was answered and refused to read on: that one must not be reset. */
+  /**
+   * A stream without a byte. Also what is left of one that was answered and refused to read on: that one must not be
+   * reset.
+   */
   #onEmptyStream(id: StreamId): void {
     const { connection } = this.#link;
     if (connection.readFinished(id) && connection.writableBytes(id) > 0) {

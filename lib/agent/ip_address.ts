@@ -1,6 +1,6 @@
 /**
- * IP addresses as text: recognised, and brought into the one form that comparisons rely on. (The URL parsers of the runtimes
- * disagree about some mixed forms.)
+ * IP addresses as text: recognised, and brought into the one form that comparisons rely on. (The URL parsers of the
+ * runtimes disagree about some mixed forms.)
  *
  * @module
  */

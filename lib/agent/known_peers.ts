@@ -42,7 +42,10 @@ export interface KnownPeersStorage {
   appendLine(path: string, line: string): Promise<void>;
 }
 
-/** Reads the text of a known-peers file. The first line for a host and port wins; a later one with another key is a problem. */
+/**
+ * Reads the text of a known-peers file. The first line for a host and port wins; a later one with another key is a
+ * problem.
+ */
 export function parseKnownPeers(text: string): KnownPeersContent {
   const peers: KnownPeer[] = [];
   const problems: KnownPeersProblem[] = [];
@@ -85,8 +88,8 @@ export function formatKnownPeer(host: string, port: number, publicKey: Uint8Arra
 }
 
 /**
- * The known-peers file at a path. It is read anew for every lookup, so that several processes can share it, and only ever
- * appended to; people remove lines with an editor.
+ * The known-peers file at a path. It is read anew for every lookup, so that several processes can share it, and only
+ * ever appended to; people remove lines with an editor.
  *
  * @example
  * ```ts
@@ -122,7 +125,8 @@ export class KnownPeers {
   /**
    * Remembers a key. Does nothing if the file has it already.
    *
-   * @throws {MxpError} `key_mismatch` if the file holds another key for this host and port; `config` if it cannot be written.
+   * @throws {MxpError} `key_mismatch` if the file holds another key for this host and port; `config` if it cannot be
+   * written.
    */
   async add(host: string, port: number, publicKey: Uint8Array, comment = ""): Promise<void> {
     const text = await this.#readText();

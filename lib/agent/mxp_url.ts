@@ -45,7 +45,8 @@ function wrong(seen: string): MxpError {
 /**
  * Parses a URL.
  *
- * @throws {MxpError} `usage`, with one line that says what was seen and what was expected. What stands before an `@` is never repeated: it may be a secret.
+ * @throws {MxpError} `usage`, with one line that says what was seen and what was expected. What stands before an `@` is
+ * never repeated: it may be a secret.
  *
  * @example
  * ```ts

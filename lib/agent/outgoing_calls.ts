@@ -1,10 +1,11 @@
 /**
- * The calls that this side makes on one connection: a stream each, written as far as the peer lets us, answered or given up.
+ * The calls that this side makes on one connection: a stream each, written as far as the peer lets us, answered or
+ * given up.
  *
  * @module
  */
 
-import { type Micros, micros } from "../base/time.ts";
+import { type Micros, micros, NEVER } from "../base/time.ts";
 import { AnswerReader, readWholeAnswer } from "../mesh/answer_reader.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { type CallOutcome, PendingCall, PendingCalls } from "../mesh/pending_calls.ts";
@@ -49,6 +50,8 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   /** Bytes of the encoded messages. */
   total = 0;
   answer: AnswerReader | undefined = undefined;
+  /** Whether it has been filed, so that something will settle it. */
+  isFiled = false;
   /** Whether it still waits for a stream. */
   queued = false;
   /** What went wrong on this side: the body, the progress callback. */
@@ -115,24 +118,33 @@ export class OutgoingCalls {
     return this.#queuedCount;
   }
 
-  /** Files a call, before its body is there: from now on it settles. */
+  /** Files a call whose body is not there yet: from now on it settles. */
   file(call: OutgoingCall): void {
-    this.started++;
-    this.#pending.add(this.#nextQueueKey--, call);
-    if (call.deadline !== Infinity) this.#driver.armDeadlines();
+    this.#fileUnder(call, this.#nextQueueKey--);
+    if (call.deadline !== NEVER) this.#driver.armDeadlines();
   }
 
-  /** Sends a filed call, or queues it. False if too many are queued; the call is as it was. Nothing happens to a call that has settled. */
+  /**
+   * Sends a call, or queues it. False if too many are queued; the call is as it was. Nothing happens to a call that
+   * has settled.
+   */
   send(call: OutgoingCall, message: Uint8Array): boolean {
-    if (call.pendingKey === -1) return true;
+    if (call.isFiled && call.pendingKey === -1) return true;
     call.message = message;
     call.total = message.length;
     if (this.#queuedCount === 0 && this.#open(call)) return true;
     if (this.#queuedCount >= MAX_QUEUED) return false;
+    if (!call.isFiled) this.file(call);
     call.queued = true;
     this.#queue.push(call);
     this.#queuedCount++;
     return true;
+  }
+
+  #fileUnder(call: OutgoingCall, key: number): void {
+    call.isFiled = true;
+    this.started++;
+    this.#pending.add(key, call);
   }
 
   /** Ends a call that is not wanted any more, on both sides. */
@@ -149,6 +161,7 @@ export class OutgoingCalls {
 
   /** Ends a call because of something on this side. */
   fail(call: OutgoingCall, problem: unknown): void {
+    if (!call.isFiled) this.#fileUnder(call, this.#nextQueueKey--);
     if (call.pendingKey === -1) return;
     call.problem = problem;
     this.giveUp(call, { kind: "aborted" }, StreamError.CANCELLED);
@@ -222,7 +235,9 @@ export class OutgoingCalls {
   #open(call: OutgoingCall): boolean {
     const id = this.#link.connection.openStream(false, StreamClass.INTERACTIVE);
     if (id === -1) return false;
-    this.#pending.rekey(call, id);
+    // The run that sends it also sets the timer for its deadline.
+    if (call.isFiled) this.#pending.rekey(call, id);
+    else this.#fileUnder(call, id);
     this.#write(call, id);
     return true;
   }

@@ -1,5 +1,6 @@
 /**
- * Buffers for outgoing UDP datagrams. A buffer that the socket has taken comes back when the flush that sent it has settled.
+ * Buffers for outgoing UDP datagrams. A buffer that the socket has taken comes back when the flush that sent it has
+ * settled.
  *
  * @module
  */

@@ -8,6 +8,7 @@ import { formatHostPort } from "../base/address.ts";
 import { bytesEqual } from "../base/bytes.ts";
 import { MxpError } from "../base/errors.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
+import { CALL_PREFIX_BYTES } from "../codec/payloads/call.ts";
 import { CallMessages } from "../mesh/call_messages.ts";
 import { MemoryBudget } from "../mesh/memory_budget.ts";
 import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
@@ -16,6 +17,7 @@ import { TransportError } from "../wire/error_codes.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ConnectionEnd } from "./call_failure.ts";
 import { defaultPlatform } from "./default_platform.ts";
+import { deferred } from "./deferred.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Driver, type Link, startDriver } from "./driver.ts";
 import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
@@ -26,7 +28,10 @@ import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { Session } from "./session.ts";
 
-/** How many connections a server's memory budget has to suffice for, at least: one connection gets no more than its share. */
+/**
+ * How many connections a server's memory budget has to suffice for, at least: one connection gets no more than its
+ * share.
+ */
 const BUDGET_SHARES = 4;
 
 /** What `serve` may be told. */
@@ -103,7 +108,7 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
     handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes)),
     maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
     maxRequestBytes: Math.min(
-      atLeastOne("maxMessageBytes", options.maxMessageBytes ?? MAX_PAYLOAD_BYTES),
+      atLeastOne("maxMessageBytes", options.maxMessageBytes ?? MAX_PAYLOAD_BYTES) + CALL_PREFIX_BYTES,
       MAX_PAYLOAD_BYTES,
     ),
     onHandlerError: options.onHandlerError,
@@ -130,7 +135,7 @@ export class Server implements AsyncDisposable {
   readonly #parts: ServerParts;
   readonly #messages: CallMessages;
   readonly #sessions = new Set<Session>();
-  readonly #closed = Promise.withResolvers<void>();
+  readonly #closed = deferred<void>();
   /** Who the node is. */
   readonly identity: Identity;
   /** Settles when the server has closed, or its socket has failed. */
@@ -196,8 +201,8 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Turns new calls away (`closed`, retryable), lets the running ones finish and their answers arrive, for at most `timeoutMs` (default 10 000), then
-   * closes.
+   * Turns new calls away (`closed`, retryable), lets the running ones finish and their answers arrive, for at most
+   * `timeoutMs` (default 10 000), then closes.
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     const { dispatcher } = this.#parts;

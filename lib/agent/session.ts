@@ -105,8 +105,8 @@ export class Session implements ConnectionUser {
   }
 
   /**
-   * Sends a PING; calls back with the round trip in microseconds once it is answered, or with undefined if the connection ends before.
-   * The result takes it back.
+   * Sends a PING; calls back with the round trip in microseconds once it is answered, or with undefined if the
+   * connection ends before. The result takes it back.
    */
   ping(onPong: (rttMicros: number | undefined) => void): () => void {
     const token = this.link.connection.ping();

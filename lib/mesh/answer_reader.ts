@@ -18,8 +18,8 @@ const MAX_SKIPPED = 8;
 const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 
 /**
- * The answer if the chunk holds exactly one whole answer, as nearly all first chunks do; undefined in every other case, for
- * {@link AnswerReader} to look into.
+ * The answer if the chunk holds exactly one whole answer, as nearly all first chunks do; undefined in every other case,
+ * for {@link AnswerReader} to look into.
  */
 export function readWholeAnswer(
   codec: MessageCodec,

@@ -1,5 +1,6 @@
 /**
- * Writes the messages of calls, each whole into one piece of memory that the transport can keep until it is acknowledged.
+ * Writes the messages of calls, each whole into one piece of memory that the transport can keep until it is
+ * acknowledged.
  *
  * @module
  */
@@ -15,8 +16,8 @@ import { encodeMetadata, type Metadata, sizeOfMetadata } from "../codec/payloads
 /** Most bytes of data of a call, 16 MiB: what does not fit beside the Call's own fields goes ahead in Metadata. */
 export const MAX_CALL_DATA_BYTES: number = MAX_PAYLOAD_BYTES;
 /**
- * Small messages share memory, because a buffer of their own costs more than all the rest of the encoding. A slab lives until the last
- * message in it is acknowledged.
+ * Small messages share memory, because a buffer of their own costs more than all the rest of the encoding. A slab lives
+ * until the last message in it is acknowledged.
  */
 const SLAB_BYTES = 65_536;
 /** Larger messages get a buffer of their own. */

@@ -75,7 +75,10 @@ export class DeadlineWheel {
     this.#size--;
   }
 
-  /** When {@link expire} should be called next: at or before the earliest deadline plus one tick; {@link NEVER} if nothing waits. */
+  /**
+   * When {@link expire} should be called next: at or before the earliest deadline plus one tick; {@link NEVER} if
+   * nothing waits.
+   */
   next(): Micros {
     if (this.#size === 0) return NEVER;
     const start = this.#done + 1;

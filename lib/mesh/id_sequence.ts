@@ -1,5 +1,6 @@
 /**
- * Message and trace ids: a random start, then counting (SPEC §8). Two halves of 32 bits, because nothing here needs 64-bit arithmetic.
+ * Message and trace ids: a random start, then counting (SPEC §8). Two halves of 32 bits, because nothing here needs
+ * 64-bit arithmetic.
  *
  * @module
  */

@@ -1,9 +1,11 @@
 /**
- * The calls of one connection that wait for an answer. Whatever happens to a call, it leaves through this table, and it leaves once.
+ * The calls of one connection that wait for an answer. Whatever happens to a call, it leaves through this table, and it
+ * leaves once.
  *
  * @module
  */
 
+import { NumberMap } from "../base/number_map.ts";
 import type { Micros } from "../base/time.ts";
 import type { DeadlineWheel, WheelEntry } from "./deadline_wheel.ts";
 
@@ -45,11 +47,11 @@ export abstract class PendingCall implements WheelEntry {
 }
 
 /**
- * Table of waiting calls. The key is whatever the carrier finds an answer's call by: the stream's id on a connection, the
- * message's sequence number on the plain carrier. Keys are chosen by this side, never by a peer.
+ * Table of waiting calls. The key is whatever the carrier finds an answer's call by: the stream's id on a connection, a
+ * negative number while the call waits for a stream. Keys are chosen by this side, never by a peer.
  */
 export class PendingCalls<Call extends PendingCall> {
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new NumberMap<Call>();
   readonly #deadlines: DeadlineWheel;
 
   constructor(deadlines: DeadlineWheel) {
@@ -94,8 +96,16 @@ export class PendingCalls<Call extends PendingCall> {
     return true;
   }
 
-  /** Ends every call, in the order in which they were filed. */
+  /**
+   * Ends every call: by their keys upwards, then those with negative keys downwards, which is the order in which they
+   * were filed.
+   */
   close(outcome: CallOutcome): void {
-    for (const call of [...this.#calls.values()]) this.settle(call, outcome);
+    const calls = this.#calls.values().sort((a, b) => order(a.pendingKey) - order(b.pendingKey));
+    for (const call of calls) this.settle(call, outcome);
   }
+}
+
+function order(key: number): number {
+  return key >= 0 ? key : Number.MAX_SAFE_INTEGER - key;
 }

@@ -51,8 +51,8 @@ export interface RequestProblem {
 }
 
 /**
- * Reads a request that lies whole in its first chunk, as nearly all do. Fills in the target and gives the Call's data; undefined if more
- * is to come, for {@link RequestReader} to collect.
+ * Reads a request that lies whole in its first chunk, as nearly all do. Fills in the target and gives the Call's data;
+ * undefined if more is to come, for {@link RequestReader} to collect.
  */
 export function readRequest(
   codec: MessageCodec,
@@ -79,7 +79,10 @@ export class RequestReader {
   /** Payload bytes of the unfinished message that were agreed to. */
   #reserved = 0;
 
-  /** @param reserve is asked for the payload of a message that does not come in one piece, as soon as its header is there. */
+  /**
+   * @param reserve is asked for the payload of a message that does not come in one piece, as soon as its header is
+   * there.
+   */
   constructor(codec: MessageCodec, into: RequestTarget, maxPayload: number, reserve: (bytes: number) => boolean) {
     this.#reader = new MessageReader(codec, { maxPayload });
     this.#reserve = reserve;
@@ -134,7 +137,9 @@ export class RequestReader {
 }
 
 function readCall(message: MessageView, into: RequestTarget): Uint8Array | RequestProblem {
+  const isOthers = into.details !== NO_DETAILS && (message.idLow !== into.idLow || message.idHigh !== into.idHigh);
   takeIds(message, into);
+  if (isOthers) return bad("the Metadata message belongs to another message");
   if (message.type !== MessageType.CALL) {
     const text = `${messageTypeName(message.type)} messages are not supported here`;
     return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
@@ -178,7 +183,7 @@ function problemOf(error: CodecError, maxPayload: number): RequestProblem {
   return {
     code: ErrorCode.PAYLOAD_TOO_LARGE,
     retryable: false,
-    text: `the request is larger than ${maxPayload} bytes`,
+    text: `the request is larger than ${maxPayload - CALL_PREFIX_BYTES} bytes`,
   };
 }
 

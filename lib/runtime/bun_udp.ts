@@ -48,7 +48,7 @@ interface BunNet {
 /** Datagrams that are handled in one turn of the event loop, before answers leave and timers run. */
 const MAX_RUN = 64;
 /** What waits to be handled, like a receive buffer: beyond either, datagrams are lost. */
-const MAX_WAITING = 8_192, MAX_WAITING_BYTES = 8 * 1024 * 1024;
+const MAX_WAITING = 2_048, MAX_WAITING_BYTES = 8 * 1024 * 1024;
 /** Datagrams in one `sendMany`, so that a queue that is never flushed does not grow. */
 const MAX_BATCH = 512;
 /** Datagrams that wait while the socket does not take any. */

@@ -16,12 +16,34 @@ export function isTerminal(stream: StandardStream): boolean {
   return process[stream].isTTY === true;
 }
 
-/** Standard input as it comes, to its end. Nothing is read before the first chunk is asked for. */
+/**
+ * Standard input as it comes, to its end. Nothing is read before the first chunk is asked for, and whoever leaves early
+ * leaves nothing behind that keeps the process from ending.
+ */
 export async function* stdinChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+  // A read that process.stdin has begun cannot be taken back in Deno, and keeps the process until input comes.
+  const own = (globalThis as { Deno?: { stdin: { readable: ReadableStream<Uint8Array> } } }).Deno?.stdin.readable;
+  if (own !== undefined) {
+    yield* streamChunks(own);
+    return;
+  }
   for await (const chunk of process.stdin) {
     // A stream that was given an encoding elsewhere yields text.
     const bytes = typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk as Uint8Array;
     yield new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+}
+
+async function* streamChunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    void reader.cancel();
   }
 }
 

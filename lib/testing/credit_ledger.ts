@@ -17,6 +17,9 @@ export interface InitialCredit {
   readonly maxStreamData: number;
   readonly maxStreamsBidi: number;
   readonly maxStreamsUni: number;
+  /** Most that the side may allow beyond what it has received, on the connection and on a stream: its memory depends on it. */
+  readonly maxDataWindow: number;
+  readonly maxStreamWindow: number;
 }
 
 /** One direction of a connection: what its sender has sent, and what it has allowed the other side. */
@@ -31,12 +34,16 @@ class Direction {
   maxStreamData: number;
   readonly streamLimits = new Map<StreamId, number>();
   readonly maxStreams: [number, number];
+  readonly dataWindow: number;
+  readonly streamWindow: number;
 
   constructor(credit: InitialCredit | undefined) {
     this.isWatched = credit !== undefined;
     // Without knowledge of what a side announced there is nothing to hold the other one to.
     this.maxData = credit?.maxData ?? Infinity;
     this.maxStreamData = credit?.maxStreamData ?? Infinity;
+    this.dataWindow = Math.max(this.maxData, credit?.maxDataWindow ?? Infinity);
+    this.streamWindow = Math.max(this.maxStreamData, credit?.maxStreamWindow ?? Infinity);
     this.maxStreams = [credit?.maxStreamsBidi ?? Infinity, credit?.maxStreamsUni ?? Infinity];
   }
 }
@@ -133,11 +140,18 @@ export class CreditLedger {
       case FrameType.STREAM_MAX_DATA: {
         const before = direction.streamLimits.get(reader.streamId) ?? direction.maxStreamData;
         if (reader.limit > before) direction.streamLimits.set(reader.streamId, reader.limit);
-        return undefined;
+        const received = account.reverse?.offsets.get(reader.streamId) ?? 0;
+        return account.reverse?.isWatched && reader.limit > received + direction.streamWindow
+          ? `allows ${reader.limit} bytes on stream ${reader.streamId}, of which it can have got ${received}`
+          : undefined;
       }
-      case FrameType.CONNECTION_MAX_DATA:
+      case FrameType.CONNECTION_MAX_DATA: {
         direction.maxData = Math.max(direction.maxData, reader.limit);
-        return undefined;
+        const received = account.reverse?.data ?? 0;
+        return account.reverse?.isWatched && reader.limit > received + direction.dataWindow
+          ? `allows ${reader.limit} bytes, of which it can have got ${received}`
+          : undefined;
+      }
       case FrameType.CONTROL:
         if (reader.op === ControlOp.MAX_STREAMS) {
           direction.maxStreams[reader.kind] = Math.max(direction.maxStreams[reader.kind], reader.limit);

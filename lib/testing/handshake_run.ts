@@ -15,7 +15,9 @@ export interface HandshakeResult {
   readonly established: Micros;
   /** Until both sides knew of each other that the handshake was believed. */
   readonly confirmed: Micros;
+  /** Handshake messages that the initiator sent, repetitions included. */
   readonly messagesSent: number;
+  /** Why it failed; undefined if it did not. */
   readonly failure: string | undefined;
 }
 

@@ -16,12 +16,15 @@ import { KeyRegistry, watchCrypto } from "./watched_crypto.ts";
 
 /** A rule was broken. */
 export class InvariantError extends Error {
+  /** For whoever catches it across realms. */
   override readonly name = "InvariantError";
 }
 
 /** A node as far as the rules look at it. */
 export interface WatchedNode {
+  /** Where it is. */
   readonly address: Address;
+  /** What it runs. */
   readonly endpoint: Endpoint;
 }
 

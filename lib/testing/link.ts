@@ -54,13 +54,21 @@ export const perfectLink: LinkProfile = {
 
 /** What a link counts, in datagrams. */
 export interface LinkCounters {
+  /** Handed to the link. */
   sent: number;
+  /** Their bytes. */
   sentBytes: number;
+  /** Arrived, second copies included. */
   delivered: number;
+  /** Lost by chance, by a test's decision, or because the link was down. */
   lost: number;
+  /** Found the queue full. */
   queueDrops: number;
+  /** Arrived twice. */
   duplicated: number;
+  /** Arrived damaged. */
   corrupted: number;
+  /** Held back. */
   reordered: number;
 }
 
@@ -104,6 +112,7 @@ export class Link {
   intercept: ((bytes: Uint8Array, index: number, now: Micros) => Interception) | undefined;
   /** While it is down everything is lost. */
   down = false;
+  /** What has happened so far. */
   readonly counters: LinkCounters = {
     sent: 0,
     sentBytes: 0,

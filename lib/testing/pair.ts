@@ -29,7 +29,9 @@ export interface PairOptions {
   readonly down?: Partial<LinkProfile>;
   /** What differs from the defaults, on both sides. */
   readonly settings?: Partial<TransportSettings>;
+  /** What differs on the client's side alone. */
   readonly clientSettings?: Partial<TransportSettings>;
+  /** What differs on the server's side alone. */
   readonly serverSettings?: Partial<TransportSettings>;
   /** IK by default. */
   readonly pattern?: "IK" | "XX";
@@ -66,15 +68,22 @@ const ESTABLISH_LIMIT = seconds(60);
  * ```
  */
 export class Pair {
+  /** What is between them. */
   readonly network: SimulatedNetwork;
+  /** The side that connects. */
   readonly client: SimulatedNode;
+  /** The side that accepts. */
   readonly server: SimulatedNode;
+  /** What uses the client's connections. */
   readonly clientTraffic: PatternTraffic;
+  /** What uses the server's connections. */
   readonly serverTraffic: PatternTraffic;
+  /** The rules that are checked; undefined if they are not. */
   readonly invariants: Invariants | undefined;
   readonly #pattern: "IK" | "XX";
   #connection: Connection | undefined;
 
+  /** Nothing happens until {@link connect}. */
   constructor(options: PairOptions) {
     const network = new SimulatedNetwork({ seed: options.seed, profile: options.profile, trace: options.trace });
     const invariants = options.checked === false ? undefined : new Invariants(() => network.now);

@@ -25,11 +25,15 @@ export interface SendOptions {
 
 /** A stream's half that we send. */
 export interface OutgoingStream {
+  /** The connection it is on. */
   readonly connection: Connection;
+  /** Bytes to send. */
   readonly total: number;
+  /** How to send them. */
   readonly options: SendOptions;
   /** −1 until it could be opened. */
   id: StreamId | -1;
+  /** Bytes that were accepted so far. */
   written: number;
   /** `finished`: everything was accepted, end included. */
   outcome: StreamOutcome;
@@ -37,11 +41,15 @@ export interface OutgoingStream {
 
 /** A stream's half that we receive. */
 export interface IncomingStream {
+  /** The connection it is on. */
   readonly connection: Connection;
+  /** Which stream. */
   readonly id: StreamId;
+  /** Bytes that were read and compared. */
   received: number;
+  /** `finished`: everything was read, end included. */
   outcome: StreamOutcome;
-  /** Code of the peer's reset. */
+  /** Code of the peer's reset; −1 if there was none. */
   resetCode: number;
 }
 

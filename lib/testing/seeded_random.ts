@@ -13,6 +13,7 @@ export class SeededRandom implements Random {
   #c: number;
   #d: number;
 
+  /** Takes the low 32 bits of the seed. */
   constructor(seed: number) {
     // splitmix32 spreads small seeds over the state.
     let state = seed >>> 0;

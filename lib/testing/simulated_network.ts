@@ -14,6 +14,7 @@ import { TraceHash } from "./trace_hash.ts";
 
 /** Whatever has an address in a simulated network. */
 export interface SimulatedHost {
+  /** Where it is. */
   readonly address: Address;
   /** A UDP datagram arrived. The bytes are the host's. */
   receive(from: Address, bytes: Uint8Array): void;
@@ -50,6 +51,7 @@ const DEFAULT_LIMIT = seconds(3600);
  * ```
  */
 export class SimulatedNetwork {
+  /** What time it is, and what happens when. */
   readonly clock: ManualClock = new ManualClock();
   /** The source of everything random; fork it. */
   readonly random: SeededRandom;
@@ -64,6 +66,7 @@ export class SimulatedNetwork {
   readonly #links = new Map<string, Link>();
   readonly #linkRandom: SeededRandom;
 
+  /** An empty network at time 0. */
   constructor(options: SimulatedNetworkOptions) {
     this.random = new SeededRandom(options.seed);
     this.#linkRandom = this.random.fork();

@@ -25,6 +25,7 @@ export interface NodeApplication {
 
 /** What a node is made of. */
 export interface SimulatedNodeOptions {
+  /** Where it is. */
   readonly address: Address;
   /** The runtime's own by default. */
   readonly crypto?: CryptoProvider;
@@ -34,7 +35,9 @@ export interface SimulatedNodeOptions {
   readonly settings?: Partial<TransportSettings>;
   /** Whether connections of others are taken; true by default. */
   readonly accept?: boolean;
+  /** Decides about peers by their key; everybody is welcome by default. */
   readonly authorize?: (peerKey: Uint8Array) => boolean;
+  /** What uses the connections. Without one, nobody reads what arrives. */
   readonly application?: NodeApplication;
   /** Rules to check at every step. */
   readonly invariants?: Invariants;
@@ -42,8 +45,11 @@ export interface SimulatedNodeOptions {
 
 /** A connection that is over. */
 export interface EndedConnection {
+  /** Which one. */
   readonly connection: Connection;
+  /** Why it ended. */
   readonly reason: CloseReason;
+  /** When. */
   readonly at: Micros;
 }
 
@@ -72,9 +78,13 @@ const MOST_TURNS = 100;
  * ```
  */
 export class SimulatedNode implements SimulatedHost {
+  /** What it is attached to. */
   readonly network: SimulatedNetwork;
+  /** Where it is. */
   readonly address: Address;
+  /** Its static key pair. */
   readonly identity: KeyPair;
+  /** What it runs. */
   readonly endpoint: Endpoint;
   /** What uses the connections; may be set later. */
   application: NodeApplication | undefined;

@@ -11,6 +11,7 @@ import { Pair, type PairOptions } from "./pair.ts";
 
 /** What to upload, over what. */
 export interface UploadOptions extends PairOptions {
+  /** How much. */
   readonly bytes: number;
   /** Virtual time after which it counts as failed; a day by default. */
   readonly limit?: Micros;
@@ -27,15 +28,19 @@ export interface UploadResult {
   /** Mbit/s over all of that time. */
   readonly goodput: number;
   /**
-   * Mbit/s while the second half of the bytes arrived: handshake, slow start and the last round trip, which weigh the more the shorter an
-   * upload is, have no part in it.
+   * Mbit/s while the second half of the bytes was sent for the first time: handshake, slow start and the last round trip, which weigh the more
+   * the shorter an upload is, have no part in it. 0 without invariants, which do the counting.
    */
   readonly steadyGoodput: number;
+  /** Bytes that arrived. */
   readonly delivered: number;
+  /** Connections that the server has seen; 1 unless something is wrong. */
   readonly connections: number;
   /** The sending side's. */
   readonly stats: ConnectionStats;
+  /** The link on the way there. */
   readonly up: Readonly<LinkCounters>;
+  /** The link on the way back. */
   readonly down: Readonly<LinkCounters>;
   /** Why it failed, if a connection was closed. */
   readonly failure: string | undefined;
@@ -48,14 +53,16 @@ export function runUpload(options: UploadOptions): UploadResult {
   const { bytes, limit = DAY, onDelivered } = options;
   const pair = new Pair(options);
   const { serverTraffic, network } = pair;
-  let half: Micros | undefined;
-  let last = network.now;
-  serverTraffic.onDelivered = (_stream, piece) => {
-    last = network.now;
-    if (half === undefined && serverTraffic.delivered >= bytes / 2) half = last;
-    onDelivered?.(piece);
-  };
   const connection = pair.connect();
+  // What is delivered comes in bursts when gaps are filled; what is sent for the first time does not.
+  const first = { bytes: 0, at: network.now }, last = { bytes: 0, at: network.now };
+  network.onSend = (from) => {
+    if (from !== pair.client.address) return;
+    const sent = pair.invariants?.dataSent(connection) ?? 0;
+    if (sent === last.bytes) return;
+    Object.assign(sent < bytes / 2 ? first : last, { bytes: sent, at: network.now });
+  };
+  if (onDelivered !== undefined) serverTraffic.onDelivered = (_stream, piece) => onDelivered(piece);
   const stream = pair.clientTraffic.send(pair.client, connection, bytes, { unidirectional: true });
   const isOver = (): boolean => pair.client.ended.length > 0 || pair.server.ended.length > 0;
   const isDelivered = (): boolean =>
@@ -68,7 +75,7 @@ export function runUpload(options: UploadOptions): UploadResult {
     complete,
     duration,
     goodput: megabits(bytes, duration),
-    steadyGoodput: half === undefined ? 0 : megabits(bytes / 2, last - half),
+    steadyGoodput: megabits(last.bytes - first.bytes, last.at - first.at),
     delivered: serverTraffic.delivered,
     connections: pair.server.connections.length,
     stats: connection.stats(),

@@ -6,12 +6,18 @@
  */
 
 import { type Address, address } from "../base/address.ts";
-import { readU32 } from "../base/bytes.ts";
+import { readU32, toHex } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { Micros } from "../base/time.ts";
 import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
 import { type ConnectionId, ConnectionIdMap, isZeroConnectionId, randomConnectionId } from "../wire/connection_id.ts";
-import { HandshakeKind, MAX_UDP_PAYLOAD_SIZE, MIN_INITIATOR_DATAGRAM_SIZE, WIRE_VERSION } from "../wire/constants.ts";
+import {
+  HandshakeKind,
+  HandshakePattern,
+  MAX_UDP_PAYLOAD_SIZE,
+  MIN_INITIATOR_DATAGRAM_SIZE,
+  WIRE_VERSION,
+} from "../wire/constants.ts";
 import { RejectCode } from "../wire/error_codes.ts";
 import {
   decodeHandshakeMessage,
@@ -115,7 +121,7 @@ export class Endpoint {
   readonly #shared: ConnectionShared;
   readonly #byId = new ConnectionIdMap<Connection>();
   readonly #connections = new Set<Connection>();
-  /** Accepted connections by the address and id of their initiator: what a repeated hello is matched with. */
+  /** Accepted connections by what their initiator said, and from where: what a repeated hello is matched with. */
   readonly #byHello = new Map<string, Connection>();
   /** Those among them whose initiator has not proven itself. */
   readonly #halfOpen = new Set<Connection>();
@@ -261,7 +267,9 @@ export class Endpoint {
       this.counters.droppedHello++;
       return undefined;
     }
-    const helloKey = `${initiatorId} ${remote.key}`;
+    // All of it counts: an altered copy that comes first must not stand in the way of the real one.
+    const digest = this.#options.crypto.sha256.hash(reader.bytes.subarray(reader.bodyStart, reader.end));
+    const helloKey = `${initiatorId} ${remote.key} ${toHex(digest)}`;
     const known = this.#byHello.get(helloKey);
     if (known !== undefined) {
       known.onDatagram(remote, size);
@@ -293,7 +301,10 @@ export class Endpoint {
     const handshake = ResponderHandshake.accept(context, message, initiatorId);
     if (handshake === undefined) {
       this.counters.failedHellos++;
-      this.#answer(remote, initiatorId, encodeReject(RejectCode.UNDECRYPTABLE));
+      // Nothing in an XX hello is encrypted: it was damaged, or never meant to be one.
+      if (message.payload[0] === HandshakePattern.IK) {
+        this.#answer(remote, initiatorId, encodeReject(RejectCode.UNDECRYPTABLE));
+      }
       return undefined;
     }
     const { localId } = context;

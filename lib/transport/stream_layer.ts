@@ -83,7 +83,9 @@ export class StreamLayer {
 
   /** The congestion window has grown: a stream that is to fill it must keep as much, and as much again to be written ahead. */
   onCongestionWindow(window: number): void {
-    if (2 * window > this.#sendBuffer) this.#sendBuffer = 2 * window;
+    // Windows need not be whole numbers of bytes; what a stream keeps does.
+    const wanted = Math.ceil(2 * window);
+    if (wanted > this.#sendBuffer) this.#sendBuffer = wanted;
   }
 
   // Commands.

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { deferred } from "../../lib/agent/deferred.ts";
 import {
   type CallContext,
   connect,
@@ -89,7 +90,7 @@ test("closing a client fails its calls and cancels them at the server", async ()
 
 test("a server that drains lets running calls finish and turns new ones away", async () => {
   const platform = memoryPlatform();
-  const gate = Promise.withResolvers<void>();
+  const gate = deferred<void>();
   const server = await serve({ listen, platform }, async (payload) => {
     await gate.promise;
     return payload;
@@ -137,7 +138,7 @@ test("draining a client waits for its calls and takes no more", async () => {
 
 test("calls beyond the limit of running handlers are turned away as overloaded", async () => {
   const platform = memoryPlatform();
-  const gate = Promise.withResolvers<void>();
+  const gate = deferred<void>();
   await using server = await serve({ listen, platform, maxConcurrentCalls: 3 }, async () => await gate.promise);
   await using client = await connect(server.url, { platform });
   const running = Array.from({ length: 3 }, () => client.call("x"));
@@ -152,7 +153,7 @@ test("calls beyond the limit of running handlers are turned away as overloaded",
 
 test("a handler that does not heed its signal keeps its place until it ends", async () => {
   const platform = memoryPlatform();
-  const gate = Promise.withResolvers<void>();
+  const gate = deferred<void>();
   await using server = await serve({ listen, platform, maxConcurrentCalls: 1 }, async () => {
     await gate.promise;
     return "nobody waits for this";
@@ -167,7 +168,7 @@ test("a handler that does not heed its signal keeps its place until it ends", as
 
 test("large requests beyond the memory budget are turned away when their header arrives", async () => {
   const platform = memoryPlatform();
-  const gate = Promise.withResolvers<void>();
+  const gate = deferred<void>();
   await using server = await serve({ listen, platform, memoryBudget: 3_000_000 }, async () => await gate.promise);
   await using client = await connect(server.url, { platform });
   const body = new Uint8Array(1_000_000);

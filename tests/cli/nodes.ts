@@ -37,8 +37,9 @@ export class Scratch implements AsyncDisposable {
   }
 
   /** Runs `mxp` here. */
-  mxp(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-    return mxp(args, { cwd: this.folder, ...options, env: { ...this.env, ...options.env } });
+  async mxp(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    const result = await mxp(args, { cwd: this.folder, ...options, env: { ...this.env, ...options.env } });
+    return { ...result, stderr: ownWords(result.stderr) };
   }
 
   /** Starts `mxp` here. */
@@ -72,6 +73,11 @@ export class Scratch implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Standard error without what Deno says before the program starts, if several start at once. */
+function ownWords(stderr: string): string {
+  return stderr.replace(/^Blocking waiting for file lock on node_modules directory\n/gm, "");
 }
 
 /** Makes a {@link Scratch}. */
@@ -115,9 +121,14 @@ export class TestNode implements AsyncDisposable {
     return this.#errors.find(pattern);
   }
 
+  /** Sends a signal, as often as it is called: not every runtime's `child.kill` does. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.cli.child.pid!, signal);
+  }
+
   /** Sends a signal and waits for the end. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<CliResult> {
-    this.cli.child.kill(signal);
+    this.signal(signal);
     return await this.cli.done;
   }
 

@@ -44,10 +44,11 @@ test("addresses that cannot be listened on exit with 3", async () => {
 test("SIGTERM and SIGINT end a node in order, with 143 and 130", async () => {
   await using here = await scratch();
   for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
-    await using node = await here.node(["--echo"]);
+    await using node = await here.node(["--echo", "--json"]);
     const result = await node.stop(signal);
     assert.equal(result.code, code);
-    assert.equal(result.stdout, `listening ${node.url}\n`);
+    // The second line is the proof that it was no sudden death.
+    assert.equal(result.stdout, `${node.firstLine}\n{"event":"draining","calls":0}\n`);
   }
 });
 
@@ -56,7 +57,7 @@ test("a node that is asked to end lets its calls end, and takes no more", async 
   await using node = await here.node(["--exec", "touch started; sleep 1.5; echo finished"]);
   const call = here.mxp(["call", node.url, "x"]);
   await eventually("the call runs", () => stat(here.path("started")).then(() => true, () => false));
-  node.cli.child.kill("SIGTERM");
+  node.signal("SIGTERM");
   await node.logLine(/waiting for 1 call to end/);
   const late = await here.mxp(["call", node.url, "x", "--timeout", "3s"]);
   assert.notEqual(late.code, 0);
@@ -81,11 +82,11 @@ test("--timeout limits how long a node waits for its calls when it ends", async 
 test("a second signal ends a node at once, and its processes with it", async () => {
   await using here = await scratch();
   await using node = await here.node(["--exec", "echo $$ > pid; exec sleep 300"]);
-  const call = here.mxp(["call", node.url, "x", "--timeout", "10s"]);
+  const call = here.mxp(["call", node.url, "x", "--timeout", "5s"]);
   const pid = (): Promise<number> => readFile(here.path("pid"), "utf8").then(Number, () => 0);
   await eventually("the call runs", async () => await pid() > 0);
   const running = await pid();
-  node.cli.child.kill("SIGINT");
+  node.signal("SIGINT");
   await node.logLine(/waiting for 1 call/);
   const startedAt = performance.now();
   assert.equal((await node.stop("SIGINT")).code, 130);
@@ -147,9 +148,9 @@ test("--log-level says how much is told", async () => {
 
 test("a node whose standard output nobody reads goes on", async () => {
   await using here = await scratch();
-  const script = "mxp serve --echo --listen 127.0.0.1:0 --json 2>/dev/null | { head -n 1; sleep 2; } & " +
-    "wait $! ; true";
-  const running = here.shell(`set -m; ${script.replace("sleep 2", "exec 0<&-; sleep 3; kill %1 2>/dev/null")}`);
-  const { stdout } = await running;
-  assert.match(stdout, /"event":"listening"/);
+  await using node = await here.node(["--echo", "--json"]);
+  node.cli.child.stdout!.destroy();
+  assert.equal((await here.mxp(["call", node.url, "still there"])).stdout, "still there");
+  // It would announce that it is draining.
+  assert.equal((await node.stop()).code, 143);
 });

@@ -140,6 +140,12 @@ test("what is not a request is turned away with a reason", () => {
     ],
     ["compressed metadata", join(meta([], 1), call), ErrorCode.UNSUPPORTED_TYPE, /compressed/],
     ["metadata twice", join(meta([]), meta([]), call), ErrorCode.BAD_REQUEST, /two Metadata/],
+    [
+      "another message's metadata",
+      join(message(MessageType.METADATA, new Uint8Array(0), { idLow: 8 }), call),
+      ErrorCode.BAD_REQUEST,
+      /another message/,
+    ],
     ["malformed metadata", join(meta([1, 255, 255]), call), ErrorCode.BAD_REQUEST, /./],
     [
       "endless extensions",
@@ -152,7 +158,7 @@ test("what is not a request is turned away with a reason", () => {
       "a huge request",
       message(MessageType.CALL, new Uint8Array(MAX + 1)),
       ErrorCode.PAYLOAD_TOO_LARGE,
-      /larger than 1048576/,
+      /larger than 1048556/,
     ],
   ];
   for (const [what, bytes, code, text] of cases) {
@@ -299,6 +305,7 @@ test("an agent's name has a target of its own, a UUID is its own target", () => 
   const uuid = "0190a2b4-0000-7000-8000-00000000000f";
   assert.equal(formatUuid(agentTarget(sha256, uuid.toUpperCase())), uuid);
   const echo = formatUuid(nameTarget(sha256, "echo"));
+  assert.equal(echo, "e83b7905-430e-8eb9-a45f-4c9403e26ac3", "SPEC §8.1");
   assert.equal(echo, formatUuid(agentTarget(sha256, "echo")));
   assert.match(echo, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   assert.notEqual(echo, formatUuid(nameTarget(sha256, "Echo")));

@@ -49,23 +49,27 @@ test("a call whose deadline passes settles with it, one that is answered leaves 
   assert.equal(wheel.size, 0);
 });
 
-test("closing settles everything in the order in which it was filed", () => {
+test("closing settles everything in the order in which it was filed: streams first, then the queue", () => {
   const table = new PendingCalls<TestCall>(new DeadlineWheel(micros(0)));
-  const calls = [8, 0, 4].map((key) => filed(table, key));
+  const settled: number[] = [];
+  for (const key of [8, -2, 0, -3, 4]) {
+    const call = filed(table, key);
+    call.settled = () => settled.push(key);
+  }
   table.close({ kind: "lost" });
   assert.equal(table.size, 0);
-  for (const call of calls) assert.deepEqual(call.outcomes, [{ kind: "lost" }]);
+  assert.deepEqual(settled, [0, 4, 8, -2, -3]);
 });
 
 test("a key is taken by one call at a time, and a queued call can move to its stream", () => {
   const table = new PendingCalls<TestCall>(new DeadlineWheel(micros(0)));
-  const queued = filed(table, 0.5);
+  const queued = filed(table, -2);
   filed(table, 4);
   assert.throws(() => table.rekey(queued, 4), RangeError);
   assert.throws(() => table.add(8, queued), RangeError);
   table.rekey(queued, 8);
   assert.equal(table.get(8), queued);
-  assert.equal(table.get(0.5), undefined);
+  assert.equal(table.get(-2), undefined);
 });
 
 test("every call settles exactly once under any order of answers, aborts, deadlines and a close", () => {

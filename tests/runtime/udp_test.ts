@@ -12,6 +12,7 @@ import {
   runtimeVersion,
 } from "../../lib/runtime/mod.ts";
 import { udpContract } from "./udp_contract.ts";
+import { CAN_RUN_CHILDREN, endOf, startChild, textOf } from "./children.ts";
 import { Recorder } from "./udp_harness.ts";
 
 const runtime = detectRuntime();
@@ -46,4 +47,14 @@ test("adapters of one runtime understand each other", async () => {
   own.socket.send(new Uint8Array([1, 2, 3]), node.socket.local);
   await own.socket.flush();
   assert.deepEqual(await echoed, new Uint8Array([1, 2, 3]));
+});
+
+test("a process ends by itself when its sockets are closed and its wake-ups cancelled", async () => {
+  if (!CAN_RUN_CHILDREN) return console.error("skipped: the child process's source is not at hand");
+  const child = startChild("sockets");
+  child.stdin!.end();
+  const { code, stdout, stderr } = await endOf(child);
+  assert.equal(stderr, "");
+  assert.equal(textOf(stdout), "done\n");
+  assert.equal(code, 0);
 });

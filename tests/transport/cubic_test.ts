@@ -160,3 +160,13 @@ test("persistent congestion leaves two datagrams", () => {
   assert.equal(flow.cubic.window, 2 * SIZE);
   assert.equal(flow.cubic.inSlowStart, true);
 });
+
+test("slow start goes on when the loss that had ended it was spurious", () => {
+  const flow = new Flow();
+  flow.round();
+  const declaredAt = flow.now;
+  flow.lose();
+  flow.cubic.onSpuriousLoss(flow.now, declaredAt);
+  for (let i = 0; i < 3; i++) flow.round();
+  assert.deepEqual([flow.cubic.window, flow.cubic.snapshot().state], [16 * 12000, "slow_start"]);
+});

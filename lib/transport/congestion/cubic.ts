@@ -137,6 +137,8 @@ export class Cubic implements CongestionController {
     if (--this.#lossesBehind > 0) return;
     this.#window = Math.max(this.#window, before.window);
     this.#threshold = Math.max(this.#threshold, before.threshold);
+    // The event had ended slow start for good.
+    if (this.inSlowStart) this.#hystart.restart();
     this.#plateau = before.plateau;
     this.#recoveryStart = LONG_AGO;
     this.#recovering = false;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { NumberMap } from "../../base/number_map.ts";
 import { TransportError } from "../../wire/error_codes.ts";
 import {
   isUnidirectional,
@@ -76,7 +77,7 @@ export class StreamSet {
   readonly #local: readonly [LocalStreamIds, LocalStreamIds] = [new LocalStreamIds(), new LocalStreamIds()];
   readonly #peer: readonly [PeerStreamIds, PeerStreamIds];
   /** Open streams. The peer chooses keys only among the ids that its limit leaves open. */
-  readonly #streams: Map<StreamId, Stream> = new Map();
+  readonly #streams = new NumberMap<Stream>();
   #peerMaxStreamData = 0;
   /** Streams that want a RESET_STREAM, STOP_SENDING, STREAM_MAX_DATA or STREAM_DATA_BLOCKED frame, from `#controlHead` on. */
   #control: Stream[] = [];
@@ -99,9 +100,9 @@ export class StreamSet {
     return this.#streams.size;
   }
 
-  /** The open streams, in the order in which they were opened. */
-  values(): IterableIterator<Stream> {
-    return this.#streams.values();
+  /** The open streams, by their ids. */
+  values(): Stream[] {
+    return this.#streams.values().sort((a, b) => a.id - b.id);
   }
 
   /** The open stream with this id. */
@@ -124,7 +125,7 @@ export class StreamSet {
     this.#local[StreamKind.BIDIRECTIONAL].setLimit(limits.maxStreamsBidi);
     this.#local[StreamKind.UNIDIRECTIONAL].setLimit(limits.maxStreamsUni);
     this.#peerMaxStreamData = limits.maxStreamData;
-    for (const { send } of this.#streams.values()) {
+    for (const { send } of this.values()) {
       if (send?.setMaxData(limits.maxStreamData)) this.scheduler.activate(send);
     }
   }
@@ -168,7 +169,7 @@ export class StreamSet {
    * MAX_STREAMS may be due then.
    */
   settle(stream: Stream): boolean {
-    if (!stream.isTerminal || !this.#streams.delete(stream.id)) return false;
+    if (!stream.isTerminal || this.#streams.delete(stream.id) === undefined) return false;
     if (stream.send !== undefined) this.scheduler.remove(stream.send);
     if (streamRole(stream.id) !== this.#role) this.#peer[streamKind(stream.id)].close();
     return true;
