@@ -24,6 +24,8 @@ interface Flags {
   readonly trustNew?: boolean;
 }
 
+const NEWLINE = 10;
+
 /** The command. */
 export const call: CommandSpec<Flags> = {
   name: "call",
@@ -95,7 +97,11 @@ export const call: CommandSpec<Flags> = {
 async function print(client: Client, reply: Reply, timing: boolean, console: Console): Promise<void> {
   if (timing) console.error(timingText(client, reply));
   if (console.json) await console.value(replyObject(client, reply));
-  else await console.write(reply.bytes);
+  else {
+    await console.write(reply.bytes);
+    // Nothing is added to the answer; but on a terminal, the next prompt gets a line of its own.
+    if (console.stdoutIsTerminal && reply.bytes.length > 0 && reply.bytes.at(-1) !== NEWLINE) console.endLine();
+  }
 }
 
 /** Says what an agent's own words are, and what to do about time that was too short. */

@@ -44,47 +44,50 @@ export interface ConnectionRequest {
  */
 export async function openConnection(request: ConnectionRequest): Promise<Client> {
   const { url, settings, console, deadline, signal, trustNew } = request;
-  const { connect, defaultKnownPeersPath, knownPeersFile } = await import("../mod.ts");
+  const { connect, defaultKnownPeersPath, formatMxpUrl, knownPeersFile } = await import("../mod.ts");
   const identity = await callerIdentity(settings);
   const path = settings.knownPeers ?? defaultKnownPeersPath();
   const knownPeers = knownPeersFile(path, (problem) => console.note(problem));
   let refused: PeerInfo | undefined;
+  let trusted: PeerInfo | undefined;
+  let client: Client;
   try {
-    const client = await connect(url, {
+    client = await connect(url, {
       identity,
       knownPeers,
       timeoutMs: deadline.forConnecting,
       signal,
       trust: async (peer) => {
-        const trusted = trustNew || await askAbout(peer, path, console);
-        if (!trusted) refused = peer;
-        else if (trustNew) console.note(`new node ${peer.address}, fingerprint ${peer.fingerprint}: added to ${path}`);
-        return trusted;
+        if (trustNew || await askAbout(peer, path, console, signal)) trusted = peer;
+        else refused = peer;
+        return trusted !== undefined;
       },
     });
-    const { kind, pattern, suite, ms } = client.handshake;
-    console.debug(
-      `connected to ${client.peer.address} from ${client.local}: ${kind}, ${pattern}, ${suite}, ${ms.toFixed(2)} ms`,
-    );
-    return client;
   } catch (error) {
     if (refused === undefined) throw error;
     throw new CliError(
       "unknown_key",
-      `the node at ${refused.address} was never met (its key is ${refused.publicKeyText}, fingerprint ` +
-        `${refused.fingerprint}); if that is right, add --trust-new or put the key into the URL: mxp://KEY@HOST:PORT`,
+      `the node at ${refused.address} was never met; its fingerprint is ${refused.fingerprint}. If that is right, add ` +
+        `--trust-new, or use the URL with its key: ${formatMxpUrl({ ...url, publicKey: refused.publicKey })}`,
     );
   }
+  if (trusted !== undefined && trustNew) {
+    console.note(`new node ${trusted.address}, fingerprint ${trusted.fingerprint}: added to ${path}`);
+  }
+  const { kind, pattern, suite, ms } = client.handshake;
+  console.debug(`connected to ${client.peer.address}: ${kind}, ${pattern}, ${suite}, ${ms.toFixed(2)} ms`);
+  return client;
 }
 
 /** Asks whoever sits at the terminal; false if nobody does. */
-async function askAbout(peer: PeerInfo, path: string, console: Console): Promise<boolean> {
+async function askAbout(peer: PeerInfo, path: string, console: Console, signal: AbortSignal): Promise<boolean> {
   if (!console.canAsk) return false;
   const { bold } = console.colors.stderr;
   const answer = await console.ask(
     `The node at ${peer.address} was never met. Compare its fingerprint with what its owner says:\n` +
       `  key          ${peer.publicKeyText}\n  fingerprint  ${bold(peer.fingerprint)}\n` +
       `Trust it, and remember it in ${path}? (y/N) `,
+    signal,
   );
   return /^y(es)?$/i.test(answer.trim());
 }

@@ -106,10 +106,15 @@ export class Console {
     process.stderr.write(text);
   }
 
+  /** Ends a line that standard output has left open, if both streams are the same terminal. */
+  endLine(): void {
+    if (this.stderrIsTerminal) this.error("\n");
+  }
+
   /** Shows a line on the terminal until the next output; nothing if standard error is no terminal. */
   transient(text: string): void {
     if (!this.stderrIsTerminal) return;
-    const width = (process.stderr.columns ?? 80) - 1;
+    const width = (process.stderr.columns || 80) - 1;
     process.stderr.write(`\r${text.slice(0, width)}\x1b[K`);
     this.#transient = true;
   }
@@ -121,8 +126,8 @@ export class Console {
     process.stderr.write("\r\x1b[K");
   }
 
-  /** Asks a question on the terminal; resolves to the line that was typed, without its end. */
-  async ask(question: string): Promise<string> {
+  /** Asks a question on the terminal; resolves to the line that was typed, without its end; to nothing if the signal comes first. */
+  async ask(question: string, signal: AbortSignal): Promise<string> {
     this.error(question);
     const { createInterface } = await import("node:readline");
     const reader = createInterface({ input: process.stdin, terminal: false });
@@ -132,6 +137,11 @@ export class Console {
         reader.close();
       });
       reader.once("close", () => resolve(""));
+      const onAbort = (): void => {
+        reader.close();
+        this.error("\n");
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
     });
   }
 

@@ -12,19 +12,18 @@ const CONNECT_LIMIT_MS = 10_000;
 /** A point in time until which a command may work. */
 export class Deadline {
   readonly #at: number;
+  /** Milliseconds for connecting. */
+  readonly forConnecting: number;
 
   /** @param timeoutMs from now; undefined for the default, 0 for no limit. */
   constructor(timeoutMs: number | undefined) {
-    this.#at = timeoutMs === 0 ? Infinity : performance.now() + (timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    const limit = timeoutMs === 0 ? Infinity : timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#at = performance.now() + limit;
+    this.forConnecting = Math.min(CONNECT_LIMIT_MS, limit);
   }
 
   /** Milliseconds that are left, at least 1; 0 for no limit, as the library has it. */
   get left(): number {
     return this.#at === Infinity ? 0 : Math.max(1, Math.ceil(this.#at - performance.now()));
-  }
-
-  /** Milliseconds for connecting. */
-  get forConnecting(): number {
-    return this.#at === Infinity ? CONNECT_LIMIT_MS : Math.min(CONNECT_LIMIT_MS, this.left);
   }
 }

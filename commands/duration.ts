@@ -7,14 +7,14 @@
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, "": 1000 };
 
 /** The longest delay that every runtime's timers take: 2³¹ − 1 milliseconds, almost 25 days. */
-const LONGEST = 0x7fff_ffff;
+export const LONGEST_DELAY_MS = 0x7fff_ffff;
 
 /** Milliseconds; undefined if the text is not a duration or too long for a timer. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h)?$/.exec(text.trim());
   if (match === null) return undefined;
   const milliseconds = Number(match[1]) * UNITS[match[2] ?? ""];
-  return milliseconds <= LONGEST ? milliseconds : undefined;
+  return milliseconds <= LONGEST_DELAY_MS ? milliseconds : undefined;
 }
 
 /** What a duration looks like, for errors. */

@@ -24,7 +24,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let console = new Console(early);
   try {
     const { bold } = console.colors.stdout;
-    const width = Math.min(process.stdout.columns ?? 100, 120);
+    const width = Math.max(40, Math.min(process.stdout.columns || 100, 120));
     const parsed = parse(COMMANDS, argv, { env: process.env, width, bold });
     if (parsed.kind === "run") console = new Console(parsed.settings);
     return await carryOut(parsed, console);

@@ -108,7 +108,6 @@ export function parse(
 
 function makeOption(spec: OptionSpec): Option {
   const notes = [
-    ...(spec.choices === undefined ? [] : [`one of ${spec.choices.join(", ")}`]),
     ...(spec.fallback === undefined ? [] : [`default: ${spec.fallback}`]),
     ...(spec.env === undefined ? [] : [`env: ${spec.env}`]),
   ];

@@ -7,7 +7,7 @@
 import type { Client } from "../mod.ts";
 import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
 import type { Console } from "./console.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatBytes, formatMilliseconds } from "./duration.ts";
 import { codeOf } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
@@ -63,13 +63,14 @@ export const ping: CommandSpec<Flags> = {
     try {
       if (!console.json) await console.write(head(client, console));
       const count = flags.count ?? DEFAULT_COUNT;
+      const limit = settings.timeoutMs === 0 ? Infinity : settings.timeoutMs ?? DEFAULT_TIMEOUT_MS;
       const samples: number[] = [];
       for (let i = 0; i < count; i++) {
         if (i > 0) await pause(flags.interval ?? DEFAULT_INTERVAL_MS, signal);
         // What was measured before somebody pressed Ctrl-C is worth a summary.
         if (signal.aborted) break;
         try {
-          samples.push((await client.ping({ timeoutMs: new Deadline(settings.timeoutMs).left, signal })).rttMs);
+          samples.push((await client.ping({ timeoutMs: limit, signal })).rttMs);
         } catch (error) {
           if (!signal.aborted || codeOf(error) === "internal") throw error;
           break;

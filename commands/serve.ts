@@ -8,6 +8,7 @@ import type { Logger } from "@logtape/logtape";
 import type { CallHandler, Handlers, Server } from "../mod.ts";
 import type { Console } from "./console.ts";
 import { CliError } from "./errors.ts";
+import { LONGEST_DELAY_MS } from "./duration.ts";
 import { nodeIdentity } from "./identity.ts";
 import type { CommandSpec } from "./spec.ts";
 import type { Settings } from "./settings.ts";
@@ -186,7 +187,8 @@ async function drain(server: Server, settings: Settings, console: Console): Prom
     console.note(`waiting for ${calls} to end; a second signal ends the node at once`);
   }
   if (console.json) await console.value({ event: "draining", calls: running }).catch(() => {});
-  await server.drain({ timeoutMs: settings.timeoutMs || DEFAULT_DRAIN_MS });
+  const { timeoutMs = DEFAULT_DRAIN_MS } = settings;
+  await server.drain({ timeoutMs: timeoutMs === 0 ? LONGEST_DELAY_MS : timeoutMs });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -20,8 +20,6 @@ export interface OptionSpec {
   readonly env?: string;
   /** The default as help shows it. */
   readonly fallback?: string;
-  /** The only values. */
-  readonly choices?: readonly string[];
   /** Turns the text into a value; `name` stands for the option or variable in errors. Throws a CliError `usage`. */
   readonly parse?: (text: string, name: string) => unknown;
 }

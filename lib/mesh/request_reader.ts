@@ -4,7 +4,7 @@
  * @module
  */
 
-import { UUID_BYTES } from "../base/uuid.ts";
+import { isNilUuid, nilUuid, UUID_BYTES } from "../base/uuid.ts";
 import { concatBytes, readU32 } from "../base/bytes.ts";
 import { CodecError } from "../codec/codec_error.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
@@ -20,6 +20,8 @@ const MAX_EXTENSIONS = 8;
 /** Largest payload of each of them. */
 const MAX_EXTENSION_BYTES = 65_536;
 const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
+/** The target of nearly all calls, once for all of them. Read only. */
+const NODE: Uint8Array = nilUuid();
 
 /** What the Metadata message said. */
 export interface CallDetails extends Metadata {
@@ -147,7 +149,7 @@ function readCall(message: MessageView, into: RequestTarget): Uint8Array | Reque
   if ((message.flags & UNREADABLE) !== 0) return unreadable();
   const { bytes, payloadStart: at, payloadEnd: end } = message;
   if (end - at < CALL_PREFIX_BYTES) return bad(`a Call has at least ${CALL_PREFIX_BYTES} bytes, got ${end - at}`);
-  into.target = bytes.subarray(at, at + UUID_BYTES);
+  into.target = isNilUuid(bytes, at) ? NODE : bytes.subarray(at, at + UUID_BYTES);
   into.timeoutSeconds = readU32(bytes, at + UUID_BYTES);
   const data = bytes.subarray(at + CALL_PREFIX_BYTES, end);
   const { head } = into.details;

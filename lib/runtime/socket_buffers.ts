@@ -17,10 +17,18 @@ export const SOCKET_BUFFER_BYTES: number = 4 * 1024 * 1024;
 /** <asm-generic/socket.h>; the same on x86-64 and arm64. */
 const SOL_SOCKET = 1, SO_TYPE = 3, SO_SNDBUF = 7, SO_RCVBUF = 8;
 const SOCK_DGRAM = 2;
-/** Where the search for a socket's descriptor ends. A socket that was just made has a low one. */
+/** Command of fcntl that any open descriptor answers. */
+const F_GETFD = 1;
+/** Where the search for a socket's descriptor ends. */
 const MAX_DESCRIPTOR = 4_096;
+/**
+ * And so many closed descriptors in a row end it before: a new socket gets the lowest one that is free, so right after it was made
+ * there is no gap below it, but for what other threads have closed since. Looking at all 4 096 takes longer than a handshake.
+ */
+const GAP = 64;
 
 interface Libc {
+  fcntl(fd: number, command: number): number;
   getsockname(fd: number, address: Uint8Array, length: Uint32Array): number;
   getsockopt(fd: number, level: number, name: number, value: Int32Array, length: Uint32Array): number;
   setsockopt(fd: number, level: number, name: number, value: Int32Array, length: number): number;
@@ -70,10 +78,14 @@ export function growDenoSocket(local: Address): boolean {
 /** The descriptor of this process's UDP socket at a port; −1 if there is none or more than one. */
 function findDatagramSocket(libc: Libc, port: number): number {
   const name = new Uint8Array(128), length = new Uint32Array(1), type = new Int32Array(1);
-  let found = -1;
-  for (let fd = 3; fd < MAX_DESCRIPTOR; fd++) {
+  let found = -1, closed = 0;
+  for (let fd = 3; fd < MAX_DESCRIPTOR && closed < GAP; fd++) {
     length[0] = name.length;
-    if (libc.getsockname(fd, name, length) !== 0) continue;
+    if (libc.getsockname(fd, name, length) !== 0) {
+      closed = libc.fcntl(fd, F_GETFD) < 0 ? closed + 1 : 0;
+      continue;
+    }
+    closed = 0;
     // struct sockaddr_in and sockaddr_in6: u16 family, then the port in network order.
     if (length[0] < 4 || ((name[2] << 8) | name[3]) !== port) continue;
     length[0] = 4;
@@ -89,6 +101,7 @@ function openDenoLibc(): Libc | null {
     const deno = (globalThis as unknown as { Deno?: DenoFfi }).Deno;
     if (deno?.build.os !== "linux" || deno.permissions.querySync({ name: "ffi" }).state !== "granted") return null;
     return deno.dlopen("libc.so.6", {
+      fcntl: { parameters: ["i32", "i32"], result: "i32" },
       getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
       getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
       setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },

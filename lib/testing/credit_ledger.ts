@@ -91,12 +91,6 @@ export class CreditLedger {
     return this.#accounts.has(keyOf(id.low, id.high));
   }
 
-  /** Forgets a connection. */
-  close(initiatorId: ConnectionId, responderId: ConnectionId): void {
-    this.#accounts.delete(keyOf(initiatorId.low, initiatorId.high));
-    this.#accounts.delete(keyOf(responderId.low, responderId.high));
-  }
-
   /** New bytes of all streams that were sent to a connection id. */
   dataSentTo(id: ConnectionId): number {
     return this.#accounts.get(keyOf(id.low, id.high))?.direction.data ?? 0;

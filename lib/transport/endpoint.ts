@@ -267,9 +267,7 @@ export class Endpoint {
       this.counters.droppedHello++;
       return undefined;
     }
-    // All of it counts: an altered copy that comes first must not stand in the way of the real one.
-    const digest = this.#options.crypto.sha256.hash(reader.bytes.subarray(reader.bodyStart, reader.end));
-    const helloKey = `${initiatorId} ${remote.key} ${toHex(digest)}`;
+    const helloKey = `${initiatorId} ${remote.key} ${this.#fingerprint(message)}`;
     const known = this.#byHello.get(helloKey);
     if (known !== undefined) {
       known.onDatagram(remote, size);
@@ -277,6 +275,16 @@ export class Endpoint {
       return known;
     }
     return this.#accept(now, remote, size, message, initiatorId, helloKey);
+  }
+
+  /**
+   * What tells a repeated hello from another one. Nothing in an XX hello is authenticated, so all of it counts: an altered copy that
+   * comes first must not stand in the way of the real one.
+   */
+  #fingerprint(message: HandshakeMessage): string {
+    const { ephemeral, payload } = message;
+    if (payload[0] === HandshakePattern.IK) return toHex(ephemeral);
+    return toHex(this.#options.crypto.sha256.hash(ephemeral, payload));
   }
 
   #accept(

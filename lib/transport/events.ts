@@ -29,7 +29,7 @@ export type ConnectionEvent =
   | { readonly type: "readable"; readonly id: StreamId }
   /** A stream that had not accepted everything has room again. */
   | { readonly type: "writable"; readonly id: StreamId }
-  /** The peer gave up its sending side of a stream. */
+  /** The peer gave up its sending side of a stream: what was not read is lost. May be the first that is heard of a stream. */
   | { readonly type: "stream_reset"; readonly id: StreamId; readonly code: number }
   /** The peer does not want to read more from a stream; ours was reset in answer. */
   | { readonly type: "stop_sending"; readonly id: StreamId; readonly code: number }

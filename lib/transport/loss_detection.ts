@@ -11,6 +11,7 @@ import { LostPackets } from "./lost_packets.ts";
 import {
   INITIAL_RTT,
   INTEREST_IN_PTOS,
+  MAX_IDLE_PACKETS,
   MAX_PTO_EXPONENT,
   MAX_TRACKED_PACKETS,
   PERSISTENT_CONGESTION_THRESHOLD,
@@ -179,8 +180,8 @@ export class LossDetection<F> {
   }
 
   /**
-   * Registers a packet that leaves. In the freak case that the peer leaves the first of {@link MAX_TRACKED_PACKETS} packets
-   * unanswered while acknowledgements keep being sent, that packet is declared lost here.
+   * Registers a packet that leaves. If the peer leaves a packet unanswered while thousands of acknowledgements are sent behind
+   * it, that packet is declared lost here.
    *
    * @param packetNumber one above the packet before; the first is 0.
    * @param now not below any time handed in before.
@@ -203,7 +204,7 @@ export class LossDetection<F> {
   ): void {
     const sent = this.sent;
     if (sent.size > 0 && !sent.at(sent.first).ackEliciting) this.#forgetIdle(now - INTEREST_IN_PTOS * this.pto());
-    if (sent.isExhausted) this.#makeRoom(now);
+    if (sent.isExhausted || this.#isStuck(now)) this.#makeRoom(now);
     const packet = sent.push(packetNumber, now, size, ackEliciting, inFlight, mtuProbe, frames, frameCount);
     this.stats.packetsSent++;
     this.stats.bytesSent += size;
@@ -504,7 +505,14 @@ export class LossDetection<F> {
     }
   }
 
-  /** The ring is exhausted: gives up the packet at its front. */
+  /** Whether packets of no interest pile up behind one that was never acknowledged. */
+  #isStuck(now: Micros): boolean {
+    const sent = this.sent;
+    return sent.size - this.#eliciting >= MAX_IDLE_PACKETS &&
+      sent.at(sent.first).timeSent < now - INTEREST_IN_PTOS * this.pto();
+  }
+
+  /** The ring is exhausted, or stuck: gives up the packet at its front. */
   #makeRoom(now: Micros): void {
     const sent = this.sent;
     this.#lose(sent.at(sent.first), now);

@@ -40,6 +40,11 @@ export const RESERVED_PACKETS = 1 << 10;
 export const MAX_REMEMBERED_LOSSES = 1 << 10;
 /** Packets that need no acknowledgement are of no interest after this many PTOs. */
 export const INTEREST_IN_PTOS = 3;
+/**
+ * So many packets of no interest may be tracked behind one that the peer should have acknowledged and has not; then that one is given up. A
+ * peer that acknowledges nothing could otherwise make us keep all of {@link MAX_TRACKED_PACKETS}, 25 MB, for a twentieth of that in pings.
+ */
+export const MAX_IDLE_PACKETS = 1 << 12;
 /** Upper bound of the adaptive packet threshold; it also bounds how many packets one ACK makes us look at again. */
 export const MAX_PACKET_THRESHOLD = 256;
 /** So many loss episodes without a spurious one let the reordering tolerance shrink by one step (RACK uses 16, RFC 8985 §6.2). */

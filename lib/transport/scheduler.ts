@@ -104,6 +104,17 @@ export class Scheduler {
     else if (stream.hasPending(Infinity)) this.#append(PARKED, stream);
   }
 
+  /** Gives back a stream that {@link next} returned and from which nothing was taken: in its class it stays the next one. */
+  putBack(stream: SendStream): void {
+    const queue = stream.streamClass;
+    const head = this.#heads[queue];
+    stream.queuedIn = queue;
+    stream.nextQueued = head;
+    if (head === undefined) this.#tails[queue] = stream;
+    else head.previousQueued = stream;
+    this.#heads[queue] = stream;
+  }
+
   /** The connection has new credit: streams that waited for it have their turn again. */
   onConnectionCredit(): void {
     let stream: SendStream | undefined;

@@ -48,6 +48,11 @@ const STREAM_CONTROL_SIZE = RESET_STREAM_SIZE + STOP_SENDING_SIZE + STREAM_MAX_D
 const CREDIT_SIZE = CONNECTION_MAX_DATA_SIZE + DATA_BLOCKED_SIZE + 2 * (MAX_STREAMS_SIZE + STREAMS_BLOCKED_SIZE);
 /** A smaller piece of a longer stream is not worth a frame of its own. */
 const LEAST_CHUNK = 16;
+/**
+ * The end of a stream up to this size is not cut to fill a packet up: putting it together again costs the receiver more than
+ * the bytes that are left unused. Fits into any packet that carries little else.
+ */
+const MAX_UNCUT = 512;
 
 /** The streams of one connection, and their credit. */
 export class StreamLayer {
@@ -251,12 +256,18 @@ export class StreamLayer {
   writeData(out: Uint8Array, at: number, end: number, frames: SentFrame[]): number {
     const { scheduler } = this.#streams;
     const credit = this.#sendCredit;
+    const start = at;
     while (end - at >= STREAM_DATA_OPEN_OVERHEAD + LEAST_CHUNK) {
       const send = scheduler.next(credit.available);
       if (send === undefined) break;
+      const room = end - at - STREAM_DATA_OPEN_OVERHEAD, { lastPiece } = send;
+      if (lastPiece > room && lastPiece <= MAX_UNCUT && lastPiece <= credit.available && at > start) {
+        scheduler.putBack(send);
+        break;
+      }
       const stream = this.#streams.get(send.id)!;
       const before = send.retransmittedBytes;
-      if (send.takeChunk(end - at - STREAM_DATA_OPEN_OVERHEAD, credit.available)) {
+      if (send.takeChunk(room, credit.available)) {
         const { chunkOffset: offset, chunkLength: length, chunkFin: fin } = send;
         credit.use(send.chunkNewBytes);
         const openClass = send.openPending ? stream.streamClass : NOT_OPENING;

@@ -2,18 +2,7 @@ import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import test from "node:test";
-import { assertFails, assertWorks, type Scratch, scratch, shellQuote } from "./nodes.ts";
-
-/** Runs a line on a terminal of its own; `keys` is what somebody types. Undefined if there is no script(1). */
-async function onTerminal(here: Scratch, line: string, keys: string): Promise<string | undefined> {
-  if ((await here.shell("command -v script")).code !== 0) return undefined;
-  // What is typed too early waits in the terminal until somebody reads it.
-  const quoted = shellQuote(`${line}; echo "exit=$?"`);
-  const { stdout } = await here.shell(
-    `export -f mxp; printf %s ${shellQuote(keys)} | SHELL=bash script -qec ${quoted} /dev/null`,
-  );
-  return stdout.replaceAll("\r\n", "\n");
-}
+import { assertFails, assertWorks, type Scratch, scratch } from "./nodes.ts";
 
 test("an unknown host exits with 4", async () => {
   await using here = await scratch();
@@ -111,26 +100,6 @@ test("a known-peers file that cannot be read exits with 3, and a damaged line is
   assert.match(result.stderr, /^mxp: known: line 1: .*\n$/);
 });
 
-test("on a terminal somebody is asked, and only yes is yes", async (t) => {
-  await using here = await scratch();
-  await using node = await here.node(["--echo"]);
-  const ask = (keys: string, file: string): Promise<string | undefined> =>
-    onTerminal(here, `mxp call ${node.keyless} hello --known-peers ${file}`, keys);
-  const no = await Promise.all(["n\n", "\n", "what\n", ""].map((keys) => ask(keys, "unused")));
-  if (no.includes(undefined)) return t.skip("there is no program script(1) to make a terminal with");
-  for (const answer of no) {
-    assert.match(answer!, /was never met/);
-    assert.match(answer!, /SHA256:/);
-    assert.ok(answer!.includes(node.key));
-    assert.match(answer!, /exit=9/);
-  }
-  await assert.rejects(stat(here.path("unused")), "nothing was remembered");
-  const yes = await ask("y\n", "known");
-  assert.match(yes!, /hello/);
-  assert.match(yes!, /exit=0/);
-  assert.equal(await readFile(here.path("known"), "utf8"), `${node.where} ${node.key}\n`);
-});
-
 test("--allow lets in the keys that it names, one by one or from a file", async () => {
   await using here = await scratch();
   for (const name of ["a", "b", "c"]) assertWorks(await here.mxp(["keygen", "-o", `${name}.key`]));
@@ -172,7 +141,9 @@ test("ping tells of the handshake, the round trips, the path and the congestion 
   assert.match(text.stdout, /^path MTU +\d+ bytes/m);
   assert.match(text.stdout, /^congestion +\S+.*window/m);
 
-  const json = JSON.parse((await here.mxp(["ping", node.url, "-c", "5", "--interval", "0", "--json"])).stdout);
+  const json = JSON.parse(
+    (await here.mxp(["ping", node.url, "-c", "5", "--interval", "0", "--json", "--timeout", "0"])).stdout,
+  );
   assert.deepEqual(Object.keys(json), ["url", "address", "handshake", "rtt_ms", "path_mtu", "congestion"]);
   assert.equal(json.url, node.url);
   assert.equal(json.handshake.pattern, "IK");

@@ -70,6 +70,21 @@ export class Scratch implements AsyncDisposable {
     return await runProcess("bash", ["-c", definition + line], { cwd: this.folder, env: { ...this.env, ...env } });
   }
 
+  /**
+   * Runs a line of shell on a terminal of its own, with `keys` typed; what the terminal shows, and the exit code as `exit=0`.
+   * Undefined if there is no script(1) to make a terminal with.
+   */
+  async terminal(line: string, keys = "", env: Record<string, string | undefined> = {}): Promise<string | undefined> {
+    if ((await this.shell("command -v script")).code !== 0) return undefined;
+    const command = shellQuote(`${line}; echo "exit=$?"`);
+    // What is typed too early waits in the terminal until somebody reads it.
+    const { stdout } = await this.shell(
+      `export -f mxp; printf %s ${shellQuote(keys)} | SHELL=bash script -qec ${command} /dev/null`,
+      { TERM: "xterm", NO_COLOR: undefined, ...env },
+    );
+    return stdout.replaceAll("\r\n", "\n");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -15,7 +15,7 @@ test("no private key appears in any output, and none of it in the environment of
     return [secret, secret.replaceAll("-", "+").replaceAll("_", "/"), hex];
   });
 
-  await using node = await here.node(["--exec", "env; exit 1", "--identity", "node.key", "--log-level", "debug"]);
+  await using node = await here.node(["--exec", "env; env >&2", "--identity", "node.key", "--log-level", "debug"]);
   const debug = ["--identity", "me.key", "--log-level", "debug"];
   const outputs = await Promise.all([
     here.mxp(["pubkey", "me.key", ...debug]),

@@ -117,26 +117,6 @@ test("control characters in arguments never reach the terminal", async () => {
   }
 });
 
-test("colors appear on a terminal only, and neither there with NO_COLOR or --no-color", async (t) => {
-  await using here = await scratch();
-  const probe = await here.shell("command -v script");
-  if (probe.code !== 0) return t.skip("there is no program script(1) to make a terminal with");
-  const onTerminal = (line: string): Promise<{ stdout: string }> =>
-    here.shell(`export -f mxp; SHELL=bash script -qec ${JSON.stringify(line)} /dev/null </dev/null`, {
-      NO_COLOR: undefined,
-      TERM: "xterm",
-    });
-  const colored = await onTerminal("mxp nonsense");
-  assert.ok(colored.stdout.includes("\x1b["), colored.stdout);
-  for (const line of ["mxp --no-color nonsense", "NO_COLOR=1 mxp nonsense", "TERM=dumb mxp nonsense"]) {
-    const { stdout } = await onTerminal(line);
-    assert.match(stdout, /mxp: unknown command/, line);
-    assert.ok(!stdout.includes("\x1b["), line);
-  }
-  const piped = await here.shell("mxp nonsense", { NO_COLOR: undefined });
-  assert.ok(!piped.stderr.includes("\x1b["));
-});
-
 test("completion prints a script for each shell that names commands and options", async () => {
   await using here = await scratch();
   for (const shell of ["bash", "zsh", "fish", "pwsh"]) {

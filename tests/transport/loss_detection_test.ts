@@ -481,6 +481,20 @@ test("a ring full of packets that need no acknowledgement does not keep data fro
   assert.equal(h.recovery.outstanding, 1);
 });
 
+test("a peer that leaves one packet unanswered for ever cannot make acknowledgements pile up behind it", () => {
+  const h = Harness.withRtt(100);
+  h.send(0);
+  for (let i = 0; i < 4095; i++) h.send(1, "ack");
+  for (let i = 0; i < 8000; i++) h.send(900, "ack");
+  assert.deepEqual(h.lost, [], "three probe timeouts are 975 ms");
+  for (let i = 0; i < 8000; i++) h.send(976, "ack");
+  assert.deepEqual(h.lost, [0]);
+  assert.equal(h.recovery.outstanding, 0);
+  for (let at = 1000; at < 100_000; at++) h.send(at, at % 100 === 0 ? "data" : "ack");
+  assert.ok(h.recovery.sent.size <= 4096 + 1000, `${h.recovery.sent.size} tracked`);
+  assert.equal(h.recovery.bytesInFlight, 1200 * h.recovery.outstanding);
+});
+
 test("new data waits when too many packets are tracked, while probes and acknowledgements still leave", () => {
   const h = Harness.withRtt(100, { maxTracked: 256 });
   while (h.recovery.canSend(1200)) h.send(0);

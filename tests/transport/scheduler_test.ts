@@ -225,3 +225,26 @@ test("whatever happens, every stream with something to send has its turn, and no
     property(100),
   );
 });
+
+test("a stream that is put back keeps its turn, among others and alone", () => {
+  const scheduler = new Scheduler();
+  const [first, second] = [1, 2].map(() => makeStream(StreamClass.INTERACTIVE, PACKET));
+  scheduler.activate(first);
+  assert.equal(scheduler.next(MUCH), first);
+  scheduler.putBack(first);
+  scheduler.activate(second);
+  assert.equal(scheduler.next(MUCH), first);
+  scheduler.putBack(first);
+  assert.equal(sendPacket(scheduler), first);
+  assert.equal(sendPacket(scheduler), second);
+  assert.equal(sendPacket(scheduler), undefined);
+});
+
+test("a stream that is put back can be taken out", () => {
+  const scheduler = new Scheduler();
+  const stream = makeStream(StreamClass.BULK, PACKET);
+  scheduler.activate(stream);
+  scheduler.putBack(scheduler.next(MUCH)!);
+  scheduler.remove(stream);
+  assert.equal(scheduler.hasReady(MUCH), false);
+});

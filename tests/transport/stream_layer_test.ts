@@ -553,3 +553,37 @@ test("whatever is lost, reset or stopped, streams end, credit comes back, and no
     assert.deepEqual(ids.map((id, i) => sums[i] + to.read(id)), [4096, 4096, 4096]);
   }
 });
+
+test("small messages are not cut to fill packets up", () => {
+  const [a, b] = sides();
+  const sizes = Array.from({ length: 40 }, (_, i) => 100 + 10 * i);
+  for (const size of sizes) a.layer.write(a.open(), new Uint8Array(size), true);
+  const arrived: number[] = [];
+  for (const packet of a.packets()) {
+    for (const frame of decodeFrames(packet.bytes).frames) {
+      assert.ok(frame.type === "stream_data" && frame.offset === 0 && frame.fin);
+      arrived.push(frame.data.length);
+    }
+    assert.equal(b.receive(packet.bytes), 0);
+  }
+  assert.deepEqual(arrived, sizes);
+});
+
+test("what is larger, or fits into no packet as a whole, is cut", () => {
+  const [a, b] = sides();
+  const pieces = (room: number): number[] => {
+    const sizes: number[] = [];
+    for (let packet; (packet = a.packet(room)) !== undefined;) {
+      assert.equal(b.receive(packet.bytes), 0);
+      for (const frame of decodeFrames(packet.bytes).frames) {
+        if (frame.type === "stream_data") sizes.push(frame.data.length);
+      }
+    }
+    return sizes;
+  };
+  a.layer.write(a.open(), new Uint8Array(700), true);
+  a.layer.write(a.open(), new Uint8Array(700), true);
+  assert.deepEqual(pieces(ROOM).length, 3);
+  a.layer.write(a.open(), new Uint8Array(400), true);
+  assert.deepEqual(pieces(320), [300, 100]);
+});

@@ -55,6 +55,8 @@ export function compileXxh3Kernel(): WebAssembly.Module | undefined {
 export class WasmXxh3 implements Xxh3 {
   readonly implementation = "wasm";
   readonly #memory: WebAssembly.Memory;
+  /** Whether somebody else can have buffers in the memory. */
+  readonly #isShared: boolean;
   readonly #kernel: Kernel;
   readonly #result: number;
   /** Where pieces of inputs from elsewhere go; the stripe before it is kept for the end of the next piece. */
@@ -71,6 +73,7 @@ export class WasmXxh3 implements Xxh3 {
   constructor(module: WebAssembly.Module, options: WasmXxh3Options = {}) {
     const at = options.at ?? 0;
     const pages = Math.ceil((at + XXH3_WORKSPACE_BYTES) / PAGE_BYTES);
+    this.#isShared = options.memory !== undefined;
     this.#memory = options.memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.#buffer = this.#memory.buffer;
     this.#bytes = new Uint8Array(this.#buffer);
@@ -106,7 +109,8 @@ export class WasmXxh3 implements Xxh3 {
   }
 
   memoryOf(bytes: Uint8Array): Xxh3Memory | undefined {
-    return bytes.buffer === this.#buffer ? this.#inside : undefined;
+    // Asking for the buffer is not free everywhere.
+    return this.#isShared && bytes.buffer === this.#buffer ? this.#inside : undefined;
   }
 
   digest(bytes: Uint8Array, seedLow = 0, seedHigh = 0): Xxh3Digest {

@@ -184,6 +184,15 @@ export class SendStream {
   }
 
   /**
+   * How many bytes the last piece of the stream would have if it were sent now in one go: all that was written, with the end
+   * behind it. 0 if that cannot be, because something is missing, lost or not allowed yet.
+   */
+  get lastPiece(): number {
+    if (this.#fin !== FIN_PENDING || (this.#lost !== undefined && !this.#lost.isEmpty)) return 0;
+    return this.#writtenEnd <= this.#maxData ? this.#writtenEnd - this.#sentEnd : 0;
+  }
+
+  /**
    * Finds the next piece to send, lost ones first, and moves on: fills `chunkOffset`, `chunkLength`, `chunkNewBytes` and
    * `chunkFin`. At most `maxLength` bytes of data, at most `connectionCredit` of them new. Returns false if there is nothing.
    * A piece of no bytes at all carries the end of the stream.

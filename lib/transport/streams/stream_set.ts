@@ -78,6 +78,8 @@ export class StreamSet {
   readonly #peer: readonly [PeerStreamIds, PeerStreamIds];
   /** Open streams. The peer chooses keys only among the ids that its limit leaves open. */
   readonly #streams = new NumberMap<Stream>();
+  /** The stream that was asked for last, as long as it is open. */
+  #last: Stream | undefined = undefined;
   #peerMaxStreamData = 0;
   /** Streams that want a RESET_STREAM, STOP_SENDING, STREAM_MAX_DATA or STREAM_DATA_BLOCKED frame, from `#controlHead` on. */
   #control: Stream[] = [];
@@ -107,7 +109,10 @@ export class StreamSet {
 
   /** The open stream with this id. */
   get(id: StreamId): Stream | undefined {
-    return this.#streams.get(id);
+    // The owner does several things to a stream in a row.
+    const last = this.#last;
+    if (last !== undefined && last.id === id) return last;
+    return this.#last = this.#streams.get(id);
   }
 
   /** Ids that we open, by kind. */
@@ -144,7 +149,7 @@ export class StreamSet {
    * Returns 0 if the stream is over and the frame is to be ignored, or a transport error code: STREAM_LIMIT, STREAM_STATE.
    */
   forReceiving(id: StreamId, streamClass: number): Stream | number {
-    const stream = this.#streams.get(id);
+    const stream = this.get(id);
     const isLocal = streamRole(id) === this.#role;
     if (isLocal && (streamClass >= 0 || isUnidirectional(id))) return TransportError.STREAM_STATE;
     if (stream === undefined) return isLocal ? this.#missingLocal(id) : this.#openPeer(id, streamClass);
@@ -159,7 +164,7 @@ export class StreamSet {
   forSending(id: StreamId): Stream | number {
     const isLocal = streamRole(id) === this.#role;
     if (!isLocal && isUnidirectional(id)) return TransportError.STREAM_STATE;
-    const stream = this.#streams.get(id);
+    const stream = this.get(id);
     if (stream !== undefined) return stream;
     return isLocal ? this.#missingLocal(id) : this.#openPeer(id, -1);
   }
@@ -170,6 +175,7 @@ export class StreamSet {
    */
   settle(stream: Stream): boolean {
     if (!stream.isTerminal || this.#streams.delete(stream.id) === undefined) return false;
+    if (this.#last === stream) this.#last = undefined;
     if (stream.send !== undefined) this.scheduler.remove(stream.send);
     if (streamRole(stream.id) !== this.#role) this.#peer[streamKind(stream.id)].close();
     return true;
@@ -225,6 +231,7 @@ export class StreamSet {
     const receive = twoWay || !isLocal ? new ReceiveStream(id, this.#receiveShared) : undefined;
     const stream = new Stream(id, streamClass, send, receive);
     this.#streams.set(id, stream);
+    this.#last = stream;
     return stream;
   }
 

@@ -401,3 +401,23 @@ test("random takes, losses, late acknowledgements and credits always deliver eve
     property(100),
   );
 });
+
+test("the last piece is what is left once the end is written, all of it is new and all of it is allowed", () => {
+  const stream = makeStream({ maxData: 10 });
+  stream.write(bytes(1, 2, 3, 4), false);
+  assert.equal(stream.lastPiece, 0);
+  stream.write(bytes(5, 6), true);
+  assert.equal(stream.lastPiece, 6);
+  take(stream, 4);
+  assert.equal(stream.lastPiece, 2);
+  stream.onLost(0, 4, false);
+  assert.equal(stream.lastPiece, 0);
+  take(stream, 4);
+  assert.equal(stream.lastPiece, 2);
+  take(stream);
+  assert.equal(stream.lastPiece, 0);
+
+  const blocked = makeStream({ maxData: 5 });
+  blocked.write(bytes(1, 2, 3, 4, 5, 6), true);
+  assert.equal(blocked.lastPiece, 0);
+});
