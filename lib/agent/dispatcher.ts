@@ -75,6 +75,12 @@ export class Dispatcher {
       call.calls.refuse(call, ErrorCode.OVERLOADED, true, text, StreamError.REFUSED);
       return;
     }
+    const { capability } = call.details;
+    if (capability !== undefined) {
+      const text = `this node does not route by capability, so it has nobody for ${quote(capability)}`;
+      call.calls.refuse(call, ErrorCode.NO_SUCH_AGENT, false, text, StreamError.REFUSED);
+      return;
+    }
     const handler = this.#handlers.find(call.target, call.details.method, (name) => call.agentName = name);
     if (handler === "no_such_agent") {
       call.calls.refuse(call, ErrorCode.NO_SUCH_AGENT, false, `no agent ${call.agent} here`, StreamError.REFUSED);

@@ -235,7 +235,7 @@ export class IncomingCalls {
     this.#service.counters.total++;
     call.state = "running";
     const { deadlineMillis } = call.details;
-    const wait = deadlineMillis ?? call.timeoutSeconds * 1000;
+    const wait = deadlineMillis || call.timeoutSeconds * 1000;
     call.deadline = wait === 0 ? NEVER : (this.#driver.now + wait * 1000) as Micros;
     this.#service.dispatch(call, payload);
     // A handler that answers at once needs no entry and no timer.

@@ -10,7 +10,7 @@
 import type { Address } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
-import { HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
+import { HandshakePattern, PacketFlag, WIRE_VERSION } from "../wire/constants.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import type { FrameReader } from "../wire/frame_reader.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
@@ -345,7 +345,8 @@ export class Connection {
       return;
     }
     const { scratch, reader } = this.#shared;
-    if (!keys.open(bytes, start, end, scratch)) {
+    // SPEC §6: this version has no key update, so no packet is of another phase.
+    if (!keys.open(bytes, start, end, scratch) || (keys.flags & PacketFlag.KEY_PHASE) !== 0) {
       this.#dropped.unauthentic++;
       if (keys.failedPackets >= MAX_FORGERIES) this.#violate(now, TransportError.KEY_LIMIT, "too many forged packets");
       return;

@@ -12,7 +12,7 @@ import type { LossDetection } from "./loss_detection.ts";
 export class Drops {
   /** Handshake messages that were repeated, unexpected or not believed. */
   handshakeMessages = 0;
-  /** Packets that did not authenticate. */
+  /** Packets that did not authenticate, or claim a key phase that does not exist. */
   unauthentic = 0;
   /** Packets that had been seen before. */
   replayed = 0;

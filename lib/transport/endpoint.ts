@@ -297,12 +297,12 @@ export class Endpoint {
   ): Connection | undefined {
     if (!ResponderHandshake.knowsPattern(message)) {
       this.counters.failedHellos++;
-      this.#answer(remote, initiatorId, encodeReject(RejectCode.UNKNOWN_PATTERN));
+      this.#reject(remote, initiatorId, RejectCode.UNKNOWN_PATTERN);
       return undefined;
     }
     if (this.#halfOpen.size >= this.settings.maxHalfOpen || this.#connections.size >= this.settings.maxConnections) {
       this.counters.refusedHellos++;
-      this.#answer(remote, initiatorId, encodeReject(RejectCode.OVERLOADED));
+      this.#reject(remote, initiatorId, RejectCode.OVERLOADED);
       return undefined;
     }
     const context = this.#context();
@@ -311,7 +311,7 @@ export class Endpoint {
       this.counters.failedHellos++;
       // Nothing in an XX hello is encrypted: it was damaged, or never meant to be one.
       if (message.payload[0] === HandshakePattern.IK) {
-        this.#answer(remote, initiatorId, encodeReject(RejectCode.UNDECRYPTABLE));
+        this.#reject(remote, initiatorId, RejectCode.UNDECRYPTABLE);
       }
       return undefined;
     }
@@ -331,6 +331,13 @@ export class Endpoint {
     this.counters.connectionsAccepted++;
     connection.onDatagram(remote, size);
     return connection;
+  }
+
+  /** Rejects the hello that the reader is at. */
+  #reject(remote: Address, initiatorId: ConnectionId, code: number): void {
+    const { bytes, bodyStart, end } = this.#reader;
+    const hash = this.#options.crypto.sha256.hash(bytes.subarray(bodyStart, end));
+    this.#answer(remote, initiatorId, encodeReject(code, hash));
   }
 
   /** Queues a stateless answer. It is always smaller than the hello that it answers. */

@@ -100,6 +100,8 @@ export class InitiatorHandshake {
   readonly #noise: HandshakeState;
   readonly #ephemeral: Uint8Array;
   readonly hello: Uint8Array;
+  /** SHA-256 of {@link hello}. */
+  readonly helloHash: Uint8Array;
   /** The InitiatorFinish message, once the responder's hello has been believed. */
   finish: Uint8Array | undefined;
 
@@ -122,6 +124,7 @@ export class InitiatorHandshake {
     const noiseMessage = this.#noise.writeMessage(this.#helloPayload(peerKey !== undefined));
     this.#ephemeral = noiseMessage.slice(0, PUBLIC_KEY_SIZE);
     this.hello = wrap(HandshakeKind.INITIATOR_HELLO, this.pattern, noiseMessage);
+    this.helloHash = crypto.sha256.hash(this.hello);
   }
 
   /** Padded so that the whole UDP datagram has the length that a responder insists on. */

@@ -12,7 +12,7 @@ import { type Micros, millis, NEVER, seconds } from "../base/time.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
 import { HandshakeKind, WIRE_VERSION } from "../wire/constants.ts";
 import { RejectCode } from "../wire/error_codes.ts";
-import { type HandshakeMessage, readReject, readVersions } from "../wire/handshake_message.ts";
+import { type HandshakeMessage, readReject, readVersions, rejects } from "../wire/handshake_message.ts";
 import type { HandshakeResult, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
 
 const FIRST_RETRY = millis(300);
@@ -117,7 +117,8 @@ export class InitiatorFlow {
         return { type: "version", spoken: spoken.slice(0, MAX_VERSIONS_SHOWN) };
       }
       case HandshakeKind.REJECT: {
-        if (this.#handshake.finish !== undefined) return IGNORED;
+        // A copy that was damaged on the way is rejected too, and says nothing about the one that was not.
+        if (this.#handshake.finish !== undefined || !rejects(message, this.#handshake.helloHash)) return IGNORED;
         this.hint ??= hintOf(readReject(message));
         this.#deadline = Math.min(this.#deadline, now + WAIT_AFTER_REJECT) as Micros;
         return IGNORED;

@@ -9,7 +9,7 @@ import { type Micros, NEVER } from "../base/time.ts";
 /** Watches for silence. */
 export class IdleTimer {
   #timeout: Micros;
-  readonly #keepAlive: Micros;
+  #keepAlive: Micros;
   #lastActivity: Micros;
   #lastReceived: Micros;
   #sentSinceReceived = false;
@@ -26,6 +26,10 @@ export class IdleTimer {
   /** Takes the peer's announced timeout into account: the smaller one that is not 0 applies. */
   negotiate(peerTimeout: Micros): void {
     if (peerTimeout > 0 && (this.#timeout === 0 || peerTimeout < this.#timeout)) this.#timeout = peerTimeout;
+    // A keep-alive that comes after the timeout keeps nothing alive; a third of it leaves room for two that get lost.
+    if (this.#timeout > 0 && this.#keepAlive > 0) {
+      this.#keepAlive = Math.min(this.#keepAlive, this.#timeout / 3) as Micros;
+    }
   }
 
   /** An authenticated packet arrived. */

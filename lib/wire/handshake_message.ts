@@ -4,8 +4,13 @@
  * @module
  */
 
-import { readU16, readU32, writeU16, writeU32 } from "../base/bytes.ts";
+import { bytesEqual, readU16, readU32, writeU16, writeU32 } from "../base/bytes.ts";
 import { HANDSHAKE_MESSAGE_OVERHEAD, HandshakeKind, PUBLIC_KEY_SIZE } from "./constants.ts";
+
+/** How much of the rejected hello's hash a Reject repeats. */
+const REJECT_HASH_SIZE = 8;
+/** Payload of a Reject: the code and the hash. */
+const REJECT_SIZE = 2 + REJECT_HASH_SIZE;
 
 /** A handshake message whose lengths are right. Its contents are unproven until Noise has spoken. */
 export interface HandshakeMessage {
@@ -66,7 +71,7 @@ export function decodeHandshakeMessage(bytes: Uint8Array, start: number, end: nu
       if (length < 4 || length % 4 !== 0 || !isZero(ephemeral)) return undefined;
       break;
     case HandshakeKind.REJECT:
-      if (length !== 2 || !isZero(ephemeral)) return undefined;
+      if (length !== REJECT_SIZE || !isZero(ephemeral)) return undefined;
       break;
     default:
       return undefined;
@@ -97,16 +102,25 @@ export function readVersions(message: HandshakeMessage): number[] {
   return versions;
 }
 
-/** Encodes a Reject. */
-export function encodeReject(code: number): Uint8Array {
-  const payload = new Uint8Array(2);
-  writeU16(payload, 0, code);
+/**
+ * Encodes a Reject.
+ *
+ * @param helloHash SHA-256 of the InitiatorHello message that is rejected, of which the first {@link REJECT_HASH_SIZE} bytes are sent
+ */
+export function encodeReject(code: number, helloHash: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(REJECT_SIZE);
+  payload.set(helloHash.subarray(0, REJECT_HASH_SIZE), writeU16(payload, 0, code));
   return encodeHandshakeMessage(HandshakeKind.REJECT, NO_EPHEMERAL, payload);
 }
 
 /** The code of a decoded Reject. */
 export function readReject(message: HandshakeMessage): number {
   return readU16(message.payload, 0);
+}
+
+/** Whether a decoded Reject is about the InitiatorHello with this SHA-256. */
+export function rejects(message: HandshakeMessage, helloHash: Uint8Array): boolean {
+  return bytesEqual(message.payload.subarray(2), helloHash.subarray(0, REJECT_HASH_SIZE));
 }
 
 function isZero(bytes: Uint8Array): boolean {

@@ -201,9 +201,15 @@ test("an impostor without the static key cannot answer in the responder's place"
 
 test("a forged reject does not end a handshake that the responder answers in time", () => {
   const pair = makePair({ profile: { delay: millis(100) } });
+  let hello = new Uint8Array(0);
+  pair.up.intercept = (bytes) => {
+    if (hello.length === 0) hello = bytes.slice();
+    return "pass";
+  };
   const connection = pair.connect();
+  assert.ok(hello.length > 0);
   const out = new Uint8Array(100);
-  const message = encodeReject(RejectCode.UNDECRYPTABLE);
+  const message = encodeReject(RejectCode.UNDECRYPTABLE, crypto.sha256.hash(hello.subarray(32)));
   const size = writeHandshakePacket(out, 0, connection.localId, 0, connection.localId, WIRE_VERSION, message);
   pair.client.receive(SERVER_ADDRESS, out.slice(0, size));
   assert.ok(pair.drive(() => connection.confirmed, seconds(5)));

@@ -13,11 +13,11 @@ import type { Frame } from "../../lib/wire/frames.ts";
 import { encodeReject } from "../../lib/wire/handshake_message.ts";
 import { writeHandshakePacket } from "../../lib/wire/packet_header.ts";
 import { makeStreamId, type StreamId, StreamKind, StreamRole } from "../../lib/wire/stream_id.ts";
-import { crypto, ELSEWHERE, events, eventTypes, HERE, transmit, TwoEndpoints } from "./two_endpoints.ts";
+import { answers, crypto, ELSEWHERE, events, eventTypes, HERE, transmit, TwoEndpoints } from "./two_endpoints.ts";
 
-/** A Reject for a connection, as anybody on the path could make it. */
-function forgedReject(connection: Connection, code: number): Uint8Array {
-  const message = encodeReject(code);
+/** A Reject for the connection that sent `hello`, as anybody on the path could make it. */
+function forgedReject(connection: Connection, hello: Uint8Array, code: number): Uint8Array {
+  const message = encodeReject(code, crypto.sha256.hash(hello.subarray(PACKET_HEADER_SIZE)));
   const packet = new Uint8Array(PACKET_HEADER_SIZE + message.length);
   writeHandshakePacket(packet, 0, connection.localId, 0, connection.localId, WIRE_VERSION, message);
   return packet;
@@ -150,9 +150,10 @@ test("the responder repeats its hello only when it is asked to, and the initiato
 test("a reject shortens the wait, but the responder's own answer takes the threat away", () => {
   const pair = new TwoEndpoints();
   const rejected = pair.connect(), answered = pair.connect();
-  transmit(rejected, pair.now);
-  const server = pair.toServer(transmit(answered, pair.now))!;
-  pair.toClient([forgedReject(rejected, RejectCode.UNDECRYPTABLE), forgedReject(answered, RejectCode.UNDECRYPTABLE)]);
+  const [first] = transmit(rejected, pair.now), [second] = transmit(answered, pair.now);
+  const server = pair.toServer([second.slice()])!;
+  const code = RejectCode.UNDECRYPTABLE;
+  pair.toClient([forgedReject(rejected, first, code), forgedReject(answered, second, code)]);
   pair.toClient(transmit(server, pair.now));
   assert.equal(answered.state, "established");
   // Its finish is lost, and it has to be confirmed later than the reject would have allowed.
@@ -168,6 +169,40 @@ test("a reject shortens the wait, but the responder's own answer takes the threa
   assert.equal(answered.closeReason?.hint, undefined, "the responder had the right key");
 });
 
+test("a reject of a damaged copy of the hello changes nothing", () => {
+  const pair = new TwoEndpoints();
+  const client = pair.connect();
+  const [hello] = transmit(client, pair.now);
+  const damaged = hello.slice();
+  damaged[600] ^= 1;
+  pair.toServer([damaged.slice()]);
+  const [reject] = answers(pair.server);
+  pair.toClient([reject]);
+  pair.wait(1001);
+  client.handleTimeout(pair.now);
+  assert.equal(client.state, "handshake");
+  pair.toClient([forgedReject(client, hello, RejectCode.UNDECRYPTABLE)]);
+  pair.wait(1001);
+  client.handleTimeout(pair.now);
+  assert.equal(client.closeReason?.hint, "rejected_key");
+});
+
+test("a keep-alive comes in time for the idle timeout that both sides agreed on", () => {
+  const pair = new TwoEndpoints({
+    client: { settings: { keepAlive: millis(10_000) } },
+    server: { settings: { idleTimeout: millis(3_000) } },
+  });
+  const { client, server } = pair.establish();
+  for (let i = 0; i < 40; i++) {
+    pair.wait(250);
+    client.handleTimeout(pair.now);
+    server.handleTimeout(pair.now);
+    pair.toServer(transmit(client, pair.now));
+    pair.toClient(transmit(server, pair.now));
+  }
+  assert.deepEqual([client.state, server.state], ["established", "established"]);
+});
+
 test("a reject for another reason does not blame the key", () => {
   for (
     const [code, hint] of [[RejectCode.OVERLOADED, "overloaded"], [RejectCode.UNKNOWN_PATTERN, undefined], [
@@ -177,7 +212,8 @@ test("a reject for another reason does not blame the key", () => {
   ) {
     const pair = new TwoEndpoints();
     const client = pair.connect();
-    pair.toClient([forgedReject(client, code)]);
+    const [hello] = transmit(client, pair.now);
+    pair.toClient([forgedReject(client, hello, code)]);
     pair.wait(1001);
     client.handleTimeout(pair.now);
     assert.equal(client.closeReason?.hint, hint);

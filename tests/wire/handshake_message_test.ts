@@ -12,6 +12,7 @@ import {
   listsVersion,
   readReject,
   readVersions,
+  rejects,
 } from "../../lib/wire/handshake_message.ts";
 import { property } from "../support/seed.ts";
 
@@ -88,20 +89,23 @@ test("version negotiation lists versions", () => {
   }
 });
 
-test("a reject carries one code", () => {
-  const bytes = encodeReject(0x0102);
-  assert.equal(toHex(bytes), "06" + "00".repeat(32) + "0200" + "0201");
+test("a reject carries one code and the beginning of the hash of the hello that it is about", () => {
+  const hash = Uint8Array.from({ length: 32 }, (_, i) => 0xa0 + i);
+  const bytes = encodeReject(0x0102, hash);
+  assert.equal(toHex(bytes), "06" + "00".repeat(32) + "0a00" + "0201" + "a0a1a2a3a4a5a6a7");
   const message = decode(bytes);
   assert.ok(message);
   assert.equal(readReject(message), 0x0102);
-  for (const length of [0, 1, 3]) {
+  assert.equal(rejects(message, hash), true);
+  assert.equal(rejects(message, hash.map((byte, i) => i === 7 ? byte ^ 1 : byte)), false);
+  for (const length of [0, 2, 9, 11]) {
     const odd = encodeHandshakeMessage(HandshakeKind.REJECT, new Uint8Array(32), new Uint8Array(length));
     assert.equal(decode(odd), undefined, `${length} bytes`);
   }
 });
 
 test("a key in a message that has none is refused", () => {
-  for (const bytes of [encodeReject(1), encodeVersionNegotiation([2])]) {
+  for (const bytes of [encodeReject(1, new Uint8Array(32)), encodeVersionNegotiation([2])]) {
     bytes[32] = 1;
     assert.equal(decode(bytes), undefined);
   }
