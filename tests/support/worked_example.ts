@@ -20,6 +20,7 @@ import { defaultSettings } from "../../lib/transport/settings.ts";
 import { ConnectionId } from "../../lib/wire/connection_id.ts";
 import { decodeHandshakeMessage } from "../../lib/wire/handshake_message.ts";
 import { PacketReader } from "../../lib/wire/packet_header.ts";
+import { encodeTransportParameters } from "../../lib/wire/transport_parameters.ts";
 
 /** A value of the example: what it is, and its bytes in hex. */
 export interface ExampleValue {
@@ -94,6 +95,16 @@ export function workedExample(): ExampleValue[] {
   const initiatorId = note("initiator connection id", counting(0x80, 8));
   const responderId = note("responder connection id", counting(0x90, 8));
 
+  const parameters = { ...defaultSettings, suites: [1] };
+  note(
+    "initiator's parameters, in front of one PADDING that fills the UDP datagram",
+    encodeTransportParameters({ ...parameters, connectionId: new ConnectionId(initiatorId) }),
+  );
+  note(
+    "responder's parameters, whole",
+    encodeTransportParameters({ ...parameters, connectionId: new ConnectionId(responderId) }),
+  );
+
   const here = address("192.0.2.1", 40000), there = address("192.0.2.2", 9000);
   const client = new Endpoint({
     identity: { privateKey: initiatorStatic, publicKey: initiatorPublic },
@@ -139,18 +150,24 @@ export function workedExample(): ExampleValue[] {
   note("initiator key", hkdfExpand(sha256, secrets.sendSecret, "mxp1 key", 32));
   note("initiator iv", hkdfExpand(sha256, secrets.sendSecret, "mxp1 iv", 12));
   note("initiator hp", hkdfExpand(sha256, secrets.sendSecret, "mxp1 hp", 32));
-  const keys = new PacketKeys(chacha20poly1305, sha256, secrets.sendSecret);
-  const packets = new PacketReader(), plaintext = new Uint8Array(1200);
-  packets.reset(finish);
-  packets.next();
-  packets.next();
-  if (!keys.open(finish, packets.start, packets.end, plaintext)) throw new Error("the example's packet does not open");
-  note("plaintext of that packet (one STREAM_DATA frame)", plaintext.slice(keys.plaintextStart, keys.plaintextEnd));
+  const opened = (datagram: Uint8Array, secret: Uint8Array): Uint8Array => {
+    const keys = new PacketKeys(chacha20poly1305, sha256, secret);
+    const packets = new PacketReader(), plaintext = new Uint8Array(1200);
+    packets.reset(datagram);
+    while (packets.next()) {
+      if (!packets.isHandshake && keys.open(datagram, packets.start, packets.end, plaintext)) {
+        return plaintext.slice(keys.plaintextStart, keys.plaintextEnd);
+      }
+    }
+    throw new Error("the example's packet does not open");
+  };
+  note("plaintext of that packet (one STREAM_DATA frame; flags 0x02)", opened(finish, secrets.sendSecret));
   now = millis(30);
   server.handleDatagram(now, here, finish.slice());
-  note(
-    "UDP datagram 4, the responder's first protected packet (ACK, HANDSHAKE_DONE)",
+  const last = note(
+    "UDP datagram 4, the responder's first protected packet",
     out.slice(0, accepted.pollTransmit(millis(55), out)),
   );
+  note("plaintext of that packet (ACK after 25 ms, HANDSHAKE_DONE; flags 0x06)", opened(last, secrets.receiveSecret));
   return values;
 }
