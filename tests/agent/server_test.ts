@@ -276,6 +276,28 @@ test("rubbish on a stream is answered with an Error and the rest of it is not re
   });
 });
 
+test("a call by capability is refused by a node that cannot route it, not answered by somebody else", async () => {
+  await withRawPeer({ call: echo }, async ({ peer, messages, read }) => {
+    const outcome = read(await peer.answer(peer.open(messages.call(IDS, { capability: "sum" }, NODE, 0, NODE))));
+    assert.ok(outcome?.kind === "error" && outcome.code === ErrorCode.NO_SUCH_AGENT);
+    assert.match(outcome.text, /capability/);
+  });
+});
+
+test("a deadline of 0 in Metadata leaves the Call's own time-out in force", async () => {
+  let remaining = Infinity;
+  const handlers: Handlers = {
+    call(payload, context) {
+      remaining = context.remainingMs();
+      return payload;
+    },
+  };
+  await withRawPeer(handlers, async ({ peer, messages }) => {
+    await peer.answer(peer.open(messages.call(IDS, { deadlineMillis: 0 }, NODE, 7, NODE)));
+    assert.ok(remaining > 0 && remaining <= 7_000, `${remaining} ms`);
+  });
+});
+
 test("a stream that ends without a byte is reset", async () => {
   await withRawPeer({ call: echo }, async ({ peer }) => {
     const answer = await peer.answer(peer.open(new Uint8Array(0), true));
