@@ -24,6 +24,7 @@ import type { PeerInfo } from "./peer_info.ts";
 export class CallContext {
   readonly #call: IncomingCall;
 
+  /** Contexts are made by the server, one for each call. */
   constructor(call: IncomingCall) {
     this.#call = call;
   }

@@ -14,6 +14,7 @@ import { type CallMessages, MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts
 import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import type { ConnectionStats } from "../transport/connection_stats.ts";
+import type { CloseReason } from "../transport/events.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { bodyBytes, type CallBody, Collecting, isCallBody } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
@@ -59,6 +60,7 @@ export interface CallOptions {
 export interface HandshakeInfo {
   /** `full`: the node's key was known. `first contact`: it was learned. */
   readonly kind: "full" | "first contact";
+  /** Which Noise pattern was run: IK with a known key, XX to learn it. */
   readonly pattern: "IK" | "XX";
   /** The cipher, such as `ChaCha20-Poly1305`. */
   readonly suite: string;
@@ -68,13 +70,15 @@ export interface HandshakeInfo {
 
 /** Why a client is closed. */
 export interface CloseInfo {
-  readonly by: ConnectionEnd["by"];
+  /** Who or what ended it; `socket` if the UDP socket failed. */
+  readonly by: CloseReason["by"] | "socket";
   /** One line for people. */
   readonly message: string;
 }
 
 /** Numbers about a client. */
 export interface ClientStats {
+  /** Calls since the connection was made. */
   readonly calls: {
     readonly started: number;
     readonly ok: number;
@@ -84,6 +88,7 @@ export interface ClientStats {
     /** Waiting for the node to allow more calls at once. */
     readonly queued: number;
   };
+  /** Traffic, round trips and losses of the connection. */
   readonly transport: ConnectionStats;
 }
 

@@ -210,10 +210,17 @@ export class Driver {
   #onDatagram(bytes: Uint8Array, remote: Address): void {
     if (this.#closed) return;
     const connection = this.endpoint.handleDatagram(this.clock.now(), remote, bytes);
+    const displaced = this.endpoint.takeDisplaced();
+    if (displaced !== undefined) this.#queue(displaced);
     if (connection === undefined) {
       this.#statelessWork = true;
       return;
     }
+    this.#queue(connection);
+  }
+
+  /** Something happened on a connection: its events are due, and then what it has to send. */
+  #queue(connection: Connection): void {
     const link = this.#linkOf(connection);
     if (!link.inDrain) {
       link.inDrain = true;

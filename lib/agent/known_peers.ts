@@ -12,8 +12,11 @@ import { quote } from "./quote.ts";
 
 /** One line of the file. */
 export interface KnownPeer {
+  /** Name or IP address; IPv6 without brackets. */
   readonly host: string;
+  /** UDP port. */
   readonly port: number;
+  /** 32 bytes. */
   readonly publicKey: Uint8Array;
   /** Everything behind the key; empty if nothing stands there. */
   readonly comment: string;
@@ -23,6 +26,7 @@ export interface KnownPeer {
 
 /** A line that could not be read. The others count all the same. */
 export interface KnownPeersProblem {
+  /** Line in the file, from 1. */
   readonly line: number;
   /** One line: what was seen, what was expected. */
   readonly message: string;
@@ -30,7 +34,9 @@ export interface KnownPeersProblem {
 
 /** What a known-peers file says. */
 export interface KnownPeersContent {
+  /** One for each host and port, in the order of the file. */
   readonly peers: readonly KnownPeer[];
+  /** The lines that do not count, and why. */
   readonly problems: readonly KnownPeersProblem[];
 }
 
@@ -104,6 +110,13 @@ export class KnownPeers {
   readonly #storage: KnownPeersStorage;
   readonly #onProblem: (message: string) => void;
 
+  /**
+   * Nothing is read before it is asked for.
+   *
+   * @param path where the file is, or will be once there is something to remember.
+   * @param storage what reads and appends to it.
+   * @param onProblem told of lines that cannot be read.
+   */
   constructor(path: string, storage: KnownPeersStorage, onProblem: (message: string) => void = () => {}) {
     this.path = path;
     this.#storage = storage;

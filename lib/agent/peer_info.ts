@@ -20,6 +20,7 @@ export interface PeerInfo {
   readonly address: string;
   /** The host as it was asked for; a peer that connected to us has its IP address here. */
   readonly host: string;
+  /** UDP port. */
   readonly port: number;
 }
 

@@ -12,11 +12,15 @@ import type { BindUdp } from "./udp_socket.ts";
 
 /** Sockets, time, randomness, cryptography, names. */
 export interface Platform {
+  /** AEADs, hash and key agreement. */
   readonly crypto: CryptoProvider;
   /** Owns the checksum's kernel; all connections share it. */
   readonly codec: MessageCodec;
+  /** Where keys, connection ids and message ids come from. */
   readonly random: Random;
+  /** Time, and wake-ups for timers. */
   readonly clock: Clock;
+  /** Opens UDP sockets. */
   readonly bindUdp: BindUdp;
   /** The IP addresses of a host name, in the order in which they should be tried. Rejects if there are none. */
   readonly resolveHost: (host: string) => Promise<readonly { readonly host: string }[]>;

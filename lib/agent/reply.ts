@@ -48,6 +48,7 @@ export class Reply {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #parts: ReplyParts;
 
+  /** Replies are made by `Client.call`. */
   constructor(bytes: Uint8Array, parts: ReplyParts) {
     this.bytes = bytes as Uint8Array<ArrayBuffer>;
     this.#parts = parts;

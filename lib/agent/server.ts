@@ -64,7 +64,9 @@ export interface ServeOptions {
 
 /** Numbers about a server. */
 export interface ServerStats {
+  /** Connections that are open. */
   readonly connections: number;
+  /** Calls since the server was started. */
   readonly calls: {
     /** Handlers that have not come back. */
     readonly running: number;
@@ -79,6 +81,7 @@ export interface ServerStats {
   };
   /** Bytes that large messages take now, may take, and took at most. */
   readonly memory: { readonly used: number; readonly limit: number; readonly peak: number };
+  /** UDP datagrams and connections, with what was dropped, by reason. */
   readonly endpoint: Readonly<EndpointCounters>;
 }
 

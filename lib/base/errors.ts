@@ -27,6 +27,7 @@ export type MxpErrorCode =
 
 /** Thrown (or used to reject a promise) by everything public. `message` is one lower-case line. */
 export class MxpError extends Error {
+  /** For logs, and for telling errors apart across copies of the library. */
   override readonly name = "MxpError";
   /** What went wrong, for programs. */
   readonly code: MxpErrorCode;
@@ -35,6 +36,12 @@ export class MxpError extends Error {
   /** The code of the protocol's Error message or CLOSE frame, where one caused this. */
   readonly remoteCode: number | undefined;
 
+  /**
+   * An error for a caller of the library.
+   *
+   * @param message one lower-case line.
+   * @param options `retryable` is false unless it is given; `cause` is what was caught, if anything was.
+   */
   constructor(
     code: MxpErrorCode,
     message: string,

@@ -16,6 +16,8 @@ export interface Range {
  *
  * @example
  * ```ts
+ * import { RangeSet } from "./range_set.ts";
+ *
  * const received = new RangeSet(32);
  * received.insert(0, 4);
  * received.insert(6, 6);

@@ -26,6 +26,7 @@ export type CodecErrorCode =
  *
  * @example
  * ```ts
+ * import { CodecError } from "./codec_error.ts";
  * import { MessageCodec } from "./message.ts";
  *
  * const message = new MessageCodec().decode(new Uint8Array(10));

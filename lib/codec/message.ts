@@ -54,6 +54,7 @@ export class MessageView extends MessageHeaderView {
  * @example
  * ```ts
  * import { CodecError } from "./codec_error.ts";
+ * import { MessageCodec } from "./message.ts";
  * import { MessageType } from "./message_type.ts";
  *
  * const codec = new MessageCodec();
@@ -107,6 +108,7 @@ export class MessageCodec {
    *
    * @example
    * ```ts
+   * import { MessageCodec } from "./message.ts";
    * import { MESSAGE_HEADER_BYTES } from "./message_header.ts";
    * import { MessageType } from "./message_type.ts";
    * import { encodeCall } from "./payloads/call.ts";

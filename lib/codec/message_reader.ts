@@ -40,6 +40,7 @@ export interface MessageReaderOptions {
  * ```ts
  * import { CodecError } from "./codec_error.ts";
  * import { MessageCodec, type MessageView } from "./message.ts";
+ * import { MessageReader } from "./message_reader.ts";
  *
  * // Says why the stream has to be given up, if it has.
  * function take(reader: MessageReader, piece: Uint8Array, handle: (message: MessageView) => void): string | undefined {

@@ -115,6 +115,8 @@ export class PayloadReader {
  *
  * @example
  * ```ts
+ * import { PayloadReader, TlvReader } from "./payload_reader.ts";
+ *
  * const reader = new PayloadReader(Uint8Array.of(0x07, 1, 0, 42), 0, 4);
  * const tlvs = new TlvReader(reader);
  * let hops = 0;

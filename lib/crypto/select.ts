@@ -8,7 +8,7 @@ import { NATIVE, nativeAes256Gcm, nativeChaCha20Poly1305, nativeSha256 } from ".
 import { KEY_ENCODINGS, nativeX25519 } from "./native_x25519.ts";
 import { NOBLE, nobleAes256Gcm, nobleChaCha20Poly1305, nobleSha256, nobleX25519 } from "./noble.ts";
 import { type NodeCrypto, nodeCrypto } from "./node_crypto.ts";
-import { testAead, testDh, testSha256 } from "./self_test.ts";
+import { testAead, testDh, testSha256 } from "./self_check.ts";
 import { type CryptoProvider, SUITE_AES_256_GCM, SUITE_CHACHA20_POLY1305 } from "./types.ts";
 
 /** The primitives that are chosen one by one. */

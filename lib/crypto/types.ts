@@ -38,6 +38,7 @@ export interface Aead {
 
 /** X25519. */
 export interface Dh {
+  /** Name in Noise protocol names. */
   readonly noiseName: "25519";
   /** The public key of a 32-byte private key. */
   publicKey(privateKey: Uint8Array): Uint8Array;
@@ -50,10 +51,15 @@ export interface Dh {
 
 /** A hash with HMAC and HKDF over it. */
 export interface Hash {
+  /** Name in Noise protocol names. */
   readonly noiseName: "SHA256" | "BLAKE2s" | "SHA512" | "BLAKE2b";
+  /** Bytes of a hash, HASHLEN in Noise. */
   readonly hashLength: number;
+  /** Bytes of a block, BLOCKLEN in Noise. */
   readonly blockLength: number;
+  /** The hash of the parts, one behind the other. */
   hash(...parts: Uint8Array[]): Uint8Array;
+  /** HMAC (RFC 2104) over the parts, one behind the other. */
   hmac(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array;
 }
 
@@ -61,9 +67,13 @@ export interface Hash {
 export interface CryptoProvider {
   /** For logs and `ping`, such as `node:crypto` or `noble`. */
   readonly name: string;
+  /** X25519. */
   readonly dh: Dh;
+  /** SHA-256. */
   readonly sha256: Hash;
+  /** ChaCha20-Poly1305 (RFC 8439). */
   readonly chacha20poly1305: Aead;
+  /** AES-256-GCM (NIST SP 800-38D). */
   readonly aes256gcm: Aead;
   /** Suites that this side offers, most preferred first; decided by speed (docs/adr). Always includes ChaCha20-Poly1305. */
   readonly suites: readonly number[];
@@ -71,6 +81,8 @@ export interface CryptoProvider {
 
 /** A static X25519 key pair. `privateKey` never leaves the process. */
 export interface KeyPair {
+  /** 32 bytes, secret. */
   readonly privateKey: Uint8Array;
+  /** 32 bytes. */
   readonly publicKey: Uint8Array;
 }

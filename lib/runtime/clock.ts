@@ -30,8 +30,12 @@ interface WakeUp {
  *
  * @example
  * ```ts
+ * import { micros } from "../base/time.ts";
+ * import { SystemClock } from "./clock.ts";
+ *
  * const clock = new SystemClock();
- * const cancel = clock.wakeAt(micros(clock.now() + 1_500), () => console.log("1.5 ms later"));
+ * await new Promise<void>((resolve) => clock.wakeAt(micros(clock.now() + 1_500), resolve));
+ * console.log("1.5 ms later");
  * ```
  */
 export class SystemClock implements Clock {

@@ -16,7 +16,16 @@ import { bindNodeUdp } from "./node_udp.ts";
  *
  * @example
  * ```ts
- * const socket = await defaultBindUdp()({ host: "127.0.0.1", port: 0 }, handlers);
+ * import { defaultBindUdp } from "./default_udp.ts";
+ *
+ * const bind = defaultBindUdp();
+ * const socket = await bind({ host: "127.0.0.1", port: 0 }, {
+ *   onDatagram: (bytes, remote) => console.log(bytes.length, "bytes from", remote.host),
+ *   onBatchEnd: () => {},
+ *   onError: (error) => console.error(error.message),
+ * });
+ * console.log(socket.adapter, socket.local.port);
+ * socket.close();
  * ```
  */
 export function defaultBindUdp(): BindUdp {

@@ -39,7 +39,15 @@ export async function readText(path: string): Promise<string> {
  *
  * @example
  * ```ts
- * await writeSecretFile(join(configDirectory(), "identity"), privateKeyText, { overwrite: false });
+ * import { mkdtemp, rm } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import { join } from "node:path";
+ * import { isPrivate, writeSecretFile } from "./files.ts";
+ *
+ * const folder = await mkdtemp(join(tmpdir(), "mxp-"));
+ * await writeSecretFile(join(folder, "identity"), "a private key", { overwrite: false });
+ * console.log(await isPrivate(join(folder, "identity"))); // true
+ * await rm(folder, { recursive: true });
  * ```
  */
 export async function writeSecretFile(

@@ -38,8 +38,20 @@ export interface MemoryNetworkOptions {
  *
  * @example
  * ```ts
- * const network = new MemoryNetwork({ fault: () => Math.random() < 0.01 ? [] : [0] });
- * const socket = await network.bind({ host: "127.0.0.1", port: 0 }, handlers);
+ * import { MemoryNetwork } from "./memory_udp.ts";
+ *
+ * const network = new MemoryNetwork({ fault: () => [0, 0] }); // doubles every datagram
+ * const delivered = Promise.withResolvers<void>();
+ * let datagrams = 0;
+ * const socket = await network.bind({ host: "127.0.0.1", port: 0 }, {
+ *   onDatagram: () => datagrams++,
+ *   onBatchEnd: delivered.resolve,
+ *   onError: delivered.reject,
+ * });
+ * socket.send(Uint8Array.of(1, 2, 3), socket.local);
+ * await delivered.promise;
+ * console.log(datagrams); // 2
+ * socket.close();
  * ```
  */
 export class MemoryNetwork {

@@ -79,6 +79,8 @@ export interface RunningCommand {
  *
  * @example
  * ```ts
+ * import { runCommand } from "./process.ts";
+ *
  * const { status, stdout } = await runCommand("tr a-z A-Z", { stdin: new TextEncoder().encode("hello") });
  * ```
  */
@@ -115,9 +117,11 @@ export async function runCommand(
  *
  * @example
  * ```ts
- * const running = startCommand("ping -c 3 127.0.0.1", { signal: AbortSignal.timeout(5_000) });
- * for await (const chunk of running.stdout) await send(chunk);
- * const { status } = await running.ended;
+ * import { startCommand } from "./process.ts";
+ *
+ * const running = startCommand("echo one; echo two", { signal: AbortSignal.timeout(5_000) });
+ * for await (const chunk of running.stdout) console.log(new TextDecoder().decode(chunk));
+ * const { status } = await running.ended; // { kind: "exited", code: 0 }
  * ```
  */
 export function startCommand(command: string, options: CommandOptions = {}): RunningCommand {

@@ -63,7 +63,7 @@ export interface ObservedClose {
  * network.run(() => peer.isEstablished);
  * peer.send({ type: "connection_max_data", limit: 0 }, { type: "handshake_done" });
  * network.run(() => peer.closed !== undefined);
- * console.log(peer.closed?.code); // PROTOCOL_VIOLATION
+ * console.log(peer.closed?.code); // 2: PROTOCOL_VIOLATION
  * ```
  */
 export class HostilePeer implements SimulatedHost {

@@ -129,6 +129,8 @@ export class SimulatedNode implements SimulatedHost {
   receive(from: Address, bytes: Uint8Array): void {
     this.#invariants?.onReceived(this, from, bytes.length);
     const connection = this.endpoint.handleDatagram(this.network.now, from, bytes);
+    const displaced = this.endpoint.takeDisplaced();
+    if (displaced !== undefined) this.#pump(displaced);
     if (connection !== undefined) this.#pump(connection);
     this.#sendAnswers();
   }

@@ -24,7 +24,7 @@ import type { EndpointOptions } from "./endpoint.ts";
 import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts";
 import { FrameFate } from "./frame_fate.ts";
 import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from "./frame_handler.ts";
-import type { HandshakeResult, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+import type { HandshakeResult } from "./handshake.ts";
 import { type HandshakeOutcome, InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
 import { IdleTimer } from "./idle_timer.ts";
 import { LossDetection } from "./loss_detection.ts";
@@ -52,11 +52,30 @@ export interface ConnectionShared {
   readonly settings: TransportSettings;
 }
 
+/** What a connection begins with. */
+export interface ConnectionStart {
+  /** Where the peer is. */
+  readonly remote: Address;
+  /** The id that we receive with. */
+  readonly localId: ConnectionId;
+  /** The side that we take, with its first message. */
+  readonly flow: InitiatorFlow | ResponderFlow;
+  /** Pattern byte. */
+  readonly pattern: number;
+  /** Responders only: the initiator's id. */
+  readonly initiatorId?: ConnectionId;
+  /** Responders only: what the endpoint matches a repeated hello with. */
+  readonly helloKey?: string;
+  /** Responders in IK: the keys, which are there at once. */
+  readonly keys?: HandshakeResult | undefined;
+}
+
 /** Packets that may fail to open under one key before the connection gives up (RFC 9001 §6.6). */
 const MAX_FORGERIES = 2 ** 36;
 
 /** One connection. Made by `Endpoint.connect` and `Endpoint.handleDatagram`. */
 export class Connection {
+  /** Which side of the handshake we are. */
   readonly role: "initiator" | "responder";
   /** The id that the peer addresses us with. */
   readonly localId: ConnectionId;
@@ -100,31 +119,24 @@ export class Connection {
   #handshakeTime: Micros | undefined;
   readonly #traffic = new Traffic();
 
-  private constructor(
-    now: Micros,
-    remote: Address,
-    localId: ConnectionId,
-    shared: ConnectionShared,
-    initiator: InitiatorFlow | undefined,
-    responder: ResponderFlow | undefined,
-    pattern: number,
-    helloKey: string | undefined,
-  ) {
+  /** Begins at `now`, when the first hello is to be sent or has arrived. */
+  constructor(now: Micros, start: ConnectionStart, shared: ConnectionShared) {
     const { settings } = shared;
-    this.role = initiator === undefined ? "responder" : "initiator";
+    const { remote, flow } = start;
+    this.#initiator = flow instanceof InitiatorFlow ? flow : undefined;
+    this.#responder = flow instanceof ResponderFlow ? flow : undefined;
+    this.role = flow instanceof InitiatorFlow ? "initiator" : "responder";
     this.remote = remote;
-    this.localId = localId;
-    this.helloKey = helloKey;
-    this.pattern = pattern === HandshakePattern.IK ? "IK" : "XX";
+    this.localId = start.localId;
+    this.helloKey = start.helloKey;
+    this.pattern = start.pattern === HandshakePattern.IK ? "IK" : "XX";
     this.#shared = shared;
-    this.#initiator = initiator;
-    this.#responder = responder;
     this.#createdAt = now;
     this.#now = now;
-    this.#address = new PeerAddress(remote, initiator !== undefined);
+    this.#address = new PeerAddress(remote, flow instanceof InitiatorFlow);
     this.#udpPayload = settings.udpPayload;
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
-    const role = initiator === undefined ? StreamRole.RESPONDER : StreamRole.INITIATOR;
+    const role = flow instanceof InitiatorFlow ? StreamRole.INITIATOR : StreamRole.RESPONDER;
     this.#streams = new StreamLayer(role, settings, (event) => this.#events.push(event));
     this.#fate = new FrameFate(
       this.#streams,
@@ -138,35 +150,8 @@ export class Connection {
       maxAckDelay: settings.maxAckDelay,
     });
     this.#idle = new IdleTimer(now, settings.idleTimeout, settings.keepAlive);
-  }
-
-  /** The side that sends the first hello. */
-  static initiate(
-    now: Micros,
-    remote: Address,
-    localId: ConnectionId,
-    handshake: InitiatorHandshake,
-    shared: ConnectionShared,
-  ): Connection {
-    const flow = new InitiatorFlow(now, handshake, shared.settings.handshakeTimeout);
-    return new Connection(now, remote, localId, shared, flow, undefined, handshake.pattern, undefined);
-  }
-
-  /** The side that answers it. */
-  static respond(
-    now: Micros,
-    remote: Address,
-    localId: ConnectionId,
-    initiatorId: ConnectionId,
-    helloKey: string,
-    handshake: ResponderHandshake,
-    shared: ConnectionShared,
-  ): Connection {
-    const flow = new ResponderFlow(now, handshake, initiatorId, shared.settings.handshakeTimeout);
-    const connection = new Connection(now, remote, localId, shared, undefined, flow, handshake.pattern, helloKey);
-    connection.#remoteId = initiatorId;
-    if (handshake.result !== undefined) connection.#installKeys(now, handshake.result);
-    return connection;
+    this.#remoteId = start.initiatorId;
+    if (start.keys !== undefined) this.#installKeys(now, start.keys);
   }
 
   // Getters.
@@ -176,6 +161,7 @@ export class Connection {
     return this.#remoteId;
   }
 
+  /** Where the connection stands. */
   get state(): ConnectionState {
     return this.#state;
   }
@@ -240,9 +226,8 @@ export class Connection {
   }
 
   /**
-   * Takes ownership of `bytes`: they must not change until the stream is done with. Returns how many were accepted; the event `writable`
-   * follows when there is room for more. `fin` counts only if everything was accepted. 0 on a stream that is over.
-   * Throws a TypeError after `fin`.
+   * Takes ownership of `bytes`: they must not change until the stream is done with. Returns how many were accepted, 0 on a stream
+   * that is over; `writable` follows when there is room for more. `fin` counts only if all were. Throws a TypeError after `fin`.
    */
   write(id: StreamId, bytes: Uint8Array, fin: boolean): number {
     return this.#state === "established" ? this.#streams.write(id, bytes, fin) : 0;
@@ -288,6 +273,13 @@ export class Connection {
   /** Ends the connection. Streams are cut off: let them finish first if they matter. `reason` goes to the peer. */
   close(now: Micros, code: number, reason: string): void {
     this.#end(now, { by: "local", code, message: reason });
+  }
+
+  /** Gives up a handshake that has proven nothing, because others want its place. */
+  displace(): void {
+    if (!this.isProven && this.#closeReason === undefined) {
+      this.#fail("handshake_timeout", "gave way to newer handshakes");
+    }
   }
 
   // Input.

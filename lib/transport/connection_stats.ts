@@ -28,8 +28,11 @@ export class Drops {
 export class Traffic {
   /** UDP payload bytes, handshake included. */
   bytesSent = 0;
+  /** UDP payload bytes of the datagrams with at least one packet for this connection. */
   bytesReceived = 0;
+  /** UDP datagrams. */
   datagramsSent = 0;
+  /** UDP datagrams with at least one packet for this connection. */
   datagramsReceived = 0;
   /** Protected packets that were authentic and new. */
   packetsReceived = 0;
@@ -37,17 +40,25 @@ export class Traffic {
 
 /** What loss recovery knows. Sizes in bytes, times in microseconds. */
 export interface RecoverySnapshot {
+  /** Weighted average of the round trips (RFC 9002 §5.3). */
   readonly smoothedRtt: Micros;
+  /** Shortest round trip on this path. */
   readonly minRtt: Micros;
+  /** Newest round trip; an assumption before there is one. */
   readonly latestRtt: Micros;
+  /** Mean deviation of the round trips. */
   readonly rttVariation: Micros;
+  /** Where the congestion controller stands. */
   readonly congestion: CongestionSnapshot;
+  /** Bytes that were sent and neither acknowledged nor declared lost. */
   readonly bytesInFlight: number;
   /** Protected packets. */
   readonly packetsSent: number;
+  /** Packets declared lost. */
   readonly packetsLost: number;
   /** Packets declared lost that had arrived after all. */
   readonly spuriousLosses: number;
+  /** Times that a probe had to ask for an acknowledgement (RFC 9002 §6.2). */
   readonly probeTimeouts: number;
 }
 
@@ -59,9 +70,11 @@ export interface ConnectionStats extends RecoverySnapshot, Readonly<Traffic> {
   readonly retransmittedBytes: number;
   /** Handshake messages sent, repetitions included. */
   readonly handshakeMessagesSent: number;
+  /** Streams of either side that are not over. */
   readonly openStreams: number;
   /** Largest UDP datagram that we send, in bytes. */
   readonly udpPayload: number;
+  /** Input that was dropped, by reason. */
   readonly dropped: Readonly<Drops>;
 }
 

@@ -29,13 +29,16 @@ import { FrameReader } from "../wire/frame_reader.ts";
 import { handshakePacketSize, PacketReader, writeHandshakePacket } from "../wire/packet_header.ts";
 import { Connection, type ConnectionShared } from "./connection.ts";
 import { type HandshakeContext, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+import { InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
 import { completeSettings, type TransportSettings } from "./settings.ts";
 
 /** What an endpoint is made from. */
 export interface EndpointOptions {
   /** The static key pair that proves who we are. */
   readonly identity: KeyPair;
+  /** What handshakes and packets are protected with. */
   readonly crypto: CryptoProvider;
+  /** Where ephemeral keys and connection ids come from. */
   readonly random: Random;
   /** What differs from {@link defaultSettings}. */
   readonly settings?: Partial<TransportSettings>;
@@ -47,6 +50,7 @@ export interface EndpointOptions {
 
 /** What an endpoint counts. Every dropped input has a name here. */
 export interface EndpointCounters {
+  /** UDP datagrams that were handed in. */
   datagramsReceived: number;
   /** UDP datagrams, or the rest of one, that cannot be packets. */
   droppedMalformed: number;
@@ -58,13 +62,17 @@ export interface EndpointCounters {
   droppedHello: number;
   /** Hellos that did not authenticate. */
   failedHellos: number;
+  /** Handshakes that proved nothing and had to make room for newer ones. */
+  displacedHandshakes: number;
   /** Hellos turned away because there was no room. */
   refusedHellos: number;
   /** Hellos of a version that is not spoken here. */
   unknownVersions: number;
   /** Answers that were not given because too many were waiting. */
   droppedAnswers: number;
+  /** Connections that this side began. */
   connectionsInitiated: number;
+  /** Connections that others began and that were taken, whatever became of their handshakes. */
   connectionsAccepted: number;
 }
 
@@ -101,6 +109,7 @@ interface Answer {
  * ```
  */
 export class Endpoint {
+  /** Live counters; read only. */
   readonly counters: EndpointCounters = {
     datagramsReceived: 0,
     droppedMalformed: 0,
@@ -111,9 +120,11 @@ export class Endpoint {
     refusedHellos: 0,
     unknownVersions: 0,
     droppedAnswers: 0,
+    displacedHandshakes: 0,
     connectionsInitiated: 0,
     connectionsAccepted: 0,
   };
+  /** The settings in effect, defaults filled in. */
   readonly settings: TransportSettings;
   /** Where the packet of the last `pollTransmit` goes. */
   transmitRemote: Address = address("0.0.0.0", 0);
@@ -127,6 +138,7 @@ export class Endpoint {
   readonly #halfOpen = new Set<Connection>();
   readonly #reader = new PacketReader();
   readonly #answers: Answer[] = [];
+  #displaced: Connection | undefined;
 
   /** Throws a RangeError for settings out of bounds. */
   constructor(options: EndpointOptions) {
@@ -167,7 +179,9 @@ export class Endpoint {
     }
     const context = this.#context();
     const handshake = new InitiatorHandshake(context, options.peerKey);
-    const connection = Connection.initiate(now, remote, context.localId, handshake, this.#shared);
+    const flow = new InitiatorFlow(now, handshake, this.settings.handshakeTimeout);
+    const { localId } = context;
+    const connection = new Connection(now, { remote, localId, flow, pattern: handshake.pattern }, this.#shared);
     this.#add(connection);
     this.counters.connectionsInitiated++;
     return connection;
@@ -189,6 +203,16 @@ export class Endpoint {
     }
     if (reader.dropReason !== undefined) this.counters.droppedMalformed++;
     return connection;
+  }
+
+  /**
+   * The connection that had to make room for the one that the last `handleDatagram` returned, once; undefined if none had to. It is closed: poll its
+   * events and forget it.
+   */
+  takeDisplaced(): Connection | undefined {
+    const displaced = this.#displaced;
+    this.#displaced = undefined;
+    return displaced;
   }
 
   /** Fills `out` with the next answer that belongs to no connection; its size, 0 if there is none. */
@@ -300,7 +324,7 @@ export class Endpoint {
       this.#reject(remote, initiatorId, RejectCode.UNKNOWN_PATTERN);
       return undefined;
     }
-    if (this.#halfOpen.size >= this.settings.maxHalfOpen || this.#connections.size >= this.settings.maxConnections) {
+    if (this.#connections.size >= this.settings.maxConnections) {
       this.counters.refusedHellos++;
       this.#reject(remote, initiatorId, RejectCode.OVERLOADED);
       return undefined;
@@ -315,22 +339,32 @@ export class Endpoint {
       }
       return undefined;
     }
+    if (this.#halfOpen.size >= this.settings.maxHalfOpen) this.#displaceOldest();
     const { localId } = context;
-    const connection = Connection.respond(
-      now,
-      remote,
-      localId,
-      initiatorId,
-      helloKey,
-      handshake,
-      this.#shared,
-    );
+    const { pattern, result: keys } = handshake;
+    const flow = new ResponderFlow(now, handshake, initiatorId, this.settings.handshakeTimeout);
+    const start = { remote, localId, flow, pattern, initiatorId, helloKey, keys };
+    const connection = new Connection(now, start, this.#shared);
     this.#add(connection);
     this.#byHello.set(helloKey, connection);
     this.#halfOpen.add(connection);
     this.counters.connectionsAccepted++;
     connection.onDatagram(remote, size);
     return connection;
+  }
+
+  /**
+   * Makes room among the half-open connections. Whoever floods us with hellos pushes out his own; an honest peer needs its place for one round
+   * trip, and repeats its hello if it was not enough.
+   */
+  #displaceOldest(): void {
+    for (const connection of this.#halfOpen) {
+      connection.displace();
+      this.#halfOpen.delete(connection);
+      this.#displaced = connection;
+      this.counters.displacedHandshakes++;
+      return;
+    }
   }
 
   /** Rejects the hello that the reader is at. */

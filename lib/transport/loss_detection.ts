@@ -69,11 +69,19 @@ export interface LossDetectionOptions<F> {
  *
  * @example
  * ```ts
- * const recovery = new LossDetection<StreamRange>({ handler, congestion: new NewReno(1200), maxAckDelay: millis(25) });
- * recovery.rtt.update(millis(20), micros(0), now);              // from the handshake
- * if (recovery.canSend(1200)) recovery.onPacketSent(0, now, 1200, true, true, frames);
- * if (recovery.onAckReceived(now, 0, micros(0), ranges, 1) === "unsent") close(PROTOCOL_VIOLATION);
- * wakeAt(recovery.pollTimeout());
+ * import { micros, millis } from "../base/time.ts";
+ * import { NewReno } from "./congestion/new_reno.ts";
+ * import { LossDetection } from "./loss_detection.ts";
+ *
+ * const handler = {
+ *   onFrameAcked: (frame: string) => console.log(frame, "has arrived"),
+ *   onFrameLost: (frame: string) => console.log(frame, "has to be sent again"),
+ * };
+ * const recovery = new LossDetection<string>({ handler, congestion: new NewReno(1200), maxAckDelay: millis(25) });
+ * recovery.rtt.update(millis(20), micros(0), micros(0)); // from the handshake
+ * if (recovery.canSend(1200)) recovery.onPacketSent(0, micros(0), 1200, true, true, ["a frame"]);
+ * recovery.pollTimeout(); // 85 000: when to call onTimeout
+ * recovery.onAckReceived(millis(20), 0, micros(0), Float64Array.of(0, 0), 1); // "ok"; a frame has arrived
  * ```
  */
 export class LossDetection<F> {

@@ -8,7 +8,13 @@
 export { Connection, type ConnectionState } from "./connection.ts";
 export { type ConnectionStats, type Drops, type RecoverySnapshot, type Traffic } from "./connection_stats.ts";
 export type { CongestionController, CongestionSnapshot } from "./congestion/controller.ts";
+export type { CongestionName } from "./congestion/create.ts";
 export { Endpoint, type EndpointCounters, type EndpointOptions } from "./endpoint.ts";
 export type { CloseReason, ConnectionEvent } from "./events.ts";
+export type { RttEstimator } from "./rtt.ts";
 export { StreamClass } from "./scheduler.ts";
+export type { PacketState, SentPacket } from "./sent_packets.ts";
 export { defaultSettings, type TransportSettings } from "./settings.ts";
+export type { ConnectionId } from "../wire/connection_id.ts";
+export type { HandshakeKind } from "../wire/constants.ts";
+export type { HandshakeMessage } from "../wire/handshake_message.ts";

@@ -34,9 +34,16 @@ export const LATE_TIME: Micros = millis(10);
  *
  * @example
  * ```ts
- * pacer.update(now, recovery.congestion, recovery.rtt); // whenever one of them has changed
- * if (!pacer.canSend(now, size)) return wakeAt(pacer.nextSendTime());
- * pacer.onSent(now, size);
+ * import { micros, millis } from "../base/time.ts";
+ * import { NewReno } from "./congestion/new_reno.ts";
+ * import { Pacer } from "./pacer.ts";
+ * import { RttEstimator } from "./rtt.ts";
+ *
+ * const now = micros(0), size = 1200;
+ * const pacer = new Pacer();
+ * pacer.update(now, new NewReno(size), new RttEstimator(millis(50))); // whenever window or RTT have changed
+ * while (pacer.canSend(now, size)) pacer.onSent(now, size); // ten packets
+ * pacer.nextSendTime(); // 2500: when to try again
  * ```
  */
 export class Pacer {

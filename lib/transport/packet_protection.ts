@@ -36,13 +36,23 @@ const NO_BYTES = new Uint8Array(0);
  *
  * @example
  * ```ts
- * const sealer = new PacketKeys(provider.chacha20poly1305, provider.sha256, secret);
- * const end = sealer.seal(out, 0, plaintextEnd, peerId, packetNumber, PacketFlag.ACK_ELICITING);
+ * import { nobleProvider } from "../crypto/mod.ts";
+ * import { ConnectionId } from "../wire/connection_id.ts";
+ * import { PACKET_HEADER_SIZE, PacketFlag } from "../wire/constants.ts";
+ * import { PacketKeys } from "./packet_protection.ts";
+ * import { ReplayWindow } from "./replay_window.ts";
  *
- * const opener = new PacketKeys(provider.chacha20poly1305, provider.sha256, secret);
- * if (opener.open(datagram, reader.start, reader.end, scratch) && window.isFresh(opener.packetNumber)) {
- *   window.mark(opener.packetNumber);
- *   frames.reset(scratch, opener.plaintextStart, opener.plaintextEnd);
+ * const { chacha20poly1305, sha256 } = nobleProvider, secret = new Uint8Array(32);
+ * const peerId = new ConnectionId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+ * const packet = new Uint8Array(1200), scratch = new Uint8Array(1200);
+ * packet.set([1, 2, 3], PACKET_HEADER_SIZE); // the frames
+ * const sealer = new PacketKeys(chacha20poly1305, sha256, secret);
+ * const end = sealer.seal(packet, 0, PACKET_HEADER_SIZE + 3, peerId, 0, PacketFlag.ACK_ELICITING);
+ *
+ * const opener = new PacketKeys(chacha20poly1305, sha256, secret), seen = new ReplayWindow();
+ * if (opener.open(packet, 0, end, scratch) && seen.isFresh(opener.packetNumber)) {
+ *   seen.mark(opener.packetNumber);
+ *   scratch.subarray(opener.plaintextStart, opener.plaintextEnd); // 1, 2, 3
  * }
  * ```
  */

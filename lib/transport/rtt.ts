@@ -15,9 +15,12 @@ const SMALLEST_SAMPLE = 1;
  *
  * @example
  * ```ts
+ * import { micros, millis } from "../base/time.ts";
+ * import { RttEstimator } from "./rtt.ts";
+ *
  * const rtt = new RttEstimator();
- * rtt.update(millis(20), micros(0), now); // the handshake's round trip
- * rtt.pto(millis(25));
+ * rtt.update(millis(20), micros(0), micros(0)); // the handshake's round trip
+ * rtt.pto(millis(25)); // 85 000: 20 ms, four times the variation of 10 ms, the peer's delay
  * ```
  */
 export class RttEstimator {
@@ -32,7 +35,11 @@ export class RttEstimator {
   /** When the first sample was taken; Infinity before. */
   firstSampleAt: Micros;
 
-  /** @param initialRtt what to assume before the first sample. */
+  /**
+   * An estimator without samples.
+   *
+   * @param initialRtt what to assume before the first one.
+   */
   constructor(initialRtt: Micros = INITIAL_RTT) {
     this.latest = this.smoothed = this.min = initialRtt;
     this.variation = micros(initialRtt / 2);

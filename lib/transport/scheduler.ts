@@ -34,10 +34,17 @@ export function toStreamClass(value: number): StreamClass {
  *
  * @example
  * ```ts
- * const scheduler = new Scheduler();
+ * import type { StreamId } from "../wire/stream_id.ts";
+ * import { Scheduler, StreamClass } from "./scheduler.ts";
+ * import { SendStream } from "./streams/send_stream.ts";
+ *
+ * const stream = new SendStream(0 as StreamId, StreamClass.BULK, 65536, 65536, true);
+ * stream.write(new Uint8Array(1500), true);
+ *
+ * const room = 1000, credit = 65536, scheduler = new Scheduler();
  * scheduler.activate(stream); // after every write, loss or new credit
- * for (let next; room > 0 && (next = scheduler.next(credit)) !== undefined;) {
- *   if (next.takeChunk(room, credit)) scheduler.charge(next.streamClass, next.chunkLength);
+ * for (let next; (next = scheduler.next(credit)) !== undefined;) {
+ *   if (next.takeChunk(room, credit)) scheduler.charge(next.streamClass, next.chunkLength); // 1000, then 500
  *   scheduler.requeue(next, credit);
  * }
  * ```

@@ -16,12 +16,14 @@ export const OUTSTANDING = 0;
 export const ACKED = 1;
 /** Declared lost; on its way out of the ring. */
 export const LOST = 2;
-/** What became of a packet. */
-export type PacketState = typeof OUTSTANDING | typeof ACKED | typeof LOST;
+/** What became of a packet: {@link OUTSTANDING}, {@link ACKED} or {@link LOST}. */
+export type PacketState = 0 | 1 | 2;
 
 /** A sent packet. Valid until the call that handed it out returns: records are used again. */
 export interface SentPacket<F> {
+  /** Its number; the first packet of a connection is 0. */
   packetNumber: number;
+  /** When it left. */
   timeSent: Micros;
   /** Bytes on the wire, UDP payload. */
   size: number;
@@ -33,9 +35,11 @@ export interface SentPacket<F> {
   mtuProbe: boolean;
   /** A probe carries its frames again and answers for them from then on. */
   probed: boolean;
+  /** What became of it so far. */
   state: PacketState;
   /** What it carried; only the first {@link frameCount} entries count. */
   frames: (F | undefined)[];
+  /** How many frames it carried; 0 once they are settled. */
   frameCount: number;
   /** Scratch for delivery-rate estimation; written by the congestion controller in `onPacketSent`, else 0. */
   delivered: number;

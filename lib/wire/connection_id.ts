@@ -84,9 +84,12 @@ interface Entry<T> {
  *
  * @example
  * ```ts
+ * import { ConnectionId, ConnectionIdMap } from "./connection_id.ts";
+ *
  * const connections = new ConnectionIdMap<string>();
- * connections.set(id, "first");
- * connections.getAt(datagram, 0); // "first" when the datagram begins with that id
+ * connections.set(new ConnectionId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)), "first");
+ * const packet = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 0, 0);
+ * connections.getAt(packet, 0); // "first"
  * ```
  */
 export class ConnectionIdMap<T> {

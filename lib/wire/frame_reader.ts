@@ -37,11 +37,19 @@ const WRONG_CONTROL_LENGTH = "control frame has the wrong length for its op";
  *
  * @example
  * ```ts
+ * import { FrameType } from "./constants.ts";
+ * import { FrameReader, FRAMES_END, FRAMES_ERROR } from "./frame_reader.ts";
+ * import { writePing, writeStreamFin } from "./frame_writer.ts";
+ * import type { StreamId } from "./stream_id.ts";
+ *
+ * const plaintext = new Uint8Array(64);
+ * const end = writeStreamFin(plaintext, writePing(plaintext, 0), 4 as StreamId, 1000);
+ *
  * const reader = new FrameReader();
- * reader.reset(plaintext, 0, plaintext.length);
+ * reader.reset(plaintext, 0, end);
  * for (let type = reader.next(); type !== FRAMES_END; type = reader.next()) {
- *   if (type === FRAMES_ERROR) return close(TransportError.FRAME_ENCODING, reader.error);
- *   if (type === FrameType.STREAM_DATA) receive(reader.streamId, reader.offset, reader.dataStart, reader.dataEnd);
+ *   if (type === FRAMES_ERROR) throw new Error(reader.error);
+ *   if (type === FrameType.STREAM_FIN) console.log(reader.streamId, reader.finalSize); // 4 1000
  * }
  * ```
  */

@@ -76,8 +76,11 @@ export interface DecodedFrames {
  *
  * @example
  * ```ts
+ * import { decodeFrames, encodeFrame } from "./frames.ts";
+ *
+ * const plaintext = encodeFrame({ type: "datagram", data: Uint8Array.of(1, 2, 3) });
  * const { frames, error } = decodeFrames(plaintext);
- * for (const frame of frames) console.log(frame.type);
+ * for (const frame of frames) console.log(frame.type); // datagram
  * if (error !== undefined) console.log(error);
  * ```
  */

@@ -14,6 +14,7 @@ const REJECT_SIZE = 2 + REJECT_HASH_SIZE;
 
 /** A handshake message whose lengths are right. Its contents are unproven until Noise has spoken. */
 export interface HandshakeMessage {
+  /** Which message it is. */
   readonly kind: HandshakeKind;
   /** 32 bytes; all zero in VersionNegotiation and Reject. */
   readonly ephemeral: Uint8Array;
@@ -51,8 +52,13 @@ export function encodeHandshakeMessage(kind: HandshakeKind, ephemeral: Uint8Arra
  *
  * @example
  * ```ts
- * const message = decodeHandshakeMessage(datagram, reader.bodyStart, reader.end);
- * if (message?.kind === HandshakeKind.REJECT) explain(readReject(message));
+ * import { HandshakeKind } from "./constants.ts";
+ * import { RejectCode, rejectCodeName } from "./error_codes.ts";
+ * import { decodeHandshakeMessage, encodeReject, readReject } from "./handshake_message.ts";
+ *
+ * const body = encodeReject(RejectCode.OVERLOADED, new Uint8Array(32));
+ * const message = decodeHandshakeMessage(body, 0, body.length);
+ * if (message?.kind === HandshakeKind.REJECT) console.log(rejectCodeName(readReject(message))); // OVERLOADED
  * ```
  */
 export function decodeHandshakeMessage(bytes: Uint8Array, start: number, end: number): HandshakeMessage | undefined {

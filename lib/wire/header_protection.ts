@@ -34,8 +34,12 @@ export function chacha20Block(key: Uint8Array, counter: number, nonce: Uint8Arra
  *
  * @example
  * ```ts
- * const mask = new HeaderMask(hpKey);
- * mask.apply(packet, 0); // masks the sealed packet at 0; applied again, it unmasks it
+ * import { HeaderMask } from "./header_protection.ts";
+ *
+ * const packet = new Uint8Array(64); // as it was sealed
+ * const mask = new HeaderMask(new Uint8Array(32).fill(7));
+ * mask.apply(packet, 0); // flags, packet number and nonce are hidden
+ * mask.apply(packet, 0); // and readable again
  * ```
  */
 export class HeaderMask {

@@ -28,10 +28,18 @@ const NO_BYTES = new Uint8Array(0);
  *
  * @example
  * ```ts
+ * import { ConnectionId, ZERO_CONNECTION_ID } from "./connection_id.ts";
+ * import { WIRE_VERSION } from "./constants.ts";
+ * import { PacketReader, writeHandshakePacket } from "./packet_header.ts";
+ *
+ * const datagram = new Uint8Array(100), message = new Uint8Array(68);
+ * const sender = new ConnectionId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+ * writeHandshakePacket(datagram, 0, ZERO_CONNECTION_ID, 0, sender, WIRE_VERSION, message);
+ *
  * const reader = new PacketReader();
  * reader.reset(datagram);
- * while (reader.next()) handlePacket(datagram, reader.start, reader.end, reader.isHandshake);
- * if (reader.dropReason !== undefined) countDrop(reader.dropReason);
+ * while (reader.next()) console.log(reader.isHandshake, reader.start, reader.end); // true 0 100
+ * reader.dropReason; // undefined: there was nothing but packets
  * ```
  */
 export class PacketReader {

@@ -75,7 +75,13 @@ export function transportParametersSize(parameters: TransportParameters): number
  *
  * @example
  * ```ts
+ * import { ConnectionId } from "./connection_id.ts";
+ * import { decodeTransportParameters, DEFAULT_PARAMETERS, encodeTransportParameters } from "./transport_parameters.ts";
+ *
+ * const connectionId = new ConnectionId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
  * const payload = encodeTransportParameters({ ...DEFAULT_PARAMETERS, connectionId, suites: [0x01] }, 1100);
+ * payload.length; // 1100
+ * decodeTransportParameters(payload, connectionId).ok; // true
  * ```
  */
 export function encodeTransportParameters(parameters: TransportParameters, minLength: number = 0): Uint8Array {

@@ -129,6 +129,8 @@ class FakeEndpoint {
     return connection;
   }
 
+  takeDisplaced(): undefined {}
+
   handleDatagram(_now: Micros, remote: Address, bytes: Uint8Array): FakeConnection | undefined {
     const connection = this.byPort.get(remote.port);
     connection?.events.push({ type: "pong", token: bytes[0], rtt: micros(1) });

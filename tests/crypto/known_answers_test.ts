@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { toHex } from "../../lib/base/bytes.ts";
 import { hkdf, hkdfExtract } from "../../lib/crypto/hkdf.ts";
 import type { AeadAnswer } from "../../lib/crypto/known_answers.ts";
-import { testAead, testDh, testSha256 } from "../../lib/crypto/self_test.ts";
+import { testAead, testDh, testSha256 } from "../../lib/crypto/self_check.ts";
 import type { Aead, AeadKey, Hash } from "../../lib/crypto/types.ts";
 import { aeads, chachas, dhs, hashes } from "./implementations.ts";
 

@@ -163,7 +163,7 @@ test("a UDP datagram begins one connection at most, whatever else is in it", () 
 });
 
 test("many small hellos to an overloaded endpoint earn one answer a UDP datagram", () => {
-  const pair = new TwoEndpoints({ server: { settings: { maxHalfOpen: 1 } } }), random = new SeededRandom(3);
+  const pair = new TwoEndpoints({ server: { settings: { maxConnections: 1 } } }), random = new SeededRandom(3);
   pair.toServer([concatBytes(...Array.from({ length: 20 }, () => smallHello(random)))]);
   pair.toServer([concatBytes(...Array.from({ length: 20 }, () => smallHello(random)))]);
   assert.equal(answers(pair.server).length, 1);
@@ -246,15 +246,28 @@ test("hellos that fail are answered with the reason, and leave nothing behind", 
   assert.equal(pair.server.halfOpenCount, 0);
 });
 
-test("beyond the limits of connections, and of those that have proven nothing, hellos are turned away", () => {
-  const limits: Partial<TransportSettings>[] = [{ maxHalfOpen: 2 }, { maxConnections: 2 }];
-  for (const settings of limits) {
-    const pair = new TwoEndpoints({ server: { settings } });
-    for (let i = 0; i < 3; i++) pair.toServer(transmit(pair.connect(), pair.now));
-    assert.equal(pair.server.connectionCount, 2);
-    assert.equal(pair.server.counters.refusedHellos, 1);
-    assert.deepEqual(answers(pair.server).map((a) => readReject(messageIn(a))), [RejectCode.OVERLOADED]);
-  }
+test("beyond the limit of connections hellos are turned away", () => {
+  const pair = new TwoEndpoints({ server: { settings: { maxConnections: 2 } } });
+  for (let i = 0; i < 3; i++) pair.toServer(transmit(pair.connect(), pair.now));
+  assert.equal(pair.server.connectionCount, 2);
+  assert.equal(pair.server.counters.refusedHellos, 1);
+  assert.deepEqual(answers(pair.server).map((a) => readReject(messageIn(a))), [RejectCode.OVERLOADED]);
+});
+
+test("beyond the limit of those that have proven nothing the oldest gives way", () => {
+  const pair = new TwoEndpoints({ server: { settings: { maxHalfOpen: 2 } } });
+  const { server: standing } = pair.establish();
+  const waiting = [1, 2].map(() => pair.toServer(transmit(pair.connect(), pair.now))!);
+  assert.equal(pair.server.takeDisplaced(), undefined);
+  pair.toServer(transmit(pair.connect(), pair.now));
+  const displaced = pair.server.takeDisplaced();
+  assert.equal(displaced, waiting[0]);
+  assert.equal(pair.server.takeDisplaced(), undefined);
+  assert.equal(displaced.state, "closed");
+  assert.deepEqual(eventTypes(displaced), ["closed"]);
+  pair.server.forget(displaced);
+  assert.deepEqual([pair.server.halfOpenCount, pair.server.connectionCount], [2, 3]);
+  assert.equal(standing.state, "established");
 });
 
 test("a connection that stands does not count as half open, and one that is given up does not either", () => {

@@ -82,6 +82,8 @@ export function sizeOfAgentDiscover(discover: AgentDiscover): number {
  *
  * @example
  * ```ts
+ * import { type AgentDiscover, encodeAgentDiscover, sizeOfAgentDiscover } from "./agent_discover.ts";
+ *
  * const discover: AgentDiscover = { query: { by: "capability", capability: "text.*" }, limit: 10 };
  * const out = new Uint8Array(sizeOfAgentDiscover(discover));
  * encodeAgentDiscover(out, 0, discover);
@@ -140,6 +142,8 @@ export function decodeAgentDiscover(bytes: Uint8Array, at = 0, end: number = byt
  * capability begins with what stands before the star and is longer. A lone `*` is satisfied by everything.
  *
  * ```ts
+ * import { capabilityMatches } from "./agent_discover.ts";
+ *
  * capabilityMatches("text.*", "text.summarise"); // true
  * capabilityMatches("text.*", "text"); // false
  * ```

@@ -24,6 +24,8 @@ export function sizeOfAgentRegister(register: AgentRegister): number {
  *
  * @example
  * ```ts
+ * import { encodeAgentRegister, sizeOfAgentRegister } from "./agent_register.ts";
+ *
  * const register = { agentId: new Uint8Array(16).fill(7), name: "summariser", capabilities: ["text.summarise"] };
  * const out = new Uint8Array(sizeOfAgentRegister(register));
  * encodeAgentRegister(out, 0, register);

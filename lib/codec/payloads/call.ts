@@ -80,6 +80,8 @@ export function sizeOfCall(call: Call): number {
  *
  * @example
  * ```ts
+ * import { encodeCall, sizeOfCall } from "./call.ts";
+ *
  * const call = { target: new Uint8Array(16), timeoutSeconds: 5, data: Uint8Array.of(1, 2, 3) };
  * const out = new Uint8Array(sizeOfCall(call));
  * encodeCall(out, 0, call);

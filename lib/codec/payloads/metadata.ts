@@ -87,6 +87,8 @@ export function sizeOfMetadata(metadata: Metadata): number {
  *
  * @example
  * ```ts
+ * import { encodeMetadata, type Metadata, sizeOfMetadata } from "./metadata.ts";
+ *
  * const metadata: Metadata = { method: "summarise", deadlineMillis: 1500, application: [["tenant", "a"]] };
  * const out = new Uint8Array(sizeOfMetadata(metadata));
  * encodeMetadata(out, 0, metadata);

@@ -16,6 +16,8 @@ import type { Xxh3 } from "./xxh3.ts";
  *
  * @example
  * ```ts
+ * import { createXxh3 } from "./create.ts";
+ *
  * const xxh3 = createXxh3();
  * const bytes = new Uint8Array(40);
  * xxh3.seal(bytes, 0, 32);

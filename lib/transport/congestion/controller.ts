@@ -14,6 +14,7 @@ import type { SentPacket } from "../sent_packets.ts";
 
 /** Where a controller stands, for statistics and the event log. */
 export interface CongestionSnapshot {
+  /** The controller's name. */
   readonly name: string;
   /** Bytes that may be in flight. */
   readonly window: number;

@@ -43,6 +43,8 @@ interface Segment {
  *
  * @example
  * ```ts
+ * import { GapBudget, Reassembler } from "./reassembler.ts";
+ *
  * const pieces = new Reassembler(0, new GapBudget(1024));
  * pieces.insert(new Uint8Array([3, 4]), 0, 2, 2);
  * pieces.read(); // undefined

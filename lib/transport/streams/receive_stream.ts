@@ -32,9 +32,14 @@ export interface ReceiveShared {
  *
  * @example
  * ```ts
+ * import type { StreamId } from "../../wire/stream_id.ts";
+ * import { GapBudget } from "./reassembler.ts";
+ * import { ReceiveStream } from "./receive_stream.ts";
+ * import { SmallCopies } from "./small_copies.ts";
+ *
  * const shared = { copies: new SmallCopies(), gaps: new GapBudget(1024), window: 65536, maxWindow: 65536 };
  * const stream = new ReceiveStream(0 as StreamId, shared);
- * stream.onData(new Uint8Array([1, 2, 3]), 0, 3, 0, true); // 3
+ * stream.onData(Uint8Array.of(1, 2, 3), 0, 3, 0, true); // 3
  * stream.read(); // 1, 2, 3
  * stream.finished; // true
  * ```

@@ -25,8 +25,12 @@ const FIN_ACKED = 3;
  *
  * @example
  * ```ts
+ * import type { StreamId } from "../../wire/stream_id.ts";
+ * import { StreamClass } from "../scheduler.ts";
+ * import { SendStream } from "./send_stream.ts";
+ *
  * const stream = new SendStream(0 as StreamId, StreamClass.INTERACTIVE, 1 << 20, 65536, true);
- * stream.write(new Uint8Array([1, 2, 3]), true);
+ * stream.write(Uint8Array.of(1, 2, 3), true);
  * while (stream.takeChunk(1000, 1_000_000)) {
  *   const out = new Uint8Array(stream.chunkLength);
  *   stream.copyChunk(stream.chunkOffset, stream.chunkLength, out, 0);

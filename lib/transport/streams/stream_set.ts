@@ -59,11 +59,16 @@ export interface PeerStreamLimits {
  *
  * @example
  * ```ts
- * const streams = new StreamSet({ role: StreamRole.INITIATOR, ...settings });
- * streams.setPeerLimits(parameters);
+ * import { StreamKind, StreamRole } from "../../wire/stream_id.ts";
+ * import { StreamClass } from "../scheduler.ts";
+ * import { defaultSettings } from "../settings.ts";
+ * import { StreamSet } from "./stream_set.ts";
+ *
+ * const streams = new StreamSet({ role: StreamRole.INITIATOR, ...defaultSettings });
+ * streams.setPeerLimits({ maxStreamsBidi: 100, maxStreamsUni: 100, maxStreamData: 65536 });
  * const stream = streams.openLocal(StreamKind.BIDIRECTIONAL, StreamClass.INTERACTIVE);
  * if (stream !== undefined) {
- *   stream.send!.write(bytes, true);
+ *   stream.send!.write(Uint8Array.of(1, 2, 3), true);
  *   streams.scheduler.activate(stream.send!);
  * }
  * ```
