@@ -86,9 +86,4 @@ export class CallContext {
   get contentType(): string | undefined {
     return this.#call.details.contentType;
   }
-
-  /** The capability that the caller asked for. */
-  get capability(): string | undefined {
-    return this.#call.details.capability;
-  }
 }

@@ -50,8 +50,6 @@ export interface CallOptions {
   readonly idempotencyKey?: string;
   /** Media type of the body. */
   readonly contentType?: string;
-  /** Route to an agent that can do this. */
-  readonly capability?: string;
   /** Called as bytes are taken by the transport, and as the answer arrives. */
   readonly onProgress?: (progress: CallProgress) => void;
 }
@@ -360,11 +358,11 @@ const NO_OPTIONS: CallOptions = {};
 
 /** Metadata for a call; undefined if it needs none. @throws {MxpError} `usage` for fields that cannot be sent. */
 function metadataOf(options: CallOptions, method: string | undefined, timeoutMs: number): Metadata | undefined {
-  const { traceparent, idempotencyKey, contentType, capability, metadata } = options;
+  const { traceparent, idempotencyKey, contentType, metadata } = options;
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
   }
-  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? capability ?? metadata;
+  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata;
   const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
   if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
   return {
@@ -373,7 +371,6 @@ function metadataOf(options: CallOptions, method: string | undefined, timeoutMs:
     ...(traceparent !== undefined && { traceparent }),
     ...(contentType !== undefined && { contentType }),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
-    ...(capability !== undefined && { capability }),
     ...(metadata !== undefined && { application: Object.entries(metadata) }),
   };
 }

@@ -198,7 +198,7 @@ async function reach(attempt: Attempt, host: string, where: string, signal: Abor
     local,
     clock: platform.clock,
     bindUdp: platform.bindUdp,
-    udpPayload: endpoint.settings.udpPayload,
+    udpPayload: Math.max(endpoint.settings.udpPayload, endpoint.settings.loopbackUdpPayload),
     onSocketError: (error) => fail(error.message),
     ...(options.onInternalError && { onFault: options.onInternalError }),
   }).catch((cause) => {

@@ -103,6 +103,10 @@ export interface ServerStats {
  * console.log((await client.call()).text());
  * ```
  */
+export function serve(options: ServeOptions, handler: CallHandler): Promise<Server>;
+/** Starts a node, with functions by method and agent. */
+export function serve(options: ServeOptions, handlers: Handlers): Promise<Server>;
+// Two signatures, because a function has a member `call` of its own, which would keep a Handlers literal from being typed.
 export async function serve(options: ServeOptions, handlers: CallHandler | Handlers): Promise<Server> {
   const platform = options.platform ?? defaultPlatform();
   const listen = parseListen(options.listen);
@@ -164,7 +168,7 @@ export class Server implements AsyncDisposable {
         clock: platform.clock,
         bindUdp: platform.bindUdp,
         local: { host, port: listen.port },
-        udpPayload: endpoint.settings.udpPayload,
+        udpPayload: Math.max(endpoint.settings.udpPayload, endpoint.settings.loopbackUdpPayload),
         onConnection: (link) => this.#onConnection(link),
         onSocketError: (error) => this.#onSocketError(error),
         ...(options.onInternalError && { onFault: options.onInternalError }),

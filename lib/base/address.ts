@@ -19,6 +19,11 @@ export function address(host: string, port: number): Address {
   return { host, port, key: formatHostPort(host, port) };
 }
 
+/** Whether an IP address is this machine's own loopback. */
+export function isLoopback(host: string): boolean {
+  return host === "::1" || host.startsWith("127.") || host.startsWith("::ffff:127.");
+}
+
 /** `host:port`, IPv6 in brackets. */
 export function formatHostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

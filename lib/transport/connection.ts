@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Address } from "../base/address.ts";
+import { type Address, isLoopback } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
 import { HandshakePattern, PacketFlag, WIRE_VERSION } from "../wire/constants.ts";
@@ -134,7 +134,7 @@ export class Connection {
     this.#createdAt = now;
     this.#now = now;
     this.#address = new PeerAddress(remote, flow instanceof InitiatorFlow);
-    this.#udpPayload = settings.udpPayload;
+    this.#udpPayload = isLoopback(remote.host) ? settings.loopbackUdpPayload : settings.udpPayload;
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
     const role = flow instanceof InitiatorFlow ? StreamRole.INITIATOR : StreamRole.RESPONDER;
     this.#streams = new StreamLayer(role, settings, (event) => this.#events.push(event));
@@ -146,7 +146,7 @@ export class Connection {
     );
     this.#recovery = new LossDetection<SentFrame>({
       handler: this.#fate,
-      congestion: createController(settings.congestion, settings.udpPayload),
+      congestion: createController(settings.congestion, this.#udpPayload),
       maxAckDelay: settings.maxAckDelay,
     });
     this.#idle = new IdleTimer(now, settings.idleTimeout, settings.keepAlive);
@@ -412,7 +412,7 @@ export class Connection {
 
   /**
    * Fills `out` with the next UDP datagram for `remote`; returns its size, 0 if there is nothing to send now. Call until it says 0.
-   * `out` must hold `settings.udpPayload` bytes.
+   * `out` must hold `settings.udpPayload` bytes, and `settings.loopbackUdpPayload` if the peer is there.
    */
   pollTransmit(now: Micros, out: Uint8Array): number {
     if (this.#state === "closed" || this.#state === "draining") return 0;
@@ -455,7 +455,7 @@ export class Connection {
   }
 
   #installKeys(now: Micros, result: HandshakeResult): void {
-    const { options, settings } = this.#shared;
+    const { options } = this.#shared;
     const { crypto } = options;
     const aead = result.suite === crypto.aes256gcm.suite ? crypto.aes256gcm : crypto.chacha20poly1305;
     const sendKeys = new PacketKeys(aead, crypto.sha256, result.sendSecret);
@@ -479,7 +479,7 @@ export class Connection {
     this.#streams.setPeerParameters(parameters);
     this.#recovery.maxAckDelay = parameters.maxAckDelay;
     this.#idle.negotiate(parameters.idleTimeout);
-    this.#udpPayload = Math.min(settings.udpPayload, parameters.maxUdpPayload);
+    this.#udpPayload = Math.min(this.#udpPayload, parameters.maxUdpPayload);
     this.#recovery.congestion.setMaxDatagramSize(this.#udpPayload);
     this.#idle.onReceived(now);
   }

@@ -34,6 +34,8 @@ export interface TransportSettings {
   readonly congestion: CongestionName;
   /** Size of the UDP datagrams that we send, 1 200 to 65 507. */
   readonly udpPayload: number;
+  /** The same to peers on this machine's loopback, whose path is known; {@link udpPayload} where only that is given. */
+  readonly loopbackUdpPayload: number;
   /** Largest UDP datagram that we can receive; announced to the peer. */
   readonly maxUdpPayload: number;
   /** How long an acknowledgement may wait. */
@@ -63,6 +65,8 @@ export const defaultSettings: TransportSettings = {
   congestion: CONGESTION_NAMES[0],
   // What every IPv6 path carries (RFC 9000 §14), until the path has been probed for more.
   udpPayload: 1200,
+  // Loopback takes 64 KiB everywhere, but a default receive buffer holds a dozen datagrams of more than 8 KiB and three of 64.
+  loopbackUdpPayload: 8192,
   maxUdpPayload: 65507,
   maxAckDelay: millis(25),
   ackThreshold: 2,
@@ -72,7 +76,8 @@ export const defaultSettings: TransportSettings = {
 
 /** Completes and checks settings. Throws a RangeError that names the first one out of bounds. */
 export function completeSettings(partial: Partial<TransportSettings> = {}): TransportSettings {
-  const settings = { ...defaultSettings, ...dropUndefined(partial) };
+  const loopbackUdpPayload = partial.loopbackUdpPayload ?? partial.udpPayload ?? defaultSettings.loopbackUdpPayload;
+  const settings = { ...defaultSettings, ...dropUndefined(partial), loopbackUdpPayload };
   checkWhole("maxData", settings.maxData, 1 << 14, 2 ** 40);
   checkWhole("maxStreamData", settings.maxStreamData, 1 << 12, 2 ** 40);
   checkWhole("maxDataWindow", settings.maxDataWindow, 0, 2 ** 40);
@@ -84,6 +89,7 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   check("keepAlive", settings.keepAlive, 0, 2 ** 53 - 1);
   check("handshakeTimeout", settings.handshakeTimeout, 1, 2 ** 53 - 1);
   checkWhole("udpPayload", settings.udpPayload, 1200, 65507);
+  checkWhole("loopbackUdpPayload", settings.loopbackUdpPayload, 1200, 65507);
   checkWhole("maxUdpPayload", settings.maxUdpPayload, 1200, 65507);
   check("maxAckDelay", settings.maxAckDelay, 0, 1_000_000);
   checkWhole("ackThreshold", settings.ackThreshold, 1, 64);

@@ -27,7 +27,7 @@ async function withPair(
   serveOptions: Partial<ServeOptions> = {},
   connectOptions: Partial<ConnectOptions> = {},
 ): Promise<void> {
-  const server = await serve({ listen: "127.0.0.1:0", platform, ...serveOptions }, handlers);
+  const server = await serve({ listen: "127.0.0.1:0", platform, ...serveOptions }, handlers as Handlers);
   try {
     const client = await connect(server.url, { platform, ...connectOptions });
     try {
@@ -267,8 +267,7 @@ test("bodies may be text, bytes, buffers, generators and streams", async () => {
 test("a handler sees who calls, what for, and everything that was sent along", async () => {
   const seen: Record<string, unknown>[] = [];
   const handler: CallHandler = (_payload, context) => {
-    const { method, agent, metadata, traceparent, traceId, messageId, idempotencyKey, contentType, capability, peer } =
-      context;
+    const { method, agent, metadata, traceparent, traceId, messageId, idempotencyKey, contentType, peer } = context;
     seen.push({
       method,
       agent,
@@ -278,7 +277,6 @@ test("a handler sees who calls, what for, and everything that was sent along", a
       messageId,
       idempotencyKey,
       contentType,
-      capability,
       peer,
     });
   };
@@ -289,7 +287,6 @@ test("a handler sees who calls, what for, and everything that was sent along", a
       metadata: { tenant: "a", empty: "" },
       idempotencyKey: "k1",
       contentType: "text/plain",
-      capability: "text.summarise",
       timeoutMs: 500,
     });
     const [call] = seen;
@@ -302,7 +299,7 @@ test("a handler sees who calls, what for, and everything that was sent along", a
       "a3ce929d0e0e4736",
     ]);
     assert.equal(call.messageId, reply.messageId);
-    assert.deepEqual([call.idempotencyKey, call.contentType, call.capability], ["k1", "text/plain", "text.summarise"]);
+    assert.deepEqual([call.idempotencyKey, call.contentType], ["k1", "text/plain"]);
     const peer = call.peer as { fingerprint: string; address: string; publicKey: Uint8Array };
     assert.match(peer.fingerprint, /^SHA256:/);
     assert.equal(peer.publicKey.length, 32);
