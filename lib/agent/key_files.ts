@@ -113,7 +113,7 @@ function reason(error: unknown): string {
     case "EPERM":
       return "permission denied";
     case "EEXIST":
-      return "it exists already";
+      return "it exists already (mxp keygen --force replaces it; its key is lost then)";
     case "EISDIR":
       return "it is a folder";
     case "ENOSPC":

@@ -23,7 +23,7 @@ test("keygen replaces a key file only with --force", async () => {
   await using here = await scratch();
   assertWorks(await here.mxp(["keygen", "-o", "k"]));
   const before = await readFile(here.path("k"), "utf8");
-  assertFails(await here.mxp(["keygen", "-o", "k"]), 3, /\bk\b.*exists/);
+  assertFails(await here.mxp(["keygen", "-o", "k"]), 3, /\bk\b.*exists.*--force/);
   assert.equal(await readFile(here.path("k"), "utf8"), before);
   assertWorks(await here.mxp(["keygen", "-o", "k", "--force"]));
   assert.notEqual(await readFile(here.path("k"), "utf8"), before);
