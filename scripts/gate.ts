@@ -5,7 +5,7 @@
  * @module
  */
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { killRunning, runStages, type Stage } from "./gate_runner.ts";
 import { listFiles, projectRoot } from "./source_files.ts";
@@ -25,7 +25,7 @@ function check(name: string, command: Stage["command"], limit = 120): Stage {
 
 /** A check by one of the scripts beside this one. */
 function script(name: string, file: string, ...args: string[]): Stage {
-  return check(name, needs(`scripts/${file}`) ?? [deno, "run", "-A", `scripts/${file}`, ...args]);
+  return check(name, [deno, "run", "-A", `scripts/${file}`, ...args]);
 }
 
 /** Bun, or, if there is none, a program that is not there: then the stages that need it fail and the others still run. */
@@ -38,15 +38,9 @@ function bunOrFailure(): string {
   }
 }
 
-/** Why a stage is skipped that needs `path`; undefined if it is there. */
-function needs(path: string): string | undefined {
-  return existsSync(projectRoot + path) ? undefined : `there is no ${path.replace("./", "")} yet`;
-}
-
 function checkStages(): Stage[] {
   const config: { exports: Record<string, string> } = JSON.parse(readFileSync(`${projectRoot}deno.json`, "utf8"));
   const entries = Object.values(config.exports);
-  const missing = entries.map(needs).find((reason) => reason !== undefined);
   return [
     check("install", [deno, "install", "--frozen", "--quiet"], 300),
     check("bun.lock", [bun, "install", "--frozen-lockfile", "--dry-run"]),
@@ -60,8 +54,8 @@ function checkStages(): Stage[] {
     script("links", "check_links.ts"),
     script("wasm", "build_wasm.ts", "--check"),
     script("docs", "check_docs.ts"),
-    check("docs public", missing ?? [deno, "doc", "--lint", ...entries]),
-    check("publish", missing ?? [deno, "publish", "--dry-run", "--allow-dirty", "--quiet"]),
+    check("docs public", [deno, "doc", "--lint", ...entries]),
+    check("publish", [deno, "publish", "--dry-run", "--allow-dirty", "--quiet"]),
   ];
 }
 
@@ -99,12 +93,8 @@ function testStages(): Stage[] {
   for (const { name, files } of groups) {
     stages.push(tests(`deno ${name}`, "deno", [deno, "test", "-A", "--no-check"], files));
   }
-  const documents = ["README.md", "mod.ts", "lib"].filter((path) => existsSync(projectRoot + path));
-  stages.push(
-    needs("mod.ts") === undefined
-      ? tests("deno examples", "deno", [deno, "test", "-A", "--doc", "--ignore=tests"], documents)
-      : check("deno examples", needs("mod.ts")!),
-  );
+  const documented = ["README.md", "mod.ts", "lib"];
+  stages.push(tests("deno examples", "deno", [deno, "test", "-A", "--doc", "--ignore=tests"], documented));
   for (const { name, files } of groups) {
     stages.push(tests(`bun ${name}`, "bun", [bun, "test", "--timeout", "120000"], files));
   }
@@ -121,8 +111,6 @@ function testStages(): Stage[] {
 
 /** The command line tests, run once for every form in which the program is started. */
 function commandLineStages(): Stage[] {
-  const missing = needs("cli.ts");
-  if (missing !== undefined) return [check("build", missing), check("cli", missing)];
   const node = resolveNode();
   const binary = `./dist/mxp${process.platform === "win32" ? ".exe" : ""}`;
   const forms: Record<string, readonly string[] | string> = {
@@ -131,12 +119,11 @@ function commandLineStages(): Stage[] {
     binary: [binary],
     node: node === undefined ? "there is no Node 20 or newer on the PATH" : [node.path, "dist/node/cli.js"],
   };
-  const absent = needs("tests/cli");
   return [
     check("build binary", [deno, "run", "-A", "scripts/compile.ts", "--bun"], 300),
     check("build node", [deno, "run", "-A", "scripts/build_node.ts"], 300),
     ...Object.entries(forms).map(([name, form]): Stage => {
-      if (typeof form === "string" || absent !== undefined) return check(`cli ${name}`, absent ?? String(form));
+      if (typeof form === "string") return check(`cli ${name}`, form);
       const stage = tests(`cli ${name}`, "deno", [deno, "test", "-A", "--no-check"], ["./tests/cli"]);
       return { ...stage, env: { ...stage.env, MXP_TEST_CLI: JSON.stringify(form) } };
     }),
@@ -149,7 +136,7 @@ function allStages(): Stage[] {
     ...checkStages(),
     ...testStages(),
     ...commandLineStages(),
-    check("demo", needs("scripts/demo.ts") ?? [deno, "task", "demo"]),
+    check("demo", [deno, "task", "demo"]),
   ];
 }
 
