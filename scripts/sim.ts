@@ -26,10 +26,14 @@ const HELP = `Uploads data over one connection through a simulated network, in v
   --bytes SIZE      how much to upload, with KB, MB, GB or KiB, MiB, GiB (10MB)
   --loss PERCENT    datagrams lost, each way (0)
   --burst N         how many are lost in a row (1)
+  --bad-begin, --bad-end, --bad-loss PERCENT
+                    bad spells (Gilbert–Elliott): probability, at each datagram, that one begins and that it
+                    ends, and the share that is lost meanwhile (0, 10, 50)
   --rtt MS          round trip (50)
   --jitter MS       up to this much longer, each way (0)
   --rate MBIT       rate of the link in Mbit/s, each way (100)
   --queue SIZE      queue in front of it (one bandwidth-delay product, at least 64KiB)
+  --mtu BYTES       larger UDP payloads vanish (none do)
   --reorder PERCENT datagrams held back, each way (0)
   --depth N         how many others overtake them (3)
   --duplicate PERCENT  datagrams that arrive twice (0)
@@ -48,10 +52,14 @@ const OPTIONS = {
   bytes: { type: "size", default: 10_000_000 },
   loss: { type: "percent", default: 0 },
   burst: { type: "count", default: 1 },
+  "bad-begin": { type: "percent", default: 0 },
+  "bad-end": { type: "percent", default: 0.1 },
+  "bad-loss": { type: "percent", default: 0.5 },
   rtt: { type: "number", default: 50 },
   jitter: { type: "number", default: 0 },
   rate: { type: "number", default: 100, least: 0.001 },
   queue: { type: "size", default: 0 },
+  mtu: { type: "count", default: 65507 },
   reorder: { type: "percent", default: 0 },
   depth: { type: "count", default: 3 },
   duplicate: { type: "percent", default: 0 },
@@ -88,8 +96,12 @@ function profileOf(options: Options): LinkProfile {
     jitter: millis(options.jitter),
     rate: options.rate,
     queue: options.queue,
+    mtu: options.mtu,
     loss: options.loss,
     lossBurst: options.burst,
+    badSpells: options["bad-begin"] === 0
+      ? undefined
+      : { begin: options["bad-begin"], end: options["bad-end"], loss: options["bad-loss"] },
     duplicate: options.duplicate,
     corrupt: options.corrupt,
     reorder: options.reorder,

@@ -4,12 +4,13 @@
  * @module
  */
 
-import { type Micros, micros, millis } from "../base/time.ts";
-import type { ManualClock } from "./manual_clock.ts";
+import { type Clock, type Micros, micros, millis } from "../base/time.ts";
+import { Bottleneck } from "./bottleneck.ts";
+import { LossModel, type LossProfile } from "./loss_model.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 
 /** What a link does. Probabilities are between 0 and 1. */
-export interface LinkProfile {
+export interface LinkProfile extends LossProfile {
   /** How long a datagram travels, one way. */
   readonly delay: Micros;
   /** Up to this much longer, uniformly; more than the gap between two datagrams reorders them. */
@@ -18,10 +19,8 @@ export interface LinkProfile {
   readonly rate: number;
   /** Bytes that may wait for the wire before the tail is dropped. 0: one bandwidth-delay product, at least {@link LEAST_QUEUE}. */
   readonly queue: number;
-  /** Share of datagrams that get lost on the way. */
-  readonly loss: number;
-  /** How many datagrams are lost in a row; the share stays the same. */
-  readonly lossBurst: number;
+  /** Bytes of UDP payload that fit into a packet; what is larger vanishes without a word, as behind a router that sends no ICMP. */
+  readonly mtu: number;
   /** Probability that a datagram arrives twice. */
   readonly duplicate: number;
   /** Probability that some bits of a datagram flip. */
@@ -43,8 +42,10 @@ export const perfectLink: LinkProfile = {
   jitter: micros(0),
   rate: Infinity,
   queue: 0,
+  mtu: Infinity,
   loss: 0,
   lossBurst: 1,
+  badSpells: undefined,
   duplicate: 0,
   corrupt: 0,
   reorder: 0,
@@ -60,8 +61,10 @@ export interface LinkCounters {
   sentBytes: number;
   /** Arrived, second copies included. */
   delivered: number;
-  /** Lost by chance, by a test's decision, or because the link was down. */
+  /** Lost by chance, by a test's decision, or because the link was down (a black hole). */
   lost: number;
+  /** Larger than the MTU. */
+  oversized: number;
   /** Found the queue full. */
   queueDrops: number;
   /** Arrived twice. */
@@ -106,8 +109,8 @@ const BYTES_PER_MICROSECOND = 1 / 8;
  * ```
  */
 export class Link {
-  /** What it does. May change at any time. */
-  profile: LinkProfile;
+  /** The wire of several links that share it; rate and queue of the profile have no meaning then. */
+  shared: Bottleneck | undefined;
   /** A test's say in what happens to a datagram; `index` counts those that were sent, from 0. */
   intercept: ((bytes: Uint8Array, index: number, now: Micros) => Interception) | undefined;
   /** While it is down everything is lost. */
@@ -118,50 +121,62 @@ export class Link {
     sentBytes: 0,
     delivered: 0,
     lost: 0,
+    oversized: 0,
     queueDrops: 0,
     duplicated: 0,
     corrupted: 0,
     reordered: 0,
   };
-  readonly #clock: ManualClock;
+  readonly #clock: Clock;
+  readonly #wire: Bottleneck;
   readonly #deliver: (bytes: Uint8Array) => void;
+  readonly #lossModel: LossModel;
   // A generator for each concern, so that a change of one probability leaves the others' decisions as they were.
-  readonly #lossRandom: SeededRandom;
   readonly #duplicateRandom: SeededRandom;
   readonly #corruptRandom: SeededRandom;
   readonly #reorderRandom: SeededRandom;
   readonly #jitterRandom: SeededRandom;
-  #busyUntil: Micros = micros(0);
-  #burstLeft = 0;
+  #profile: LinkProfile;
   #held: Held[] = [];
 
   /** `deliver` is called when a datagram arrives; the bytes are its own. What `profile` leaves out is perfect. */
   constructor(
     profile: Partial<LinkProfile>,
-    clock: ManualClock,
+    clock: Clock,
     random: SeededRandom,
     deliver: (bytes: Uint8Array) => void,
   ) {
-    this.profile = { ...perfectLink, ...profile };
+    this.#profile = { ...perfectLink, ...profile };
     this.#clock = clock;
+    this.#wire = new Bottleneck(clock, this.#profile.rate, queueLimitOf(this.#profile));
     this.#deliver = deliver;
-    this.#lossRandom = random.fork();
+    const lossRandom = random.fork();
     this.#duplicateRandom = random.fork();
     this.#corruptRandom = random.fork();
     this.#reorderRandom = random.fork();
     this.#jitterRandom = random.fork();
+    this.#lossModel = new LossModel(lossRandom, random.fork());
+  }
+
+  /** What it does. May change at any time; what is under way already arrives as it was going to. */
+  get profile(): LinkProfile {
+    return this.#profile;
+  }
+
+  set profile(profile: LinkProfile) {
+    this.#profile = profile;
+    this.#wire.rate = profile.rate;
+    this.#wire.limit = queueLimitOf(profile);
   }
 
   /** Bytes that wait for the wire. */
   get backlog(): number {
-    const { rate } = this.profile;
-    return rate === Infinity ? 0 : Math.max(0, this.#busyUntil - this.#clock.now()) * rate * BYTES_PER_MICROSECOND;
+    return (this.shared ?? this.#wire).backlog;
   }
 
   /** How many bytes may. */
   get queueLimit(): number {
-    const { queue, rate, delay } = this.profile;
-    return queue > 0 ? queue : Math.max(LEAST_QUEUE, 2 * delay * rate * BYTES_PER_MICROSECOND);
+    return (this.shared ?? this.#wire).limit;
   }
 
   /** Takes a datagram, of which it keeps a copy if it is to arrive. */
@@ -174,7 +189,11 @@ export class Link {
       counters.lost++;
       return;
     }
-    const departure = this.#depart(bytes.length);
+    if (bytes.length > profile.mtu) {
+      counters.oversized++;
+      return;
+    }
+    const departure = (this.shared ?? this.#wire).depart(bytes.length);
     if (departure < 0) {
       counters.queueDrops++;
       return;
@@ -186,7 +205,7 @@ export class Link {
     const jitter = profile.jitter > 0 ? this.#jitterRandom.next() * profile.jitter : 0;
     const arrival = micros(departure + profile.delay + jitter);
     // Every generator is asked for every datagram, or one probability would shift another's decisions.
-    const isLost = this.#isLost();
+    const isLost = this.#lossModel.isNextLost(profile);
     const isDuplicated = this.#duplicateRandom.chance(profile.duplicate);
     const isCorrupted = this.#corruptRandom.chance(profile.corrupt);
     const isReordered = this.#reorderRandom.chance(profile.reorder);
@@ -205,28 +224,6 @@ export class Link {
       this.#arriveAt(arrival, copy);
       this.#overtake(arrival);
     }
-  }
-
-  /** When the last byte is on the wire; −1 if there was no room to wait. */
-  #depart(size: number): Micros {
-    const { rate } = this.profile;
-    const now = this.#clock.now();
-    if (rate === Infinity) return now;
-    if (this.backlog + size > this.queueLimit) return micros(-1);
-    this.#busyUntil = micros(Math.max(now, this.#busyUntil) + size / (rate * BYTES_PER_MICROSECOND));
-    return this.#busyUntil;
-  }
-
-  #isLost(): boolean {
-    const { loss, lossBurst } = this.profile;
-    // Losses come `lossBurst` at a time, so they have to begin more seldom.
-    const begins = this.#lossRandom.chance(lossBurst > 1 ? loss / (lossBurst - loss * (lossBurst - 1)) : loss);
-    if (this.#burstLeft > 0) {
-      this.#burstLeft--;
-      return true;
-    }
-    if (begins) this.#burstLeft = lossBurst - 1;
-    return begins;
   }
 
   #flipBits(bytes: Uint8Array): void {
@@ -266,4 +263,9 @@ export class Link {
     this.counters.delivered++;
     this.#deliver(bytes);
   }
+}
+
+/** One bandwidth-delay product unless the profile says more, or less. */
+function queueLimitOf({ queue, rate, delay }: LinkProfile): number {
+  return queue > 0 ? queue : Math.max(LEAST_QUEUE, 2 * delay * rate * BYTES_PER_MICROSECOND);
 }

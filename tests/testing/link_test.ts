@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { micros, millis, seconds } from "../../lib/base/time.ts";
+import { Bottleneck } from "../../lib/testing/bottleneck.ts";
 import { Link, type LinkProfile } from "../../lib/testing/link.ts";
+import { blackHole, flapping, scheduleChanges } from "../../lib/testing/link_schedule.ts";
 import { ManualClock } from "../../lib/testing/manual_clock.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { testSeed } from "../support/seed.ts";
@@ -73,6 +75,76 @@ test("losses in bursts are as frequent as single ones, and come together", () =>
   let gaps = 0;
   for (let i = 1; i < arrivals.length; i++) if (arrivals[i].index !== arrivals[i - 1].index + 1) gaps++;
   assert.ok(Math.abs(gaps - link.counters.lost / 5) < 150, `${gaps} gaps`);
+});
+
+test("a datagram that is larger than the MTU vanishes and is counted", () => {
+  const { link, arrivals } = run({ mtu: 1280 }, 1, 1000, 1280);
+  assert.deepEqual([arrivals.length, link.counters.oversized], [1, 0]);
+  link.send(new Uint8Array(1281));
+  assert.deepEqual([link.counters.oversized, link.counters.lost, link.counters.sent], [1, 0, 2]);
+});
+
+test("bad spells come and last as the profile says, and only they lose", () => {
+  const { link, arrivals } = run({ badSpells: { begin: 0.01, end: 0.1, loss: 1 } }, 50_000, 10);
+  const spells = arrivals.filter(({ index }, place) => place > 0 && index !== arrivals[place - 1].index + 1).length;
+  // A spell begins after 100 good datagrams and lasts 10, on average.
+  assert.ok(Math.abs(spells - 50_000 / 110) < 110, `${spells} spells`);
+  assert.ok(Math.abs(link.counters.lost / spells - 10) < 2.5, `${link.counters.lost / spells} lost in each`);
+});
+
+test("bad spells do not shift the decisions outside of them", () => {
+  const indexes = (profile: Partial<LinkProfile>): Set<number> =>
+    new Set(run({ loss: 0.2, ...profile }, 2000, 10, 100, 9).arrivals.map(({ index }) => index));
+  const calm = indexes({}), rough = indexes({ badSpells: { begin: 0.02, end: 0.2, loss: 1 } });
+  assert.ok(rough.size < calm.size);
+  for (const index of rough) assert.ok(calm.has(index), `${index}`);
+});
+
+test("links that share a wire wait for each other and share its queue", () => {
+  const clock = new ManualClock(), random = new SeededRandom(1);
+  const wire = new Bottleneck(clock, 8, 3000);
+  const arrivals: string[] = [];
+  const [first, second] = ["first", "second"].map((name) => {
+    const link = new Link({ delay: millis(0) }, clock, random, () => arrivals.push(`${name} ${clock.now()}`));
+    link.shared = wire;
+    return link;
+  });
+  for (const link of [first, second, first, second]) link.send(new Uint8Array(1000));
+  clock.advance(seconds(1));
+  assert.deepEqual(arrivals, ["first 1000", "second 2000", "first 3000"]);
+  assert.deepEqual([first.counters.queueDrops, second.counters.queueDrops], [0, 1]);
+});
+
+test("changes happen when they are due, to every link that they are for", () => {
+  const clock = new ManualClock(), random = new SeededRandom(1);
+  let arrived = 0;
+  const links = [0, 1].map(() => new Link({ delay: millis(1) }, clock, random, () => arrived++));
+  scheduleChanges(clock, links, [
+    ...blackHole(seconds(1), seconds(3)),
+    ...flapping(seconds(10), seconds(2), seconds(30)),
+    { at: seconds(40), profile: { mtu: 99 } },
+  ]);
+  const heard: number[] = [];
+  for (let second = 0; second < 45; second++) {
+    clock.advance(micros(seconds(second) + 500));
+    arrived = 0;
+    for (const link of links) link.send(new Uint8Array(100));
+    clock.advance(micros(seconds(second) + 2000));
+    if (arrived > 0) heard.push(second);
+  }
+  const silent = Array.from({ length: 45 }, (_, second) => second).filter((second) => !heard.includes(second));
+  assert.deepEqual(silent, [1, 2, 3, 10, 11, 22, 23, 40, 41, 42, 43, 44]);
+});
+
+test("a rate that changes counts for what comes afterwards", () => {
+  const clock = new ManualClock();
+  const arrivals: number[] = [];
+  const link = new Link({ delay: millis(0), rate: 8 }, clock, new SeededRandom(1), () => arrivals.push(clock.now()));
+  link.send(new Uint8Array(1000));
+  link.profile = { ...link.profile, rate: 4 };
+  link.send(new Uint8Array(1000));
+  clock.advance(seconds(1));
+  assert.deepEqual(arrivals, [1000, 3000]);
 });
 
 for (const depth of [1, 3, 20]) {
