@@ -9,12 +9,13 @@ export type OptionSpec =
   | { readonly type: "size" | "percent" | "integer" | "count"; readonly default: number }
   | { readonly type: "number"; readonly default: number; readonly least?: number }
   | { readonly type: "word"; readonly default: string; readonly words: readonly string[] }
+  | { readonly type: "text"; readonly default: string }
   | { readonly type: "flag" };
 
 /** The values that a set of options has. */
 export type OptionValues<S extends Record<string, OptionSpec>> = {
   readonly [Name in keyof S]: S[Name]["type"] extends "flag" ? boolean
-    : S[Name]["type"] extends "word" ? string
+    : S[Name]["type"] extends "word" | "text" ? string
     : number;
 };
 
@@ -60,6 +61,8 @@ export function readOptions<S extends Record<string, OptionSpec>>(specs: S, args
 
 function parse(name: string, spec: Exclude<OptionSpec, { type: "flag" }>, text: string): number | string {
   switch (spec.type) {
+    case "text":
+      return text;
     case "word":
       if (spec.words.includes(text.toLowerCase())) return text.toLowerCase();
       throw new UsageError(`--${name} is ${spec.words.join(" or ")}, not ${JSON.stringify(text)}`);

@@ -36,4 +36,5 @@ export {
   type SimulatedNodeOptions,
 } from "./simulated_node.ts";
 export { TraceHash } from "./trace_hash.ts";
+export { UdpProxy, type UdpProxyCounters, type UdpProxyOptions } from "./udp_proxy.ts";
 export { runUpload, type UploadOptions, type UploadResult } from "./upload_run.ts";
