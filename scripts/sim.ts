@@ -1,23 +1,21 @@
 /**
- * Uploads and handshakes over simulated networks: `deno task sim -- --loss 5 --rtt 50 --rate 100 --seed 7 --json`.
+ * Uploads and handshakes over simulated networks: `deno task sim -- --loss 5 --rtt 50 --rate 100 --seed 7 --json`; and the scenarios of
+ * docs/reliability.md: `deno task sim -- --scenario A1 --cc newreno`.
  *
  * @module
  */
 
-import { createHash } from "node:crypto";
 import process from "node:process";
 import { type Micros, micros, millis } from "../lib/base/time.ts";
 import { selectProvider } from "../lib/crypto/select.ts";
 import { runHandshake } from "../lib/testing/handshake_run.ts";
 import { InvariantError } from "../lib/testing/invariants.ts";
 import type { LinkProfile } from "../lib/testing/link.ts";
-import { Pattern } from "../lib/testing/pattern.ts";
-import { patternOf } from "../lib/testing/pattern_traffic.ts";
-import { runUpload, type UploadResult } from "../lib/testing/upload_run.ts";
 import { CONGESTION_NAMES } from "../lib/transport/congestion/create.ts";
 import { defaultSettings } from "../lib/transport/settings.ts";
-import { makeStreamId, StreamKind, StreamRole } from "../lib/wire/stream_id.ts";
 import { type OptionSpec, readOptions, UsageError } from "./options.ts";
+import { hashedUpload, type HashedUploadResult } from "./scenarios/hashed_upload.ts";
+import { listScenarios, runScenarios, scenariosOf } from "./scenarios/run.ts";
 
 const HELP = `Uploads data over one connection through a simulated network, in virtual time.
 
@@ -38,11 +36,16 @@ const HELP = `Uploads data over one connection through a simulated network, in v
   --depth N         how many others overtake them (3)
   --duplicate PERCENT  datagrams that arrive twice (0)
   --corrupt PERCENT datagrams with flipped bits (0)
-  --congestion NAME ${CONGESTION_NAMES.join(" or ")} (${defaultSettings.congestion})
+  --congestion NAME, --cc NAME
+                    ${CONGESTION_NAMES.join(", ")}, or, with --scenario, all (${defaultSettings.congestion})
   --pattern ik|xx   handshake: responder's key known or not (ik)
   --seed N          everything random follows from it (1)
   --runs N          N runs with the seeds SEED, SEED+1, … (1)
   --handshakes N    no upload: N handshakes instead
+  --scenario NAME   no upload: a scenario of docs/reliability.md, or all of them; what shapes the link is ignored
+  --cell TEXT       only the cells of it whose names contain this
+  --quick           smaller ones, for a look
+  --list            says which there are
   --json            one JSON object a line
   --help
 
@@ -64,11 +67,15 @@ const OPTIONS = {
   depth: { type: "count", default: 3 },
   duplicate: { type: "percent", default: 0 },
   corrupt: { type: "percent", default: 0 },
-  congestion: { type: "word", default: defaultSettings.congestion, words: CONGESTION_NAMES },
+  congestion: { type: "word", default: defaultSettings.congestion, words: [...CONGESTION_NAMES, "all"] },
   pattern: { type: "word", default: "ik", words: ["ik", "xx"] },
   seed: { type: "integer", default: 1 },
   runs: { type: "count", default: 1 },
   handshakes: { type: "integer", default: 0 },
+  scenario: { type: "text", default: "" },
+  cell: { type: "text", default: "" },
+  quick: { type: "flag" },
+  list: { type: "flag" },
   json: { type: "flag" },
   help: { type: "flag" },
 } as const satisfies Record<string, OptionSpec>;
@@ -77,16 +84,24 @@ type Options = ReturnType<typeof readOptions<typeof OPTIONS>>;
 
 const crypto = selectProvider();
 
-function main(args: readonly string[]): number {
-  const options = readOptions(OPTIONS, args);
+async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(OPTIONS, args.map((argument) => argument.replace(/^--cc(?==|$)/, "--congestion")));
   if (options.help) {
     console.log(HELP);
     return 0;
   }
+  if (options.list) {
+    listScenarios(options.json);
+    return 0;
+  }
+  if (options.scenario !== "") {
+    if (scenariosOf(options.scenario) !== undefined) return await runScenarios({ ...options, crypto });
+    throw new UsageError(`there is no scenario ${JSON.stringify(options.scenario)}, see --list`);
+  }
+  if (options.congestion === "all") throw new UsageError("--congestion all goes with --scenario");
   if (options.handshakes > 0) return handshakes(options);
-  const expected = sha256OfPattern(options.bytes);
   let failed = 0;
-  for (let run = 0; run < options.runs; run++) if (!upload(options, options.seed + run, expected)) failed++;
+  for (let run = 0; run < options.runs; run++) if (!upload(options, options.seed + run)) failed++;
   return failed === 0 ? 0 : 1;
 }
 
@@ -111,18 +126,16 @@ function profileOf(options: Options): LinkProfile {
 }
 
 /** One upload; whether it was ok. */
-function upload(options: Options, seed: number, expected: string): boolean {
-  const hash = createHash("sha256");
-  let result: UploadResult;
+function upload(options: Options, seed: number): boolean {
+  let result: HashedUploadResult;
   try {
-    result = runUpload({
+    result = hashedUpload({
       seed,
       profile: profileOf(options),
       pattern: options.pattern === "ik" ? "IK" : "XX",
       crypto,
       settings: { congestion: CONGESTION_NAMES.find((name) => name === options.congestion) },
       bytes: options.bytes,
-      onDelivered: (bytes) => void hash.update(bytes),
     });
   } catch (error) {
     if (!(error instanceof InvariantError)) throw error;
@@ -130,9 +143,7 @@ function upload(options: Options, seed: number, expected: string): boolean {
     if (options.json) console.log(JSON.stringify({ ok: false, error: error.message, seed }));
     return false;
   }
-  const { stats } = result;
-  const isHashEqual = hash.digest("hex") === expected;
-  const ok = result.complete && isHashEqual && result.connections === 1;
+  const { stats, isHashEqual, isExact: ok } = result;
   if (result.failure !== undefined) console.error(`seed ${seed}: ${result.failure}`);
   const line = {
     ok,
@@ -204,25 +215,12 @@ function handshakes(options: Options): number {
   return failed === 0 ? 0 : 1;
 }
 
-/** What the first stream of an initiator, one-way, should deliver. */
-function sha256OfPattern(bytes: number): string {
-  const pattern = new Pattern();
-  const stream = patternOf(makeStreamId(0, StreamRole.INITIATOR, StreamKind.UNIDIRECTIONAL), StreamRole.INITIATOR);
-  const hash = createHash("sha256");
-  for (let at = 0; at < bytes;) {
-    const piece = pattern.piece(stream, at, bytes - at);
-    hash.update(piece);
-    at += piece.length;
-  }
-  return hash.digest("hex");
-}
-
 function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
 try {
-  process.exitCode = main(process.argv.slice(2));
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
   console.error(`sim: ${error.message}`);

@@ -15,6 +15,8 @@ export interface UploadOptions extends PairOptions {
   readonly bytes: number;
   /** Virtual time after which it counts as failed; a day by default. */
   readonly limit?: Micros;
+  /** Called once, when half of the bytes have been delivered. */
+  readonly onHalf?: (stats: ConnectionStats) => void;
   /** Sees what was delivered, in order. */
   readonly onDelivered?: (bytes: Uint8Array) => void;
 }
@@ -50,7 +52,7 @@ const DAY = seconds(86400);
 
 /** Runs an upload. Throws an `InvariantError` if anything is delivered that was not sent, or a rule is broken. */
 export function runUpload(options: UploadOptions): UploadResult {
-  const { bytes, limit = DAY, onDelivered } = options;
+  const { bytes, limit = DAY, onHalf, onDelivered } = options;
   const pair = new Pair(options);
   const { serverTraffic, network } = pair;
   const connection = pair.connect();
@@ -62,7 +64,11 @@ export function runUpload(options: UploadOptions): UploadResult {
     if (sent === last.bytes) return;
     Object.assign(sent < bytes / 2 ? first : last, { bytes: sent, at: network.now });
   };
-  if (onDelivered !== undefined) serverTraffic.onDelivered = (_stream, piece) => onDelivered(piece);
+  serverTraffic.onDelivered = (_stream, piece) => {
+    onDelivered?.(piece);
+    const { delivered } = serverTraffic;
+    if (delivered >= bytes / 2 && delivered - piece.length < bytes / 2) onHalf?.(connection.stats());
+  };
   const stream = pair.clientTraffic.send(pair.client, connection, bytes, { unidirectional: true });
   const isOver = (): boolean => pair.client.ended.length > 0 || pair.server.ended.length > 0;
   const isDelivered = (): boolean =>
