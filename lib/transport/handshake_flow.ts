@@ -16,8 +16,8 @@ import { type HandshakeMessage, readReject, readVersions, rejects } from "../wir
 import type { HandshakeResult, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
 
 const FIRST_RETRY = millis(300);
-/** Retries go on at this pace: at 30 % loss each way thirty of them fail once in 10^9 handshakes. */
-const LONGEST_RETRY = seconds(1);
+/** Retries go on at this pace. At 30 % loss each way in bursts of three, one retry a second is too few: of 10 000 handshakes one fails. */
+const LONGEST_RETRY = millis(500);
 /** A Reject cannot be believed, but it shortens the wait to this (SPEC §5). */
 const WAIT_AFTER_REJECT = seconds(1);
 /** Versions of a VersionNegotiation that are passed on: they are shown to people, and anybody on the path can make up thousands. */
