@@ -12,7 +12,7 @@ import { LONGEST_DELAY_MS } from "./duration.ts";
 import { nodeIdentity } from "./identity.ts";
 import type { CommandSpec } from "./spec.ts";
 import type { Settings } from "./settings.ts";
-import { notEmpty, wholeNumber } from "./values.ts";
+import { notEmpty, oneOf, wholeNumber } from "./values.ts";
 
 interface Flags {
   readonly listen?: string;
@@ -21,6 +21,8 @@ interface Flags {
   readonly exec?: string;
   readonly maxExec?: number;
   readonly allow?: readonly string[];
+  readonly retry?: typeof RETRY_MODES[number];
+  readonly proofOfWork?: number;
 }
 
 /** Where a node listens if nobody says: this machine only. */
@@ -28,6 +30,9 @@ const DEFAULT_LISTEN = "127.0.0.1:9000";
 /** How long the last calls may take once a node is asked to end. */
 const DEFAULT_DRAIN_MS = 10_000;
 const MIN_PROCESSES = 8;
+const RETRY_MODES = ["auto", "always", "never"] as const;
+/** More than that, and clients with default settings refuse to work. */
+const MAX_PROOF_OF_WORK = 18;
 
 /** The command. */
 export const serve: CommandSpec<Flags> = {
@@ -60,6 +65,20 @@ export const serve: CommandSpec<Flags> = {
       description: "let in only this public key, or those in a file (KEY [comment] a line); repeatable",
       repeat: true,
       parse: notEmpty,
+    },
+    {
+      flags: "--retry <WHEN>",
+      description: "let clients prove their address before anything is done for them: auto (under load), always, never",
+      env: "MXP_RETRY",
+      fallback: RETRY_MODES[0],
+      parse: oneOf(RETRY_MODES),
+    },
+    {
+      flags: "--proof-of-work <BITS>",
+      description: `and let them work for it then: each bit doubles the work, ${MAX_PROOF_OF_WORK} are about a second`,
+      env: "MXP_PROOF_OF_WORK",
+      fallback: "0",
+      parse: wholeNumber(0, MAX_PROOF_OF_WORK),
     },
   ],
   details: [
@@ -105,6 +124,7 @@ export const serve: CommandSpec<Flags> = {
       listen,
       identity,
       name: flags.name,
+      settings: { retry: flags.retry, proofOfWork: flags.proofOfWork },
       allow: allow === undefined ? undefined : gate(allow, mxp.publicKeyText, log),
       onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
     }, handlers);

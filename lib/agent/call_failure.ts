@@ -122,6 +122,8 @@ export function describeClose(reason: ConnectionEnd): string {
       return `the peer closed the connection (${transportErrorName(reason.code)}${words})`;
     case "idle_timeout":
       return "nothing was heard from the peer for too long";
+    case "reset":
+      return "the node does not know this connection any more (was it started anew?)";
     case "handshake_timeout":
       return "the handshake was not answered";
     case "socket":

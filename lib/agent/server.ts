@@ -66,6 +66,8 @@ export interface ServeOptions {
 export interface ServerStats {
   /** Connections that are open. */
   readonly connections: number;
+  /** Handshakes whose other side has proven nothing so far. */
+  readonly halfOpen: number;
   /** Calls since the server was started. */
   readonly calls: {
     /** Handlers that have not come back. */
@@ -201,6 +203,7 @@ export class Server implements AsyncDisposable {
     const { dispatcher, budget, endpoint } = this.#parts;
     return {
       connections: this.#sessions.size,
+      halfOpen: endpoint.halfOpenCount,
       calls: { running: dispatcher.running, ...dispatcher.counters },
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       endpoint: { ...endpoint.counters },

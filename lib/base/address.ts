@@ -28,3 +28,21 @@ export function isLoopback(host: string): boolean {
 export function formatHostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/**
+ * What belongs to one party as far as limits are concerned: an IPv4 address as it is, also when IPv6 carries it, and the
+ * first 64 bits of any other IPv6 address, of which one party has 2^64. What is no address is its own block.
+ */
+export function addressBlock(host: string): string {
+  if (!host.includes(":")) return host;
+  const [plain] = host.toLowerCase().split("%", 1);
+  if (plain.startsWith("::ffff:") && plain.includes(".")) return plain.slice("::ffff:".length);
+  const [head, tail] = plain.split("::", 2);
+  const groups = head === "" ? [] : head.split(":");
+  if (tail !== undefined) {
+    const rest = tail === "" ? [] : tail.split(":");
+    while (groups.length + rest.length < 8) groups.push("0");
+    groups.push(...rest);
+  }
+  return groups.slice(0, 4).map((group) => group.replace(/^0+(?=.)/, "")).join(":");
+}

@@ -17,11 +17,18 @@ import {
   ResponderHandshake,
 } from "../transport/handshake.ts";
 import { PacketKeys } from "../transport/packet_protection.ts";
+import { WorkSearch } from "../transport/proof_of_work.ts";
 import { defaultSettings, type TransportSettings } from "../transport/settings.ts";
 import { type ConnectionId, randomConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
 import { HandshakeKind, MAX_UDP_PAYLOAD_SIZE, PACKET_HEADER_SIZE, WIRE_VERSION } from "../wire/constants.ts";
 import { decodeFrames, encodeFrame, type Frame } from "../wire/frames.ts";
-import { decodeHandshakeMessage, type HandshakeMessage } from "../wire/handshake_message.ts";
+import {
+  type CookieAnswer,
+  decodeHandshakeMessage,
+  type HandshakeMessage,
+  readRetry,
+  type Retry,
+} from "../wire/handshake_message.ts";
 import { PacketReader, writeHandshakePacket } from "../wire/packet_header.ts";
 import type { SimulatedHost, SimulatedNetwork } from "./simulated_network.ts";
 
@@ -34,6 +41,8 @@ export interface HostilePeerOptions {
   readonly settings?: Partial<TransportSettings>;
   /** Whether it acknowledges what it gets; true by default. */
   readonly acknowledges?: boolean;
+  /** As an initiator: whether it says hello again with the cookie when it is asked for one; true by default. */
+  readonly followsRetries?: boolean;
   /** As an initiator: whether it finishes the handshake by itself; true by default. */
   readonly finishes?: boolean;
 }
@@ -81,7 +90,7 @@ export class HostilePeer implements SimulatedHost {
   readonly handshakeMessages: HandshakeMessage[] = [];
   /** Number of the next protected packet. */
   nextPacketNumber = 0;
-  /** The first hello that was sent, as a whole UDP datagram. */
+  /** The last hello that was sent, as a whole UDP datagram. */
   hello: Uint8Array | undefined;
   #handshakePackets = 0;
   readonly #network: SimulatedNetwork;
@@ -93,6 +102,7 @@ export class HostilePeer implements SimulatedHost {
   #initiator: InitiatorHandshake | undefined;
   #responder: ResponderHandshake | undefined;
   #remote: Address | undefined;
+  #peerKey: Uint8Array | undefined;
   #remoteId: ConnectionId = ZERO_CONNECTION_ID;
   #sendKeys: PacketKeys | undefined;
   #receiveKeys: PacketKeys | undefined;
@@ -124,7 +134,13 @@ export class HostilePeer implements SimulatedHost {
   /** Says hello: IK with the other side's key, XX without. */
   connect(remote: Address, peerKey?: Uint8Array): void {
     this.#remote = remote;
-    this.#initiator = new InitiatorHandshake(this.#context, peerKey);
+    this.#peerKey = peerKey;
+    this.sayHello();
+  }
+
+  /** Says hello again, with another ephemeral key and, if there is one, a cookie. */
+  sayHello(answer?: CookieAnswer): void {
+    this.#initiator = new InitiatorHandshake(this.#context, this.#peerKey, answer);
     this.hello = this.#handshakePacket(this.#initiator.hello, ZERO_CONNECTION_ID);
     this.sendBytes(this.hello);
   }
@@ -193,6 +209,12 @@ export class HostilePeer implements SimulatedHost {
         this.sendHandshake(this.#responder.hello);
         return;
       }
+      case HandshakeKind.RETRY: {
+        if (this.#initiator === undefined || this.#options.followsRetries === false) return;
+        const retry = readRetry(message, this.#initiator.helloHash);
+        if (retry !== undefined) this.sayHello({ cookie: retry.cookie, nonce: this.#work(retry) });
+        return;
+      }
       case HandshakeKind.RESPONDER_HELLO: {
         const result = this.#initiator?.onResponderHello(message, senderId);
         if (result === undefined) return;
@@ -210,6 +232,14 @@ export class HostilePeer implements SimulatedHost {
       }
       default:
         return;
+    }
+  }
+
+  #work({ cookie, difficulty }: Retry): Uint8Array {
+    const search = new WorkSearch(this.#options.crypto.sha256, cookie, difficulty);
+    for (;;) {
+      const nonce = search.step();
+      if (nonce !== undefined) return nonce;
     }
   }
 

@@ -95,6 +95,7 @@ export class SimulatedNode implements SimulatedHost {
   readonly #invariants: Invariants | undefined;
   readonly #alarms = new Map<Connection, Alarm>();
   readonly #out: Uint8Array;
+  #killed = false;
 
   /** Attaches itself to the network. */
   constructor(network: SimulatedNetwork, options: SimulatedNodeOptions) {
@@ -135,6 +136,12 @@ export class SimulatedNode implements SimulatedHost {
     this.#sendAnswers();
   }
 
+  /** Is gone from one moment to the next, as after `kill -9`; whoever takes its address knows nothing of its connections. */
+  kill(): void {
+    this.#killed = true;
+    this.network.detach(this.address);
+  }
+
   /** Lets connections do what is due. Call it after using one from outside of an event; without an argument all have their turn. */
   pump(connection?: Connection): void {
     if (connection !== undefined) this.#pump(connection);
@@ -142,7 +149,7 @@ export class SimulatedNode implements SimulatedHost {
   }
 
   #pump(connection: Connection): void {
-    if (connection.state === "closed" && !this.#alarms.has(connection)) return;
+    if (this.#killed || (connection.state === "closed" && !this.#alarms.has(connection))) return;
     const alarm = this.#alarmOf(connection);
     for (let turn = 0; this.#turn(connection); turn++) {
       if (turn < MOST_TURNS) continue;
@@ -200,7 +207,7 @@ export class SimulatedNode implements SimulatedHost {
     if (at >= alarm.at) return;
     alarm.at = at;
     this.network.clock.wakeAt(at, () => {
-      if (alarm.at !== at) return;
+      if (alarm.at !== at || this.#killed) return;
       alarm.at = NEVER;
       if (connection.pollTimeout() <= this.network.now) this.#pump(connection);
       else if (connection.state !== "closed") this.#arm(connection, alarm);

@@ -12,7 +12,6 @@ import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
 import { HandshakePattern, PacketFlag, WIRE_VERSION } from "../wire/constants.ts";
 import { TransportError } from "../wire/error_codes.ts";
-import type { FrameReader } from "../wire/frame_reader.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
 import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
 import { type StreamId, StreamRole } from "../wire/stream_id.ts";
@@ -20,7 +19,7 @@ import { CloseState } from "./close_state.ts";
 import { createController } from "./congestion/create.ts";
 import { type ConnectionStats, Drops, recoveryStats, Traffic } from "./connection_stats.ts";
 import { ControlQueue, NO_TOKEN } from "./control_queue.ts";
-import type { EndpointOptions } from "./endpoint.ts";
+import type { ConnectionShared, ConnectionStart } from "./connection_start.ts";
 import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts";
 import { FrameFate } from "./frame_fate.ts";
 import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from "./frame_handler.ts";
@@ -35,40 +34,11 @@ import { PeerAddress } from "./peer_address.ts";
 import { ReceivedPackets } from "./received_packets.ts";
 import { ReplayWindow } from "./replay_window.ts";
 import type { SentFrame } from "./sent_frame.ts";
-import type { TransportSettings } from "./settings.ts";
 import { StreamLayer } from "./stream_layer.ts";
 import { UndecryptablePackets } from "./undecryptable.ts";
 
 /** Where a connection stands. */
 export type ConnectionState = "handshake" | "established" | "closing" | "draining" | "closed";
-
-/** What all connections of an endpoint share: buffers that are only used within one call. */
-export interface ConnectionShared {
-  /** Receives opened packets; as long as the largest UDP payload. */
-  readonly scratch: Uint8Array;
-  readonly reader: FrameReader;
-  readonly frames: SentFrame[];
-  readonly options: EndpointOptions;
-  readonly settings: TransportSettings;
-}
-
-/** What a connection begins with. */
-export interface ConnectionStart {
-  /** Where the peer is. */
-  readonly remote: Address;
-  /** The id that we receive with. */
-  readonly localId: ConnectionId;
-  /** The side that we take, with its first message. */
-  readonly flow: InitiatorFlow | ResponderFlow;
-  /** Pattern byte. */
-  readonly pattern: number;
-  /** Responders only: the initiator's id. */
-  readonly initiatorId?: ConnectionId;
-  /** Responders only: what the endpoint matches a repeated hello with. */
-  readonly helloKey?: string;
-  /** Responders in IK: the keys, which are there at once. */
-  readonly keys?: HandshakeResult | undefined;
-}
 
 /** Packets that may fail to open under one key before the connection gives up (RFC 9001 §6.6). */
 const MAX_FORGERIES = 2 ** 36;
@@ -133,7 +103,8 @@ export class Connection {
     this.#shared = shared;
     this.#createdAt = now;
     this.#now = now;
-    this.#address = new PeerAddress(remote, flow instanceof InitiatorFlow);
+    const isInitiator = flow instanceof InitiatorFlow;
+    this.#address = new PeerAddress(remote, isInitiator, isInitiator || start.validated === true);
     this.#udpPayload = isLoopback(remote.host) ? settings.loopbackUdpPayload : settings.udpPayload;
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
     const role = flow instanceof InitiatorFlow ? StreamRole.INITIATOR : StreamRole.RESPONDER;
@@ -176,6 +147,11 @@ export class Connection {
     return this.#address.isProven;
   }
 
+  /** Whether more may be sent to the peer's address than three times what came from it. */
+  get isAddressValidated(): boolean {
+    return this.#address.isValidated;
+  }
+
   /** The peer's static public key; on a responder in IK known, but not proven, before the connection is established. */
   get peerKey(): Uint8Array | undefined {
     return this.#peerKey;
@@ -209,6 +185,7 @@ export class Connection {
       handshakeTime: this.#handshakeTime,
       retransmittedBytes: this.#streams.retransmittedBytes,
       handshakeMessagesSent: this.#handshakePackets,
+      handshakeRetries: this.#initiator?.retries ?? 0,
       openStreams: this.#streams.openCount,
       udpPayload: this.#udpPayload,
       dropped: { ...this.#dropped },
@@ -304,6 +281,8 @@ export class Connection {
       case "ignored":
         this.#dropped.handshakeMessages++;
         return;
+      case "retry":
+        return;
       case "version":
         this.#fail("version", `the peer speaks wire versions ${outcome.spoken.join(", ")}, not ${WIRE_VERSION}`);
         return;
@@ -362,6 +341,12 @@ export class Connection {
     this.#received.onPacket(packetNumber, now, (result & ELICITING) !== 0, (result & IMMEDIATE) !== 0);
   }
 
+  /** The peer has shown that it knows nothing of this connection. Called by the endpoint, which has checked the token. */
+  onStatelessReset(): void {
+    if (this.#closeReason === undefined) this.#fail("reset", "the peer does not know this connection any more");
+    this.#state = "closed";
+  }
+
   /** A timer expired. Harmless if none has. */
   handleTimeout(now: Micros): void {
     if (this.#state === "closed") return;
@@ -377,7 +362,7 @@ export class Connection {
       this.#fail("idle_timeout", "nothing was heard from the peer for too long");
       return;
     }
-    if (this.#initiator !== undefined && this.#initiator.retryAt <= now) this.#initiator.repeat();
+    if (this.#initiator !== undefined && this.#initiator.retryAt <= now) this.#initiator.onTimeout(now);
     if (this.#recovery.pollTimeout() <= now) this.#onRecoveryTimeout(now);
     if (this.#state === "established" && this.#idle.keepAliveAt() <= now) {
       this.#control.queuePing(NO_TOKEN);
@@ -476,6 +461,7 @@ export class Connection {
     this.#suite = result.suite;
     this.#peerKey = result.peerKey;
     const parameters = result.peerParameters;
+    if (parameters.resetToken !== undefined) this.#shared.resets.add(parameters.resetToken, this);
     this.#streams.setPeerParameters(parameters);
     this.#recovery.maxAckDelay = parameters.maxAckDelay;
     this.#idle.negotiate(parameters.idleTimeout);
@@ -578,7 +564,7 @@ export class Connection {
     this.#end(now, { by: "local", code, message });
   }
 
-  #fail(by: "idle_timeout" | "handshake_timeout" | "version", message: string): void {
+  #fail(by: "idle_timeout" | "handshake_timeout" | "version" | "reset", message: string): void {
     this.#finish({ by, code: TransportError.NO_ERROR, message, hint: this.#initiator?.hint });
     this.#state = "closed";
   }

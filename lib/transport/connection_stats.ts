@@ -70,6 +70,8 @@ export interface ConnectionStats extends RecoverySnapshot, Readonly<Traffic> {
   readonly retransmittedBytes: number;
   /** Handshake messages sent, repetitions included. */
   readonly handshakeMessagesSent: number;
+  /** How often the handshake began anew because the responder asked for a cookie. */
+  readonly handshakeRetries: number;
   /** Streams of either side that are not over. */
   readonly openStreams: number;
   /** Largest UDP datagram that we send, in bytes. */

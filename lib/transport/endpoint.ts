@@ -24,13 +24,19 @@ import {
   encodeReject,
   encodeVersionNegotiation,
   type HandshakeMessage,
+  separateCookie,
+  type SeparatedHello,
 } from "../wire/handshake_message.ts";
 import { FrameReader } from "../wire/frame_reader.ts";
 import { handshakePacketSize, PacketReader, writeHandshakePacket } from "../wire/packet_header.ts";
-import { Connection, type ConnectionShared } from "./connection.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionShared } from "./connection_start.ts";
 import { type HandshakeContext, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
 import { InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
+import { type GateCounters, HelloGate } from "./hello_gate.ts";
+import { RateLimit } from "./rate_limit.ts";
 import { completeSettings, type TransportSettings } from "./settings.ts";
+import { PeerResetTokens, ResetTokens } from "./stateless_reset.ts";
 
 /** What an endpoint is made from. */
 export interface EndpointOptions {
@@ -49,7 +55,7 @@ export interface EndpointOptions {
 }
 
 /** What an endpoint counts. Every dropped input has a name here. */
-export interface EndpointCounters {
+export interface EndpointCounters extends GateCounters {
   /** UDP datagrams that were handed in. */
   datagramsReceived: number;
   /** UDP datagrams, or the rest of one, that cannot be packets. */
@@ -70,6 +76,12 @@ export interface EndpointCounters {
   unknownVersions: number;
   /** Answers that were not given because too many were waiting. */
   droppedAnswers: number;
+  /** Stateless resets that were sent. */
+  resetsSent: number;
+  /** Packets of unknown connections that were not answered with one, because there had been too many. */
+  resetsLimited: number;
+  /** Stateless resets that have ended a connection. */
+  resetsReceived: number;
   /** Connections that this side began. */
   connectionsInitiated: number;
   /** Connections that others began and that were taken, whatever became of their handshakes. */
@@ -77,7 +89,9 @@ export interface EndpointCounters {
 }
 
 /** Stateless answers that may wait for the driver to collect them. */
-const MAX_ANSWERS = 64;
+const MAX_ANSWERS = 256;
+/** Stateless resets a second; of twice as many at once. Clients of a node that was started anew go on asking until they have theirs. */
+const RESETS_PER_SECOND = 2000;
 
 interface Answer {
   readonly remote: Address;
@@ -120,6 +134,15 @@ export class Endpoint {
     refusedHellos: 0,
     unknownVersions: 0,
     droppedAnswers: 0,
+    retriesSent: 0,
+    cookiesAccepted: 0,
+    cookiesRejected: 0,
+    workMissing: 0,
+    helloRateLimited: 0,
+    helloBudgetExceeded: 0,
+    resetsSent: 0,
+    resetsLimited: 0,
+    resetsReceived: 0,
     displacedHandshakes: 0,
     connectionsInitiated: 0,
     connectionsAccepted: 0,
@@ -137,6 +160,12 @@ export class Endpoint {
   /** Those among them whose initiator has not proven itself. */
   readonly #halfOpen = new Set<Connection>();
   readonly #reader = new PacketReader();
+  /** What those need who take connections. */
+  readonly #gate: HelloGate | undefined;
+  readonly #resetTokens: ResetTokens | undefined;
+  /** Whether the UDP datagram that is being handled has not been answered with a reset. */
+  #mayReset = true;
+  readonly #resetLimit = new RateLimit(RESETS_PER_SECOND, 2 * RESETS_PER_SECOND);
   readonly #answers: Answer[] = [];
   #displaced: Connection | undefined;
 
@@ -144,13 +173,18 @@ export class Endpoint {
   constructor(options: EndpointOptions) {
     this.#options = options;
     this.settings = completeSettings(options.settings);
+    const { crypto, random, identity } = options;
     this.#shared = {
       scratch: new Uint8Array(MAX_UDP_PAYLOAD_SIZE),
       reader: new FrameReader(),
       frames: [],
       options,
       settings: this.settings,
+      resets: new PeerResetTokens(crypto.sha256, identity.privateKey),
     };
+    if (!options.accept) return;
+    this.#gate = new HelloGate(this.settings, this.counters, crypto.sha256, random, identity.privateKey);
+    this.#resetTokens = new ResetTokens(crypto.sha256, identity.privateKey);
   }
 
   /** The connections that are not forgotten yet. */
@@ -179,7 +213,11 @@ export class Endpoint {
     }
     const context = this.#context();
     const handshake = new InitiatorHandshake(context, options.peerKey);
-    const flow = new InitiatorFlow(now, handshake, this.settings.handshakeTimeout);
+    const flow = new InitiatorFlow(now, handshake, this.settings.handshakeTimeout, {
+      hash: context.crypto.sha256,
+      maxProofOfWork: this.settings.maxProofOfWork,
+      begin: (answer) => new InitiatorHandshake(context, options.peerKey, answer),
+    });
     const { localId } = context;
     const connection = new Connection(now, { remote, localId, flow, pattern: handshake.pattern }, this.#shared);
     this.#add(connection);
@@ -193,12 +231,14 @@ export class Endpoint {
    */
   handleDatagram(now: Micros, remote: Address, bytes: Uint8Array): Connection | undefined {
     this.counters.datagramsReceived++;
+    this.#mayReset = true;
     const reader = this.#reader;
     reader.reset(bytes);
     const connection = reader.next() ? this.#handleFirst(now, remote, bytes) : undefined;
     while (reader.next()) {
       // The first packet says whose UDP datagram it is: nobody else earns credit or work by it, and a hello comes alone.
       if (isZeroConnectionId(bytes, 0) || !isSameId(bytes, 0, reader.start)) this.counters.droppedForeign++;
+      else if (connection === undefined) this.#handleUnknown(now, remote);
       else this.#handleKnown(now, connection);
     }
     if (reader.dropReason !== undefined) this.counters.droppedMalformed++;
@@ -230,6 +270,7 @@ export class Endpoint {
     this.#connections.delete(connection);
     this.#byId.delete(connection.localId);
     this.#halfOpen.delete(connection);
+    this.#shared.resets.removeAll(connection);
     if (connection.helloKey !== undefined) this.#byHello.delete(connection.helloKey);
   }
 
@@ -237,7 +278,8 @@ export class Endpoint {
     const { crypto, random, identity } = this.#options;
     let localId = randomConnectionId(random);
     while (this.#byId.has(localId)) localId = randomConnectionId(random);
-    return { crypto, random, identity, localId, parameters: this.settings };
+    const resetToken = this.#resetTokens?.of(localId);
+    return { crypto, random, identity, localId, parameters: this.settings, resetToken };
   }
 
   #add(connection: Connection): void {
@@ -248,16 +290,41 @@ export class Endpoint {
   #handleFirst(now: Micros, remote: Address, bytes: Uint8Array): Connection | undefined {
     if (isZeroConnectionId(bytes, 0)) return this.#handleHello(now, remote, bytes.length);
     const connection = this.#byId.getAt(bytes, 0);
-    connection?.onDatagram(remote, bytes.length);
+    if (connection === undefined) return this.#handleUnknown(now, remote);
+    connection.onDatagram(remote, bytes.length);
     this.#handleKnown(now, connection);
     return connection;
   }
 
-  #handleKnown(now: Micros, connection: Connection | undefined): void {
-    if (connection === undefined) {
-      this.counters.droppedUnknownConnection++;
-      return;
+  /** A packet for an id that is nobody's: it may be the peer's way of saying that we are nobody to it, or we say so. */
+  #handleUnknown(now: Micros, remote: Address): Connection | undefined {
+    const reader = this.#reader;
+    if (!reader.isHandshake) {
+      const connection = this.#shared.resets.find(reader.bytes, reader.start, reader.end);
+      if (connection !== undefined) {
+        this.counters.resetsReceived++;
+        connection.onStatelessReset();
+        this.#halfOpen.delete(connection);
+        return connection;
+      }
+      this.#sendReset(now, remote);
     }
+    this.counters.droppedUnknownConnection++;
+    return undefined;
+  }
+
+  /** One for a UDP datagram. */
+  #sendReset(now: Micros, remote: Address): void {
+    const { destinationId, start, end } = this.#reader;
+    if (!this.#mayReset) return;
+    this.#mayReset = false;
+    const packet = this.#resetTokens?.packet(destinationId, end - start, this.#options.random);
+    if (packet === undefined) return;
+    if (!this.#resetLimit.take(now)) this.counters.resetsLimited++;
+    else if (this.#queueAnswer(remote, packet)) this.counters.resetsSent++;
+  }
+
+  #handleKnown(now: Micros, connection: Connection): void {
     const reader = this.#reader;
     if (reader.isHandshake) {
       const message = decodeHandshakeMessage(reader.bytes, reader.bodyStart, reader.end);
@@ -286,11 +353,13 @@ export class Endpoint {
       this.#answer(remote, initiatorId, encodeVersionNegotiation([WIRE_VERSION]));
       return undefined;
     }
-    const message = decodeHandshakeMessage(reader.bytes, reader.bodyStart, reader.end);
-    if (message === undefined || message.kind !== HandshakeKind.INITIATOR_HELLO) {
+    const whole = decodeHandshakeMessage(reader.bytes, reader.bodyStart, reader.end);
+    const hello = whole?.kind === HandshakeKind.INITIATOR_HELLO ? separateCookie(whole) : undefined;
+    if (hello === undefined) {
       this.counters.droppedHello++;
       return undefined;
     }
+    const { message } = hello;
     const helloKey = `${initiatorId} ${remote.key} ${this.#fingerprint(message)}`;
     const known = this.#byHello.get(helloKey);
     if (known !== undefined) {
@@ -298,7 +367,7 @@ export class Endpoint {
       known.onHandshakePacket(now, message, initiatorId);
       return known;
     }
-    return this.#accept(now, remote, size, message, initiatorId, helloKey);
+    return this.#accept(now, remote, size, hello, initiatorId, helloKey);
   }
 
   /**
@@ -315,10 +384,11 @@ export class Endpoint {
     now: Micros,
     remote: Address,
     size: number,
-    message: HandshakeMessage,
+    hello: SeparatedHello,
     initiatorId: ConnectionId,
     helloKey: string,
   ): Connection | undefined {
+    const { message } = hello;
     if (!ResponderHandshake.knowsPattern(message)) {
       this.counters.failedHellos++;
       this.#reject(remote, initiatorId, RejectCode.UNKNOWN_PATTERN);
@@ -327,6 +397,12 @@ export class Endpoint {
     if (this.#connections.size >= this.settings.maxConnections) {
       this.counters.refusedHellos++;
       this.#reject(remote, initiatorId, RejectCode.OVERLOADED);
+      return undefined;
+    }
+    const admission = this.#gate!.admit(now, remote, initiatorId, hello.answer, this.#halfOpen.size);
+    if (admission === "drop") return undefined;
+    if (admission === "retry") {
+      this.#answer(remote, initiatorId, this.#gate!.retry(now, remote, initiatorId, this.#helloHash()));
       return undefined;
     }
     const context = this.#context();
@@ -343,7 +419,8 @@ export class Endpoint {
     const { localId } = context;
     const { pattern, result: keys } = handshake;
     const flow = new ResponderFlow(now, handshake, initiatorId, this.settings.handshakeTimeout);
-    const start = { remote, localId, flow, pattern, initiatorId, helloKey, keys };
+    const validated = admission === "validated";
+    const start = { remote, localId, flow, pattern, initiatorId, helloKey, keys, validated };
     const connection = new Connection(now, start, this.#shared);
     this.#add(connection);
     this.#byHello.set(helloKey, connection);
@@ -369,21 +446,30 @@ export class Endpoint {
 
   /** Rejects the hello that the reader is at. */
   #reject(remote: Address, initiatorId: ConnectionId, code: number): void {
+    this.#answer(remote, initiatorId, encodeReject(code, this.#helloHash()));
+  }
+
+  #helloHash(): Uint8Array {
     const { bytes, bodyStart, end } = this.#reader;
-    const hash = this.#options.crypto.sha256.hash(bytes.subarray(bodyStart, end));
-    this.#answer(remote, initiatorId, encodeReject(code, hash));
+    return this.#options.crypto.sha256.hash(bytes.subarray(bodyStart, end));
   }
 
   /** Queues a stateless answer. It is always smaller than the hello that it answers. */
   #answer(remote: Address, initiatorId: ConnectionId, message: Uint8Array): void {
-    if (this.#answers.length >= MAX_ANSWERS) {
-      this.counters.droppedAnswers++;
-      return;
-    }
     const packet = new Uint8Array(handshakePacketSize(message.length));
     // The sender id of an answer without a connection has no meaning; it repeats the initiator's, which is known to both.
     writeHandshakePacket(packet, 0, initiatorId, 0, initiatorId, WIRE_VERSION, message);
+    this.#queueAnswer(remote, packet);
+  }
+
+  /** Whether there was room for it. */
+  #queueAnswer(remote: Address, packet: Uint8Array): boolean {
+    if (this.#answers.length >= MAX_ANSWERS) {
+      this.counters.droppedAnswers++;
+      return false;
+    }
     this.#answers.push({ remote, packet });
+    return true;
   }
 }
 

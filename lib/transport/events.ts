@@ -10,7 +10,7 @@ import type { StreamId } from "../wire/stream_id.ts";
 /** Why a connection ended. */
 export interface CloseReason {
   /** Who or what ended it. */
-  readonly by: "local" | "peer" | "idle_timeout" | "handshake_timeout" | "version";
+  readonly by: "local" | "peer" | "idle_timeout" | "handshake_timeout" | "version" | "reset";
   /** CLOSE code (`lib/wire/error_codes.ts`); 0 where none was exchanged. */
   readonly code: number;
   /** The closing side's words. Comes from the peer if `by` is `peer`: escape before showing it. */

@@ -14,6 +14,7 @@ import { HandshakeState } from "../noise/handshake_state.ts";
 import { PATTERN_IK, PATTERN_XX } from "../noise/patterns.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
 import {
+  COOKIE_FLAG,
   HANDSHAKE_MESSAGE_OVERHEAD,
   HandshakeKind,
   HandshakePattern,
@@ -22,7 +23,12 @@ import {
   PUBLIC_KEY_SIZE,
   WIRE_VERSION,
 } from "../wire/constants.ts";
-import { encodeHandshakeMessage, type HandshakeMessage } from "../wire/handshake_message.ts";
+import {
+  type CookieAnswer,
+  encodeCookieAnswer,
+  encodeHandshakeMessage,
+  type HandshakeMessage,
+} from "../wire/handshake_message.ts";
 import {
   arePaddingParameters,
   decodeTransportParameters,
@@ -43,7 +49,9 @@ export interface HandshakeContext {
   /** The connection id that this side receives with. */
   readonly localId: ConnectionId;
   /** Our limits, without the suites, which the handshake decides. */
-  readonly parameters: Omit<TransportParameters, "connectionId" | "suites">;
+  readonly parameters: Omit<TransportParameters, "connectionId" | "suites" | "resetToken">;
+  /** The token of {@link localId}, on a side that sends stateless resets. */
+  readonly resetToken?: Uint8Array | undefined;
 }
 
 /** What a finished handshake leaves behind. */
@@ -68,13 +76,19 @@ function confirmation(crypto: CryptoProvider, initiatorSecret: Uint8Array, hands
   return crypto.sha256.hmac(key, handshakeHash);
 }
 
-/** Splits a Noise message that begins with `e` into the fields of a handshake message. */
-function wrap(kind: HandshakeKind, pattern: number, noiseMessage: Uint8Array): Uint8Array {
+/** Splits a Noise message that begins with `e` into the fields of a handshake message, whose payload begins with `head`. */
+function wrap(kind: HandshakeKind, head: Uint8Array, noiseMessage: Uint8Array): Uint8Array {
   return encodeHandshakeMessage(
     kind,
     noiseMessage.subarray(0, PUBLIC_KEY_SIZE),
-    concatBytes(Uint8Array.of(pattern), noiseMessage.subarray(PUBLIC_KEY_SIZE)),
+    concatBytes(head, noiseMessage.subarray(PUBLIC_KEY_SIZE)),
   );
+}
+
+/** What a hello's payload begins with: the pattern, and the answer to a Retry. */
+function helloHead(pattern: number, answer: CookieAnswer | undefined): Uint8Array {
+  if (answer === undefined) return Uint8Array.of(pattern);
+  return concatBytes(Uint8Array.of(pattern | COOKIE_FLAG), encodeCookieAnswer(answer));
 }
 
 /** The Noise message inside a hello, whose `e` travels in the ephemeral field. */
@@ -105,8 +119,8 @@ export class InitiatorHandshake {
   /** The InitiatorFinish message, once the responder's hello has been believed. */
   finish: Uint8Array | undefined;
 
-  /** With `peerKey` the pattern is IK, without it XX. */
-  constructor(context: HandshakeContext, peerKey: Uint8Array | undefined) {
+  /** With `peerKey` the pattern is IK, without it XX. `answer` is what a Retry has asked for. */
+  constructor(context: HandshakeContext, peerKey: Uint8Array | undefined, answer?: CookieAnswer) {
     this.#context = context;
     const { crypto, random, identity, localId } = context;
     this.pattern = peerKey === undefined ? HandshakePattern.XX : HandshakePattern.IK;
@@ -121,20 +135,21 @@ export class InitiatorHandshake {
       staticKey: identity,
       remoteStatic: peerKey,
     });
-    const noiseMessage = this.#noise.writeMessage(this.#helloPayload(peerKey !== undefined));
+    const head = helloHead(this.pattern, answer);
+    const noiseMessage = this.#noise.writeMessage(this.#helloPayload(peerKey !== undefined, head.length));
     this.#ephemeral = noiseMessage.slice(0, PUBLIC_KEY_SIZE);
-    this.hello = wrap(HandshakeKind.INITIATOR_HELLO, this.pattern, noiseMessage);
+    this.hello = wrap(HandshakeKind.INITIATOR_HELLO, head, noiseMessage);
     this.helloHash = crypto.sha256.hash(this.hello);
   }
 
   /** Padded so that the whole UDP datagram has the length that a responder insists on. */
-  #helloPayload(sealed: boolean): Uint8Array {
-    const { crypto, parameters, localId } = this.#context;
-    const room = MIN_INITIATOR_DATAGRAM_SIZE - PACKET_HEADER_SIZE - HANDSHAKE_MESSAGE_OVERHEAD - 1;
+  #helloPayload(sealed: boolean, headSize: number): Uint8Array {
+    const { crypto, parameters, localId, resetToken } = this.#context;
+    const room = MIN_INITIATOR_DATAGRAM_SIZE - PACKET_HEADER_SIZE - HANDSHAKE_MESSAGE_OVERHEAD - headSize;
     if (!sealed) return encodePaddingParameters(room);
     // IK adds the sealed static key (32 + 16) and the payload's tag.
     return encodeTransportParameters(
-      { ...parameters, connectionId: localId, suites: crypto.suites },
+      { ...parameters, connectionId: localId, suites: crypto.suites, resetToken },
       room - PUBLIC_KEY_SIZE - 2 * TAG_LENGTH,
     );
   }
@@ -165,10 +180,12 @@ export class InitiatorHandshake {
   }
 
   #conclude(peerKey: Uint8Array, peerParameters: TransportParameters, suite: number): HandshakeResult {
-    const { crypto, parameters, localId } = this.#context;
+    const { crypto, parameters, localId, resetToken } = this.#context;
     // XX has a third Noise message, and the secrets come after it.
     const rest = this.pattern === HandshakePattern.XX
-      ? this.#noise.writeMessage(encodeTransportParameters({ ...parameters, connectionId: localId, suites: [suite] }))
+      ? this.#noise.writeMessage(
+        encodeTransportParameters({ ...parameters, connectionId: localId, suites: [suite], resetToken }),
+      )
       : undefined;
     const [sendSecret, receiveSecret] = this.#noise.split();
     const proof = rest ?? confirmation(crypto, sendSecret, this.#noise.handshakeHash);
@@ -200,14 +217,14 @@ export class ResponderHandshake {
     this.#noise = noise;
     this.pattern = pattern;
     this.#initiatorEphemeral = initiatorEphemeral;
-    const { crypto, parameters, localId } = context;
+    const { crypto, parameters, localId, resetToken } = context;
     const offered = initiatorParameters?.suites;
     const suite = offered === undefined ? undefined : chooseSuite(offered, crypto.suites);
     const suites = suite === undefined ? crypto.suites : [suite];
     this.hello = wrap(
       HandshakeKind.RESPONDER_HELLO,
-      pattern,
-      noise.writeMessage(encodeTransportParameters({ ...parameters, connectionId: localId, suites })),
+      Uint8Array.of(pattern),
+      noise.writeMessage(encodeTransportParameters({ ...parameters, connectionId: localId, suites, resetToken })),
     );
     const peerKey = noise.remoteStatic;
     if (initiatorParameters !== undefined && suite !== undefined && peerKey !== undefined) {

@@ -10,16 +10,32 @@
 
 import { type Micros, millis, NEVER, seconds } from "../base/time.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
-import { HandshakeKind, WIRE_VERSION } from "../wire/constants.ts";
+import { HandshakeKind, WIRE_VERSION, WORK_NONCE_SIZE } from "../wire/constants.ts";
 import { RejectCode } from "../wire/error_codes.ts";
-import { type HandshakeMessage, readReject, readVersions, rejects } from "../wire/handshake_message.ts";
+import {
+  type CookieAnswer,
+  type HandshakeMessage,
+  readReject,
+  readRetry,
+  readVersions,
+  rejects,
+} from "../wire/handshake_message.ts";
+import type { Hash } from "../crypto/types.ts";
 import type { HandshakeResult, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+import { WorkSearch } from "./proof_of_work.ts";
 
 const FIRST_RETRY = millis(300);
 /** Retries go on at this pace. At 30 % loss each way in bursts of three, one retry a second is too few: of 10 000 handshakes one fails. */
 const LONGEST_RETRY = millis(500);
 /** A Reject cannot be believed, but it shortens the wait to this (SPEC §5). */
 const WAIT_AFTER_REJECT = seconds(1);
+/**
+ * Retries that are followed: one for the load, and some because cookies grow old on a bad path, or the node was started anew. Each
+ * costs us a key agreement, and nobody has proven that it comes from the responder.
+ */
+const MAX_RETRIES = 3;
+/** Pause between two steps of work, in which others have their turn. */
+const WORK_PAUSE = millis(1);
 /** Versions of a VersionNegotiation that are passed on: they are shown to people, and anybody on the path can make up thousands. */
 const MAX_VERSIONS_SHOWN = 16;
 
@@ -29,6 +45,8 @@ export type HandshakeOutcome =
   | { readonly type: "ignored" }
   /** The keys are there. `rtt` is a sample if the answer can only belong to the first transmission. */
   | { readonly type: "keys"; readonly result: HandshakeResult; readonly rtt: Micros | undefined }
+  /** The responder wants the hello again, with a cookie. */
+  | { readonly type: "retry" }
   /** The peer speaks other versions only. */
   | { readonly type: "version"; readonly spoken: readonly number[] }
   /** The responder believes its peer now (the keys had been there before, in IK). */
@@ -37,11 +55,26 @@ export type HandshakeOutcome =
   | { readonly type: "unconfirmed" };
 
 const IGNORED: HandshakeOutcome = { type: "ignored" };
+const RETRY: HandshakeOutcome = { type: "retry" };
 const UNCONFIRMED: HandshakeOutcome = { type: "unconfirmed" };
+
+/** What an initiator answers a Retry with. */
+export interface RetryPolicy {
+  readonly hash: Hash;
+  /** Zero bits of work that it is willing to do. */
+  readonly maxProofOfWork: number;
+  /**
+   * Begins the handshake anew, with another ephemeral key: under the old one the responder's cookie would be the only thing that
+   * differs, and no key must ever seal two payloads.
+   */
+  readonly begin: (answer: CookieAnswer) => InitiatorHandshake;
+}
 
 /** The initiator's side. */
 export class InitiatorFlow {
-  readonly #handshake: InitiatorHandshake;
+  readonly #policy: RetryPolicy;
+  #handshake: InitiatorHandshake;
+  #work: WorkSearch | undefined;
   readonly #lastChance: Micros;
   #deadline: Micros;
   #retryAt: Micros;
@@ -50,11 +83,14 @@ export class InitiatorFlow {
   #transmissions = 0;
   #firstSentAt: Micros;
   #confirmed = false;
+  /** How often the handshake began anew with a cookie. */
+  retries = 0;
   /** What a Reject suggested, as long as nobody else has answered. */
   hint: "rejected_key" | "overloaded" | undefined;
 
-  constructor(now: Micros, handshake: InitiatorHandshake, timeout: Micros) {
+  constructor(now: Micros, handshake: InitiatorHandshake, timeout: Micros, policy: RetryPolicy) {
     this.#handshake = handshake;
+    this.#policy = policy;
     this.#firstSentAt = now;
     this.#deadline = this.#lastChance = (now + timeout) as Micros;
     this.#retryAt = NEVER;
@@ -65,7 +101,7 @@ export class InitiatorFlow {
     return this.#confirmed ? NEVER : this.#deadline;
   }
 
-  /** When the last message is to be repeated. */
+  /** When the last message is to be repeated, or work for a cookie goes on. */
   get retryAt(): Micros {
     return this.#retryAt;
   }
@@ -81,6 +117,25 @@ export class InitiatorFlow {
     if (this.#transmissions++ === 0) this.#firstSentAt = now;
     this.#retryAt = (now + this.#retryAfter) as Micros;
     this.#retryAfter = Math.min(2 * this.#retryAfter, LONGEST_RETRY) as Micros;
+  }
+
+  /** The time of {@link retryAt} has come. */
+  onTimeout(now: Micros): void {
+    if (this.#work === undefined) {
+      this.repeat();
+      return;
+    }
+    const nonce = this.#work.step();
+    if (nonce === undefined) this.#retryAt = (now + WORK_PAUSE) as Micros;
+    else this.#beginAnew({ cookie: this.#work.cookie, nonce });
+  }
+
+  #beginAnew(answer: CookieAnswer): void {
+    this.#work = undefined;
+    this.#handshake = this.#policy.begin(answer);
+    this.#transmissions = 0;
+    this.#retryAfter = FIRST_RETRY;
+    this.repeat();
   }
 
   /** Repeats the last message if its time has come, or because a probe wants it along. */
@@ -104,6 +159,7 @@ export class InitiatorFlow {
         if (result === undefined) return IGNORED;
         const rtt = this.#transmissions === 1 ? (now - this.#firstSentAt) as Micros : undefined;
         this.#due = true;
+        this.#work = undefined;
         this.#retryAfter = FIRST_RETRY;
         // Whoever sent a Reject before did not speak for the responder.
         this.#deadline = this.#lastChance;
@@ -116,6 +172,8 @@ export class InitiatorFlow {
         if (spoken.includes(WIRE_VERSION)) return IGNORED;
         return { type: "version", spoken: spoken.slice(0, MAX_VERSIONS_SHOWN) };
       }
+      case HandshakeKind.RETRY:
+        return this.#onRetry(now, message);
       case HandshakeKind.REJECT: {
         // A copy that was damaged on the way is rejected too, and says nothing about the one that was not.
         if (this.#handshake.finish !== undefined || !rejects(message, this.#handshake.helloHash)) return IGNORED;
@@ -126,6 +184,27 @@ export class InitiatorFlow {
       default:
         return IGNORED;
     }
+  }
+
+  /** Anybody who has seen the hello can have sent this: what it makes us do is bounded, and takes nothing from us for good. */
+  #onRetry(now: Micros, message: HandshakeMessage): HandshakeOutcome {
+    if (this.#handshake.finish !== undefined || this.#work !== undefined || this.retries >= MAX_RETRIES) return IGNORED;
+    const retry = readRetry(message, this.#handshake.helloHash);
+    if (retry === undefined) return IGNORED;
+    const { cookie, difficulty } = retry;
+    const { hash, maxProofOfWork } = this.#policy;
+    if (difficulty > maxProofOfWork) {
+      this.hint ??= "overloaded";
+      return IGNORED;
+    }
+    this.retries++;
+    if (difficulty === 0) this.#beginAnew({ cookie, nonce: new Uint8Array(WORK_NONCE_SIZE) });
+    else {
+      this.#work = new WorkSearch(hash, cookie, difficulty);
+      this.#due = false;
+      this.#retryAt = now;
+    }
+    return RETRY;
   }
 }
 

@@ -16,16 +16,26 @@ export class PeerAddress {
   /** Bytes that may still be sent before the address is proven; nobody looks at it afterwards. */
   #credit = 0;
   #moved = false;
+  readonly #validated: boolean;
 
-  /** `proven` from the start if we chose the address ourselves. */
-  constructor(remote: Address, proven: boolean) {
+  /**
+   * `proven` from the start if we chose the address ourselves; `validated` if a cookie came back from it, so that it may be sent to without
+   * limit although nobody there has proven who he is.
+   */
+  constructor(remote: Address, proven: boolean, validated: boolean = proven) {
     this.remote = remote;
     this.#proven = proven;
+    this.#validated = validated;
   }
 
   /** Whether the peer has proven that it receives at its address. */
   get isProven(): boolean {
     return this.#proven;
+  }
+
+  /** Whether more may be sent there than three times what came. */
+  get isValidated(): boolean {
+    return this.#proven || this.#validated;
   }
 
   /** Whether the last UDP datagram came from another address. */
@@ -51,6 +61,6 @@ export class PeerAddress {
 
   /** The largest UDP datagram of at most `size` bytes that may leave now. */
   allows(size: number): number {
-    return this.#proven || size < this.#credit ? size : this.#credit;
+    return this.isValidated || size < this.#credit ? size : this.#credit;
   }
 }

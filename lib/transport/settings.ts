@@ -6,7 +6,14 @@
  */
 
 import { type Micros, millis, seconds } from "../base/time.ts";
+import { MAX_DIFFICULTY } from "./proof_of_work.ts";
 import { CONGESTION_NAMES, type CongestionName } from "./congestion/create.ts";
+
+/** When a responder asks for a cookie. */
+export type RetryMode = "auto" | "always" | "never";
+
+/** All of {@link RetryMode}. */
+export const RETRY_MODES: readonly RetryMode[] = ["auto", "always", "never"];
 
 /** Everything that may be tuned about a connection and its endpoint. */
 export interface TransportSettings {
@@ -46,6 +53,20 @@ export interface TransportSettings {
   readonly maxConnections: number;
   /** Connections among them whose peer has not yet proven its address. */
   readonly maxHalfOpen: number;
+  /** When hellos have to prove their address with a cookie before anything is done for them; `auto`: under load. */
+  readonly retry: RetryMode;
+  /** Half-open connections from which on we are under load. */
+  readonly retryHalfOpen: number;
+  /** Hellos without a cookie a second from which on we are under load. */
+  readonly retryRate: number;
+  /** Hellos a second from one address (IPv6: /64) that are handled; of twice as many at once. Loopback is not limited. */
+  readonly helloRate: number;
+  /** Hellos a second, all together, that are handled. */
+  readonly helloBudget: number;
+  /** Zero bits of the work that a cookie asks for, 0 to 22; each doubles it. 0 = none. */
+  readonly proofOfWork: number;
+  /** Zero bits of work that we are willing to do for others. */
+  readonly maxProofOfWork: number;
 }
 
 /** The defaults. */
@@ -72,6 +93,17 @@ export const defaultSettings: TransportSettings = {
   ackThreshold: 2,
   maxConnections: 16384,
   maxHalfOpen: 1024,
+  retry: "auto",
+  // A quarter of the room for them: from there on only those get in that can be reached where they say.
+  retryHalfOpen: 256,
+  // A handshake costs about 0.3 ms: at this rate they take a quarter of a core.
+  retryRate: 1000,
+  // Room for many users behind one address, and still a tenth of a core.
+  helloRate: 500,
+  helloBudget: 5000,
+  proofOfWork: 0,
+  // About a second of one core.
+  maxProofOfWork: 18,
 };
 
 /** Completes and checks settings. Throws a RangeError that names the first one out of bounds. */
@@ -95,6 +127,15 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   checkWhole("ackThreshold", settings.ackThreshold, 1, 64);
   checkWhole("maxConnections", settings.maxConnections, 1, 2 ** 24);
   checkWhole("maxHalfOpen", settings.maxHalfOpen, 1, 2 ** 24);
+  checkWhole("retryHalfOpen", settings.retryHalfOpen, 0, 2 ** 24);
+  check("retryRate", settings.retryRate, 1, 1e9);
+  check("helloRate", settings.helloRate, 1, 1e9);
+  check("helloBudget", settings.helloBudget, 1, 1e9);
+  checkWhole("proofOfWork", settings.proofOfWork, 0, MAX_DIFFICULTY);
+  checkWhole("maxProofOfWork", settings.maxProofOfWork, 0, MAX_DIFFICULTY);
+  if (!RETRY_MODES.includes(settings.retry)) {
+    throw new RangeError(`retry must be one of ${RETRY_MODES.join(", ")}, got ${settings.retry}`);
+  }
   if (!CONGESTION_NAMES.includes(settings.congestion)) {
     throw new RangeError(`congestion must be one of ${CONGESTION_NAMES.join(", ")}, got ${settings.congestion}`);
   }

@@ -51,11 +51,12 @@ export const PacketFlag = {
 /** Bits of the flags byte that are always 0. */
 export const UNDEFINED_PACKET_FLAGS = 0xe0;
 
-/** Kinds of handshake messages (SPEC §5). 0x04 is reserved for Retry. */
+/** Kinds of handshake messages (SPEC §5). */
 export const HandshakeKind = {
   INITIATOR_HELLO: 0x01,
   RESPONDER_HELLO: 0x02,
   INITIATOR_FINISH: 0x03,
+  RETRY: 0x04,
   VERSION_NEGOTIATION: 0x05,
   REJECT: 0x06,
 } as const;
@@ -67,6 +68,13 @@ export const HandshakePattern = {
   IK: 0x01,
   XX: 0x02,
 } as const;
+
+/** Bit of the pattern byte of an InitiatorHello: a cookie follows directly behind it (SPEC §5 "Retry"). */
+export const COOKIE_FLAG = 0x80;
+/** Most bytes of a cookie. */
+export const MAX_COOKIE_SIZE = 64;
+/** Length of the nonce behind a cookie. */
+export const WORK_NONCE_SIZE = 8;
 
 /** Length of an X25519 public key. */
 export const PUBLIC_KEY_SIZE = 32;
@@ -85,10 +93,13 @@ export const ParameterType = {
   IDLE_TIMEOUT: 0x07,
   MAX_UDP_PAYLOAD: 0x08,
   MAX_ACK_DELAY: 0x09,
+  RESET_TOKEN: 0x0b,
 } as const;
 
 /** Most streams of one kind that can ever be opened: the index of a stream id has 51 bits (SPEC §5). */
 export const MAX_STREAMS_LIMIT = 2 ** 51;
+/** Length of a stateless reset's token (SPEC §5). */
+export const RESET_TOKEN_SIZE = 16;
 /** Most suites in a SUITES parameter. */
 export const MAX_SUITES = 16;
 

@@ -4,19 +4,28 @@
  * @module
  */
 
-import { bytesEqual, readU16, readU32, writeU16, writeU32 } from "../base/bytes.ts";
-import { HANDSHAKE_MESSAGE_OVERHEAD, HandshakeKind, PUBLIC_KEY_SIZE } from "./constants.ts";
+import { bytesEqual, concatBytes, readU16, readU32, writeU16, writeU32 } from "../base/bytes.ts";
+import {
+  COOKIE_FLAG,
+  HANDSHAKE_MESSAGE_OVERHEAD,
+  HandshakeKind,
+  MAX_COOKIE_SIZE,
+  PUBLIC_KEY_SIZE,
+  WORK_NONCE_SIZE,
+} from "./constants.ts";
 
-/** How much of the rejected hello's hash a Reject repeats. */
-const REJECT_HASH_SIZE = 8;
+/** How much of the hello's hash a Reject or Retry repeats. */
+const HELLO_HASH_SIZE = 8;
 /** Payload of a Reject: the code and the hash. */
-const REJECT_SIZE = 2 + REJECT_HASH_SIZE;
+const REJECT_SIZE = 2 + HELLO_HASH_SIZE;
+/** What precedes the cookie in the payload of a Retry: the hash, the difficulty, the cookie's length. */
+const RETRY_OVERHEAD = HELLO_HASH_SIZE + 2;
 
 /** A handshake message whose lengths are right. Its contents are unproven until Noise has spoken. */
 export interface HandshakeMessage {
   /** Which message it is. */
   readonly kind: HandshakeKind;
-  /** 32 bytes; all zero in VersionNegotiation and Reject. */
+  /** 32 bytes; all zero in Retry, VersionNegotiation and Reject. */
   readonly ephemeral: Uint8Array;
   /** In kinds 0x01–0x03 the pattern byte and the rest of the Noise message, so never empty there. */
   readonly payload: Uint8Array;
@@ -76,6 +85,9 @@ export function decodeHandshakeMessage(bytes: Uint8Array, start: number, end: nu
     case HandshakeKind.VERSION_NEGOTIATION:
       if (length < 4 || length % 4 !== 0 || !isZero(ephemeral)) return undefined;
       break;
+    case HandshakeKind.RETRY:
+      if (!isRetry(bytes.subarray(start + HANDSHAKE_MESSAGE_OVERHEAD, end)) || !isZero(ephemeral)) return undefined;
+      break;
     case HandshakeKind.REJECT:
       if (length !== REJECT_SIZE || !isZero(ephemeral)) return undefined;
       break;
@@ -111,11 +123,11 @@ export function readVersions(message: HandshakeMessage): number[] {
 /**
  * Encodes a Reject.
  *
- * @param helloHash SHA-256 of the InitiatorHello message that is rejected, of which the first {@link REJECT_HASH_SIZE} bytes are sent
+ * @param helloHash SHA-256 of the InitiatorHello message that is rejected, of which the first {@link HELLO_HASH_SIZE} bytes are sent
  */
 export function encodeReject(code: number, helloHash: Uint8Array): Uint8Array {
   const payload = new Uint8Array(REJECT_SIZE);
-  payload.set(helloHash.subarray(0, REJECT_HASH_SIZE), writeU16(payload, 0, code));
+  payload.set(helloHash.subarray(0, HELLO_HASH_SIZE), writeU16(payload, 0, code));
   return encodeHandshakeMessage(HandshakeKind.REJECT, NO_EPHEMERAL, payload);
 }
 
@@ -126,7 +138,78 @@ export function readReject(message: HandshakeMessage): number {
 
 /** Whether a decoded Reject is about the InitiatorHello with this SHA-256. */
 export function rejects(message: HandshakeMessage, helloHash: Uint8Array): boolean {
-  return bytesEqual(message.payload.subarray(2), helloHash.subarray(0, REJECT_HASH_SIZE));
+  return bytesEqual(message.payload.subarray(2), helloHash.subarray(0, HELLO_HASH_SIZE));
+}
+
+/** What a Retry asks for. */
+export interface Retry {
+  /** To be repeated as it is. */
+  readonly cookie: Uint8Array;
+  /** Leading zero bits that SHA-256(cookie, nonce) has to have. */
+  readonly difficulty: number;
+}
+
+/** What a hello answers a Retry with. */
+export interface CookieAnswer {
+  readonly cookie: Uint8Array;
+  /** 8 bytes; what they are matters only if work was asked for. */
+  readonly nonce: Uint8Array;
+}
+
+/**
+ * Encodes a Retry.
+ *
+ * @param helloHash SHA-256 of the InitiatorHello message that is answered, as in {@link encodeReject}
+ */
+export function encodeRetry(retry: Retry, helloHash: Uint8Array): Uint8Array {
+  const { cookie, difficulty } = retry;
+  if (cookie.length < 1 || cookie.length > MAX_COOKIE_SIZE) {
+    throw new RangeError(`a cookie has 1 to ${MAX_COOKIE_SIZE} bytes, got ${cookie.length}`);
+  }
+  const payload = new Uint8Array(RETRY_OVERHEAD + cookie.length);
+  payload.set(helloHash.subarray(0, HELLO_HASH_SIZE));
+  payload[HELLO_HASH_SIZE] = difficulty;
+  payload[HELLO_HASH_SIZE + 1] = cookie.length;
+  payload.set(cookie, RETRY_OVERHEAD);
+  return encodeHandshakeMessage(HandshakeKind.RETRY, NO_EPHEMERAL, payload);
+}
+
+/** The contents of a decoded Retry, copied; undefined if it answers another hello than the one with this SHA-256. */
+export function readRetry(message: HandshakeMessage, helloHash: Uint8Array): Retry | undefined {
+  const { payload } = message;
+  if (!bytesEqual(payload.subarray(0, HELLO_HASH_SIZE), helloHash.subarray(0, HELLO_HASH_SIZE))) return undefined;
+  return { difficulty: payload[HELLO_HASH_SIZE], cookie: payload.slice(RETRY_OVERHEAD) };
+}
+
+/** A cookie and its nonce as they stand behind the pattern byte of a hello, which has {@link COOKIE_FLAG} set then. */
+export function encodeCookieAnswer(answer: CookieAnswer): Uint8Array {
+  const { cookie, nonce } = answer;
+  return concatBytes(Uint8Array.of(cookie.length), cookie, nonce);
+}
+
+/** A hello without its cookie, and the cookie. */
+export interface SeparatedHello {
+  /** As if the initiator had never been asked for one. */
+  readonly message: HandshakeMessage;
+  /** Undefined if there was none. */
+  readonly answer: CookieAnswer | undefined;
+}
+
+/** Takes the cookie out of a decoded InitiatorHello; undefined if it claims to have one and is too short for it. */
+export function separateCookie(message: HandshakeMessage): SeparatedHello | undefined {
+  const { payload } = message;
+  if ((payload[0] & COOKIE_FLAG) === 0) return { message, answer: undefined };
+  if (payload.length < 2) return undefined;
+  const size = payload[1], nonceAt = 2 + size, rest = nonceAt + WORK_NONCE_SIZE;
+  if (size < 1 || size > MAX_COOKIE_SIZE || payload.length < rest) return undefined;
+  const answer = { cookie: payload.subarray(2, nonceAt), nonce: payload.subarray(nonceAt, rest) };
+  const bare = concatBytes(Uint8Array.of(payload[0] & ~COOKIE_FLAG), payload.subarray(rest));
+  return { message: { ...message, payload: bare }, answer };
+}
+
+function isRetry(payload: Uint8Array): boolean {
+  const size = payload.length - RETRY_OVERHEAD;
+  return size >= 1 && size <= MAX_COOKIE_SIZE && payload[RETRY_OVERHEAD - 1] === size;
 }
 
 function isZero(bytes: Uint8Array): boolean {

@@ -14,6 +14,7 @@ import {
   MAX_UDP_PAYLOAD_SIZE,
   MIN_INITIATOR_DATAGRAM_SIZE,
   ParameterType,
+  RESET_TOKEN_SIZE,
 } from "./constants.ts";
 
 /** One side's parameters. */
@@ -36,6 +37,8 @@ export interface TransportParameters {
   readonly maxUdpPayload: number;
   /** Longest time for which this side holds an acknowledgement back, at most a second. */
   readonly maxAckDelay: Micros;
+  /** What a stateless reset for {@link connectionId} would end with; sides that never send one leave it out. */
+  readonly resetToken?: Uint8Array | undefined;
 }
 
 /** What holds for a parameter that is not sent (SPEC §5). */
@@ -56,6 +59,9 @@ const TLV_OVERHEAD = 3;
 /** Everything but suites and padding, each with its type and length. */
 const FIXED_SIZE = 9 * TLV_OVERHEAD + CONNECTION_ID_SIZE + 4 * 8 + 4 + 2 + 4;
 
+/** Types that mean something here; all others are skipped. */
+const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(ParameterType));
+
 /** One PADDING is always enough below this. */
 const MAX_PADDED_SIZE = 0xffff;
 
@@ -66,7 +72,8 @@ export type DecodedParameters =
 
 /** Size of the encoded parameters without padding. */
 export function transportParametersSize(parameters: TransportParameters): number {
-  return FIXED_SIZE + parameters.suites.length;
+  const resetToken = parameters.resetToken === undefined ? 0 : TLV_OVERHEAD + RESET_TOKEN_SIZE;
+  return FIXED_SIZE + parameters.suites.length + resetToken;
 }
 
 /**
@@ -104,6 +111,11 @@ export function encodeTransportParameters(parameters: TransportParameters, minLe
   at = writeU16(out, at, parameters.maxUdpPayload);
   at = writeHeader(out, at, ParameterType.MAX_ACK_DELAY, 4);
   at = writeU32(out, at, parameters.maxAckDelay);
+  if (parameters.resetToken !== undefined) {
+    at = writeHeader(out, at, ParameterType.RESET_TOKEN, RESET_TOKEN_SIZE);
+    out.set(parameters.resetToken, at);
+    at += RESET_TOKEN_SIZE;
+  }
   writePaddingParameter(out, at);
   return out;
 }
@@ -129,7 +141,7 @@ export function decodeTransportParameters(bytes: Uint8Array, sender: ConnectionI
     const type = bytes[at], length = readU16(bytes, at + 1), value = at + TLV_OVERHEAD;
     if (length > bytes.length - value) return failed("a parameter is cut off");
     at = value + length;
-    if (type > ParameterType.MAX_ACK_DELAY) continue;
+    if (!KNOWN_TYPES.has(type)) continue;
     if (type === ParameterType.PADDING) {
       if (!isZero(bytes, value, at)) return failed("padding is not zero");
       continue;
@@ -165,6 +177,9 @@ export function decodeTransportParameters(bytes: Uint8Array, sender: ConnectionI
       case ParameterType.MAX_ACK_DELAY:
         found.maxAckDelay = micros(readU32(bytes, value));
         break;
+      case ParameterType.RESET_TOKEN:
+        found.resetToken = bytes.slice(value, at);
+        break;
     }
   }
   const { connectionId, suites } = found;
@@ -184,7 +199,7 @@ export function arePaddingParameters(bytes: Uint8Array): boolean {
     const type = bytes[at], value = at + TLV_OVERHEAD;
     at = value + readU16(bytes, at + 1);
     if (at > bytes.length) return false;
-    if (type > ParameterType.MAX_ACK_DELAY) continue;
+    if (!KNOWN_TYPES.has(type)) continue;
     if (type !== ParameterType.PADDING || !isZero(bytes, value, at)) return false;
   }
   return true;
@@ -199,6 +214,8 @@ function hasRightLength(type: number, length: number): boolean {
     case ParameterType.IDLE_TIMEOUT:
     case ParameterType.MAX_ACK_DELAY:
       return length === 4;
+    case ParameterType.RESET_TOKEN:
+      return length === RESET_TOKEN_SIZE;
     default:
       return length === 8;
   }
@@ -219,6 +236,9 @@ function checkBounds(parameters: TransportParameters): string | undefined {
     return "max udp payload is out of bounds";
   }
   if (!isCount(Math.ceil(maxAckDelay), MAX_ACK_DELAY_LIMIT)) return "max ack delay is out of bounds";
+  if (parameters.resetToken !== undefined && parameters.resetToken.length !== RESET_TOKEN_SIZE) {
+    return `a reset token of ${RESET_TOKEN_SIZE} bytes expected`;
+  }
   return undefined;
 }
 

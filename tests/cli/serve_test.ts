@@ -154,3 +154,28 @@ test("a node whose standard output nobody reads goes on", async () => {
   // It would announce that it is draining.
   assert.equal((await node.stop()).code, 143);
 });
+
+test("a node asks for cookies and for work where it is told to, and clients comply", async () => {
+  await using here = await scratch();
+  await using node = await here.node(["--echo", "--retry", "always", "--proof-of-work", "6"]);
+  const called = await here.mxp(["call", node.url, "hello"]);
+  assertWorks(called);
+  assert.equal(called.stdout.trimEnd(), "hello");
+  assertFails(
+    await here.mxp(["serve", "--echo", "--retry", "often"]),
+    2,
+    /--retry.*"often" is not one of auto, always/,
+  );
+  assertFails(await here.mxp(["serve", "--echo", "--proof-of-work", "19"]), 2, /--proof-of-work.*from 0 to 18/);
+});
+
+test("a client learns at once that its node was killed and started anew", async () => {
+  await using here = await scratch();
+  await using node = await here.node(["--echo", "--log-level", "info"]);
+  const pinging = here.mxp(["ping", "--count", "1000", "--interval", "100ms", node.url]);
+  await node.logLine(/connected/);
+  await node.stop("SIGKILL");
+  await using _anew = await here.node(["--echo", "--listen", node.where]);
+  const result = await pinging;
+  assert.equal(result.code !== 0 && /does not know this connection any more/.test(result.stderr), true, result.stderr);
+});

@@ -17,6 +17,7 @@ import { Endpoint } from "../../lib/transport/endpoint.ts";
 import { type HandshakeResult, InitiatorHandshake } from "../../lib/transport/handshake.ts";
 import { PacketKeys } from "../../lib/transport/packet_protection.ts";
 import { defaultSettings } from "../../lib/transport/settings.ts";
+import { ResetTokens } from "../../lib/transport/stateless_reset.ts";
 import { ConnectionId } from "../../lib/wire/connection_id.ts";
 import { decodeHandshakeMessage } from "../../lib/wire/handshake_message.ts";
 import { PacketReader } from "../../lib/wire/packet_header.ts";
@@ -101,8 +102,12 @@ export function workedExample(): ExampleValue[] {
     encodeTransportParameters({ ...parameters, connectionId: new ConnectionId(initiatorId) }),
   );
   note(
-    "responder's parameters, whole",
-    encodeTransportParameters({ ...parameters, connectionId: new ConnectionId(responderId) }),
+    "responder's parameters, whole (the last 16 bytes are the token of its connection id)",
+    encodeTransportParameters({
+      ...parameters,
+      connectionId: new ConnectionId(responderId),
+      resetToken: new ResetTokens(CHACHA_ONLY.sha256, responderStatic).of(new ConnectionId(responderId)),
+    }),
   );
 
   const here = address("192.0.2.1", 40000), there = address("192.0.2.2", 9000);

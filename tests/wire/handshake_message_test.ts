@@ -5,14 +5,18 @@ import { concatBytes, toHex } from "../../lib/base/bytes.ts";
 import { HandshakeKind } from "../../lib/wire/constants.ts";
 import {
   decodeHandshakeMessage,
+  encodeCookieAnswer,
   encodeHandshakeMessage,
   encodeReject,
+  encodeRetry,
   encodeVersionNegotiation,
   handshakeMessageSize,
   listsVersion,
   readReject,
+  readRetry,
   readVersions,
   rejects,
+  separateCookie,
 } from "../../lib/wire/handshake_message.ts";
 import { property } from "../support/seed.ts";
 
@@ -58,7 +62,7 @@ test("a payload that does not end the packet is refused", () => {
   assert.equal(decode(concatBytes(bytes, new Uint8Array(1))), undefined);
 });
 
-test("kinds that this version does not have are refused, Retry among them", () => {
+test("kinds that this version does not have are refused, and those of other shapes", () => {
   const bytes = encodeHandshakeMessage(HandshakeKind.INITIATOR_HELLO, KEY, new Uint8Array(4));
   const known: number[] = [
     HandshakeKind.INITIATOR_HELLO,
@@ -104,8 +108,53 @@ test("a reject carries one code and the beginning of the hash of the hello that 
   }
 });
 
+test("a retry carries the beginning of the hello's hash, the difficulty and the cookie", () => {
+  const hash = Uint8Array.from({ length: 32 }, (_, i) => 0xa0 + i);
+  const cookie = Uint8Array.of(7, 8, 9);
+  const bytes = encodeRetry({ cookie, difficulty: 12 }, hash);
+  assert.equal(toHex(bytes), "04" + "00".repeat(32) + "0d00" + "a0a1a2a3a4a5a6a7" + "0c" + "03" + "070809");
+  const message = decode(bytes);
+  assert.ok(message);
+  assert.deepEqual(readRetry(message, hash), { cookie, difficulty: 12 });
+  for (let i = 0; i < 8; i++) {
+    assert.equal(readRetry(message, hash.map((byte, at) => at === i ? byte ^ 1 : byte)), undefined);
+  }
+  const payload = bytes.slice(35);
+  payload[9] = 4;
+  assert.equal(decode(encodeHandshakeMessage(HandshakeKind.RETRY, new Uint8Array(32), payload)), undefined);
+  for (const length of [0, 9, 10, 75]) {
+    const odd = new Uint8Array(length);
+    if (length > 9) odd[9] = length - 10;
+    assert.equal(decode(encodeHandshakeMessage(HandshakeKind.RETRY, new Uint8Array(32), odd)), undefined, `${length}`);
+  }
+  assert.throws(() => encodeRetry({ cookie: new Uint8Array(0), difficulty: 0 }, hash), RangeError);
+  assert.throws(() => encodeRetry({ cookie: new Uint8Array(65), difficulty: 0 }, hash), RangeError);
+});
+
+test("a cookie is taken out of a hello, and one that is cut off makes it no hello", () => {
+  const answer = { cookie: Uint8Array.of(7, 8, 9), nonce: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) };
+  const payload = concatBytes(Uint8Array.of(0x81), encodeCookieAnswer(answer), Uint8Array.of(0xaa, 0xbb));
+  assert.equal(toHex(payload), "81" + "03" + "070809" + "0102030405060708" + "aabb");
+  const hello = (payload: Uint8Array) => decode(encodeHandshakeMessage(HandshakeKind.INITIATOR_HELLO, KEY, payload))!;
+  const separated = separateCookie(hello(payload));
+  assert.deepEqual(separated?.answer, answer);
+  assert.equal(toHex(separated!.message.payload), "01aabb");
+  assert.equal(toHex(separated!.message.ephemeral), toHex(KEY));
+  for (let length = 1; length < 13; length++) assert.equal(separateCookie(hello(payload.slice(0, length))), undefined);
+  assert.notEqual(separateCookie(hello(payload.slice(0, 13))), undefined);
+  for (const size of [0, 65]) {
+    const odd = new Uint8Array(100).fill(1);
+    odd[0] = 0x81;
+    odd[1] = size;
+    assert.equal(separateCookie(hello(odd)), undefined, `a cookie of ${size} bytes`);
+  }
+  const bare = hello(Uint8Array.of(1, 2, 3));
+  assert.deepEqual(separateCookie(bare), { message: bare, answer: undefined });
+});
+
 test("a key in a message that has none is refused", () => {
-  for (const bytes of [encodeReject(1, new Uint8Array(32)), encodeVersionNegotiation([2])]) {
+  const retry = encodeRetry({ cookie: KEY, difficulty: 0 }, KEY);
+  for (const bytes of [encodeReject(1, new Uint8Array(32)), encodeVersionNegotiation([2]), retry]) {
     bytes[32] = 1;
     assert.equal(decode(bytes), undefined);
   }

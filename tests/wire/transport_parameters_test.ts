@@ -31,6 +31,18 @@ function refusal(hex: string): string {
   return result.ok ? "" : result.error;
 }
 
+const BUT_THE_TOKEN: Exclude<keyof TransportParameters, "resetToken">[] = [
+  "connectionId",
+  "suites",
+  "maxData",
+  "maxStreamData",
+  "maxStreamsBidi",
+  "maxStreamsUni",
+  "idleTimeout",
+  "maxUdpPayload",
+  "maxAckDelay",
+];
+
 const someParameters: fc.Arbitrary<TransportParameters> = fc.record({
   connectionId: fc.constant(ID),
   suites: fc.array(fc.nat(255), { minLength: 1, maxLength: 16 }),
@@ -41,7 +53,8 @@ const someParameters: fc.Arbitrary<TransportParameters> = fc.record({
   idleTimeout: fc.nat({ max: 0xffff_ffff }).map(millis),
   maxUdpPayload: fc.integer({ min: 1200, max: 65507 }),
   maxAckDelay: fc.nat(1_000_000).map(micros),
-}, { noNullPrototype: true });
+  resetToken: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+}, { noNullPrototype: true, requiredKeys: BUT_THE_TOKEN });
 
 test("parameters have exactly these bytes", () => {
   const bytes = encodeTransportParameters({
@@ -75,6 +88,16 @@ test("parameters survive the way there and back, whatever the padding", () => {
     }),
     property(),
   );
+});
+
+test("a reset token has sixteen bytes, and is there once or not at all", () => {
+  const token = "000102030405060708090a0b0c0d0e0f";
+  const parameters = decoded(MANDATORY + "0b1000" + token);
+  assert.equal(toHex(parameters.resetToken!), token);
+  assert.equal(decoded(MANDATORY).resetToken, undefined);
+  assert.match(refusal(MANDATORY + "0b0f00" + token.slice(2)), /parameter 11 has 15 bytes/);
+  assert.match(refusal(MANDATORY + ("0b1000" + token).repeat(2)), /parameter 11 appears twice/);
+  assert.throws(() => encodeTransportParameters({ ...MINIMAL, resetToken: new Uint8Array(15) }), RangeError);
 });
 
 test("what is not sent has its default", () => {
