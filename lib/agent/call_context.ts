@@ -1,15 +1,15 @@
 /**
- * What a handler knows of the call that it answers.
+ * What a handler knows of the call, agent stream or event that it answers.
  *
  * @module
  */
 
 import { formatId64 } from "../mesh/id_sequence.ts";
-import type { IncomingCall } from "./incoming_call.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
 /**
- * A handler's view of its call. Everything is computed when it is asked for: a handler that ignores its context costs
+ * A handler's view of its call, stream or event. Everything is computed when it is asked for: a handler that ignores its context costs
  * nothing.
  *
  * @example
@@ -22,10 +22,10 @@ import type { PeerInfo } from "./peer_info.ts";
  * ```
  */
 export class CallContext {
-  readonly #call: IncomingCall;
+  readonly #call: IncomingRequest;
 
-  /** Contexts are made by the server, one for each call. */
-  constructor(call: IncomingCall) {
+  /** Contexts are made by the server, one for each call, stream or event. */
+  constructor(call: IncomingRequest) {
     this.#call = call;
   }
 

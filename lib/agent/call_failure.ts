@@ -21,26 +21,27 @@ const ON_PURPOSE: ReadonlySet<number> = new Set([
 /** Characters of a peer's text that go into an error. */
 const MAX_TEXT = 300;
 
-/** What a RESET_STREAM from the other side says to a caller that was waiting for an answer. */
-function resetMeaning(
+/** What a RESET_STREAM or STOP_SENDING from the other side says about a call, a stream or an event. */
+export function resetMeaning(
   code: number,
+  what: "call" | "stream" | "event",
 ): { readonly code: MxpErrorCode; readonly retryable: boolean; readonly text: string } {
   switch (code) {
     case StreamError.CANCELLED:
-      return { code: "cancelled", retryable: false, text: "the call was cancelled by the other side" };
+      return { code: "cancelled", retryable: false, text: `the ${what} was cancelled by the other side` };
     case StreamError.DEADLINE:
-      return { code: "deadline", retryable: false, text: "the other side gave the call up at its deadline" };
+      return { code: "deadline", retryable: false, text: `the other side gave the ${what} up at its deadline` };
     case StreamError.REFUSED:
-      return { code: "overloaded", retryable: true, text: "the other side turned the call away" };
+      return { code: "overloaded", retryable: true, text: `the other side turned the ${what} away` };
     case StreamError.TOO_LARGE:
-      return { code: "too_large", retryable: false, text: "the request is larger than the other side takes" };
+      return { code: "too_large", retryable: false, text: `the ${what} is larger than the other side takes` };
     case StreamError.GONE:
       return { code: "connection_lost", retryable: true, text: "the agent behind the node has gone" };
     default:
       return {
         code: "agent_error",
         retryable: false,
-        text: `the other side reset the call with code 0x${code.toString(16).padStart(2, "0")}`,
+        text: `the other side reset the ${what} with code 0x${code.toString(16).padStart(2, "0")}`,
       };
   }
 }
@@ -89,7 +90,7 @@ export function callFailure(
     case "aborted":
       return new MxpError("cancelled", `the call to ${target} was cancelled`, { cause });
     case "reset": {
-      const { code, retryable, text } = resetMeaning(outcome.code);
+      const { code, retryable, text } = resetMeaning(outcome.code, "call");
       return new MxpError(code, text, { retryable, remoteCode: outcome.code });
     }
     case "malformed":

@@ -13,12 +13,15 @@ import { agentTarget } from "../mesh/agent_target.ts";
 import { type CallMessages, MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
 import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
+import { StreamClass } from "../transport/scheduler.ts";
+import { uuidV4 } from "../base/uuid.ts";
 import type { ConnectionStats } from "../transport/connection_stats.ts";
 import type { CloseReason } from "../transport/events.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { bodyBytes, type CallBody, Collecting, isCallBody } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
 import { type CallProgress, OutgoingCall } from "./outgoing_calls.ts";
+import type { MxpStream } from "./mxp_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
@@ -32,26 +35,40 @@ export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
 /** Longest time-out in milliseconds that travels as such. */
 const MAX_DEADLINE_MS = 0xffff_ffff;
 
-/** What a call may be told. */
-export interface CallOptions {
+/** What calls and streams may be told. */
+export interface RequestOptions {
   /** The agent: a UUID or a name. Default: the URL's agent, else the node itself. */
   readonly agent?: string;
   /** What the agent is to do. */
   readonly method?: string;
-  /** How long to wait for the whole answer; default 30 000, 0 = without end. */
-  readonly timeoutMs?: number;
-  /** Gives the call up on both sides. */
+  /** Gives the call or stream up on both sides. */
   readonly signal?: AbortSignal;
   /** Keys and values for the handler. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** W3C trace context to go on with. */
   readonly traceparent?: string;
-  /** Two calls with the same key are one request. */
+  /** Two requests with the same key are one. */
   readonly idempotencyKey?: string;
-  /** Media type of the body. */
+  /** Media type of the body, or of the chunks. */
   readonly contentType?: string;
+}
+
+/** What a call may be told. */
+export interface CallOptions extends RequestOptions {
+  /** How long to wait for the whole answer; default 30 000, 0 = without end. */
+  readonly timeoutMs?: number;
   /** Called as bytes are taken by the transport, and as the answer arrives. */
   readonly onProgress?: (progress: CallProgress) => void;
+}
+
+/** What a stream may be told. */
+export interface StreamOptions extends RequestOptions {
+  /** How long the stream may last altogether; default 0 = without end. */
+  readonly timeoutMs?: number;
+  /** True if only we send: the other side answers with nothing but its end. */
+  readonly unidirectional?: boolean;
+  /** Gives way to calls and other streams where the path is full. */
+  readonly bulk?: boolean;
 }
 
 /** How the connection came about. */
@@ -84,6 +101,17 @@ export interface ClientStats {
     /** Waiting for an answer, the queued ones included. */
     readonly pending: number;
     /** Waiting for the node to allow more calls at once. */
+    readonly queued: number;
+  };
+  /** Agent streams that were opened here since the connection was made. */
+  readonly streams: {
+    readonly opened: number;
+    /** Came to a good end in both directions. */
+    readonly ok: number;
+    readonly failed: number;
+    /** Not over, the queued ones included. */
+    readonly open: number;
+    /** Waiting for the node to allow more streams at once. */
     readonly queued: number;
   };
   /** Traffic, round trips and losses of the connection. */
@@ -205,6 +233,56 @@ export class Client implements AsyncDisposable {
     throw this.#failure(outcome, agent, timeoutMs, signal);
   }
 
+  /** Opens a stream to the agent of the URL. */
+  stream(options?: StreamOptions): MxpStream;
+  /** Opens a stream to one of its methods. */
+  stream(method: string, options?: StreamOptions): MxpStream;
+  /**
+   * Opens an agent stream. Nothing is waited for: what is written goes out at once, and a node that does not want the stream
+   * says so to whoever reads or writes. An aborted signal and a passed deadline end it on both sides.
+   *
+   * @throws {MxpError} `usage`, `closed`, `connection_lost`, `cancelled` (the signal was aborted before), `overloaded`.
+   */
+  stream(first?: string | StreamOptions, second?: StreamOptions): MxpStream {
+    const options: StreamOptions = (typeof first === "string" ? second : first) ?? {};
+    const method = typeof first === "string" ? first : options.method;
+    const { timeoutMs = 0, signal } = options;
+    if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
+    const agent = options.agent ?? this.#url.agent;
+    this.#checkOpen();
+    const targetText = this.#targetText(agent);
+    if (signal?.aborted) {
+      throw new MxpError("cancelled", `the stream to ${targetText} was cancelled`, { cause: signal.reason });
+    }
+    const streamId = new Uint8Array(16);
+    this.#platform.random.fillPublic(streamId);
+    this.#ids.next();
+    const metadata = metadataOf(options, method, timeoutMs);
+    const { traceHigh, traceLow } = this.#trace(metadata);
+    const isEndless = timeoutMs === 0 || timeoutMs === Infinity;
+    try {
+      return this.#session.streams.open({
+        idHigh: this.#ids.high,
+        idLow: this.#ids.low,
+        traceHigh,
+        traceLow,
+        streamId: uuidV4(streamId),
+        target: this.#targetOf(agent),
+        kind: options.unidirectional ? "unidirectional" : "bidirectional",
+        metadata: isEndless
+          ? metadata
+          : { ...metadata, deadlineMillis: Math.min(Math.ceil(timeoutMs), MAX_DEADLINE_MS) },
+        streamClass: options.bulk ? StreamClass.BULK : StreamClass.INTERACTIVE,
+        deadline: isEndless ? NEVER : (this.#session.driver.clock.now() + timeoutMs * 1000) as Micros,
+        timeoutMs,
+        targetText,
+        signal,
+      }).mxpStream;
+    } catch (error) {
+      throw asMxpError(error);
+    }
+  }
+
   /** Measures one round trip. @throws {MxpError} `deadline`, `cancelled`, `connection_lost`, `closed`. */
   async ping(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ rttMs: number }> {
     const { timeoutMs = 5_000, signal } = options;
@@ -242,15 +320,27 @@ export class Client implements AsyncDisposable {
   /** A snapshot. */
   stats(): ClientStats {
     const { started, ok, failed, pending, queued } = this.#session.outgoing;
-    return { calls: { started, ok, failed, pending, queued }, transport: this.#session.link.connection.stats() };
+    const { streams } = this.#session;
+    return {
+      calls: { started, ok, failed, pending, queued },
+      streams: {
+        opened: streams.opened,
+        ok: streams.ok,
+        failed: streams.failed,
+        open: streams.outgoing,
+        queued: streams.queued,
+      },
+      transport: this.#session.link.connection.stats(),
+    };
   }
 
-  /** Takes no new calls, waits for the ones under way (at most `timeoutMs`, default 10 000), then closes. */
+  /** Takes no new calls and streams, waits for the ones under way (at most `timeoutMs`, default 10 000), then closes. */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#draining = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
-    await Promise.race([this.#session.outgoing.drained(), late]);
+    const { outgoing, streams } = this.#session;
+    await Promise.race([Promise.all([outgoing.drained(), streams.drained()]), late]);
     clearTimeout(timer);
     await this.close();
   }
@@ -321,6 +411,13 @@ export class Client implements AsyncDisposable {
     }).catch((error) => this.#session.outgoing.fail(call, error));
   }
 
+  /** The trace id for a stream or event: the one that its traceparent names, else a new one. */
+  #trace(metadata: Metadata | undefined): { readonly traceHigh: number; readonly traceLow: number } {
+    if (metadata?.traceparent !== undefined) return headerTraceId(metadata.traceparent);
+    this.#traces.next();
+    return { traceHigh: this.#traces.high, traceLow: this.#traces.low };
+  }
+
   #send(call: OutgoingCall, message: Uint8Array): void {
     if (this.#session.outgoing.send(call, message)) return;
     throw new MxpError("overloaded", "too many calls are waiting for the node already", { retryable: true });
@@ -347,17 +444,21 @@ export class Client implements AsyncDisposable {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): MxpError {
+    return callFailure(outcome, this.#targetText(agent), timeoutMs, signal?.reason, this.#session.closeReason);
+  }
+
+  /** Names whom a request is for, in errors. */
+  #targetText(agent: string | undefined): string {
     const { host, port } = this.#url;
     const node = formatMxpUrl({ host, port }).slice("mxp://".length);
-    const target = agent === undefined ? node : `${isUuid(agent) ? agent : quote(agent)} at ${node}`;
-    return callFailure(outcome, target, timeoutMs, signal?.reason, this.#session.closeReason);
+    return agent === undefined ? node : `${isUuid(agent) ? agent : quote(agent)} at ${node}`;
   }
 }
 
 const NO_OPTIONS: CallOptions = {};
 
-/** Metadata for a call; undefined if it needs none. @throws {MxpError} `usage` for fields that cannot be sent. */
-function metadataOf(options: CallOptions, method: string | undefined, timeoutMs: number): Metadata | undefined {
+/** Metadata for a request; undefined if it needs none. @throws {MxpError} `usage` for fields that cannot be sent. */
+function metadataOf(options: RequestOptions, method: string | undefined, timeoutMs: number): Metadata | undefined {
   const { traceparent, idempotencyKey, contentType, metadata } = options;
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);

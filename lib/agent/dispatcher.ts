@@ -16,11 +16,13 @@ import type { CallHandler, HandlerResult, HandlerTable } from "./handlers.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import type { CallCounters, CallService } from "./incoming_calls.ts";
 import { quote } from "./quote.ts";
+import { StreamDispatcher } from "./stream_dispatcher.ts";
 
 /** What a dispatcher is made from. */
 export interface DispatcherOptions {
   readonly handlers: HandlerTable;
   readonly maxConcurrentCalls: number;
+  readonly maxConcurrentStreams: number;
   readonly maxRequestBytes: number;
   readonly onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
 }
@@ -28,13 +30,17 @@ export interface DispatcherOptions {
 /** One for a server; every connection has a view of it with a memory budget of its own. */
 export class Dispatcher {
   readonly counters: CallCounters = { total: 0, ok: 0, failed: 0, refused: 0, cancelled: 0 };
+  readonly streams: StreamDispatcher;
   readonly maxRequestBytes: number;
-  /** Why calls are turned away, once they are. */
+  /** Why requests are turned away, once they are. */
   closing: string | undefined = undefined;
   readonly #handlers: HandlerTable;
   readonly #maxConcurrentCalls: number;
   readonly #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
+  /** Handlers of calls that have not come back. */
   #running = 0;
+  /** The same of whatever else. */
+  #others = 0;
   #onIdle: (() => void) | undefined;
 
   constructor(options: DispatcherOptions) {
@@ -42,16 +48,23 @@ export class Dispatcher {
     this.#maxConcurrentCalls = options.maxConcurrentCalls;
     this.maxRequestBytes = options.maxRequestBytes;
     this.#onHandlerError = options.onHandlerError;
+    this.streams = new StreamDispatcher({
+      handlers: options.handlers,
+      maxConcurrentStreams: options.maxConcurrentStreams,
+      closing: () => this.closing,
+      begin: () => this.#begin(),
+      report: (error, context) => this.#report(error, context),
+    });
   }
 
-  /** Handlers that have not come back. */
+  /** Handlers of calls that have not come back. */
   get running(): number {
     return this.#running;
   }
 
   /** Settles when no handler is running. */
   idle(): Promise<void> {
-    if (this.#running === 0) return Promise.resolve();
+    if (this.#running + this.#others === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle = resolve);
   }
 
@@ -62,6 +75,7 @@ export class Dispatcher {
       counters: this.counters,
       maxRequestBytes: this.maxRequestBytes,
       dispatch: (call, payload) => this.#dispatch(call, payload),
+      dispatchStream: (stream) => this.streams.dispatch(stream),
     };
   }
 
@@ -161,7 +175,20 @@ export class Dispatcher {
     call.stopAnswer = undefined;
     if (call.state === "done") call.calls.release(call);
     this.#running--;
-    if (this.#running > 0 || this.#onIdle === undefined) return;
+    this.#checkIdle();
+  }
+
+  /** A handler runs that is none of a call's; the result is called when it has come back. */
+  #begin(): () => void {
+    this.#others++;
+    return () => {
+      this.#others--;
+      this.#checkIdle();
+    };
+  }
+
+  #checkIdle(): void {
+    if (this.#running + this.#others > 0 || this.#onIdle === undefined) return;
     this.#onIdle();
     this.#onIdle = undefined;
   }

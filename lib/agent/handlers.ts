@@ -1,5 +1,5 @@
 /**
- * What a server does with calls: one function, or functions by method and by agent.
+ * What a server does with calls and streams: one function, or functions by method and by agent.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import { MxpError } from "../base/errors.ts";
 import { formatUuid, isNilUuid } from "../base/uuid.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
 import type { CallContext } from "./call_context.ts";
+import type { MxpStream } from "./mxp_stream.ts";
 import { quote } from "./quote.ts";
 
 /** What a handler may answer with. What comes in pieces is collected, up to 16 MiB. */
@@ -30,12 +31,29 @@ export type CallHandler = (
   context: CallContext,
 ) => HandlerResult | Promise<HandlerResult>;
 
+/** What a stream handler may give back: nothing, or the chunks to send, each as a chunk of its own. */
+export type StreamResult =
+  | undefined
+  | void
+  | AsyncIterable<Uint8Array | string>
+  | ReadableStream<Uint8Array | string>;
+
+/**
+ * Serves an agent stream: reads from it, writes to it, or yields the chunks to send. When it comes back, the stream ends,
+ * and what it has not read is not asked for. What it throws ends the stream with that error, as with {@link CallHandler}.
+ */
+export type StreamHandler = (stream: MxpStream, context: CallContext) => StreamResult | Promise<StreamResult>;
+
 /** Handlers by method and agent. */
 export interface Handlers {
   /** Calls without a method, and with one that `methods` does not have. */
   readonly call?: CallHandler;
   /** By method. */
   readonly methods?: Readonly<Record<string, CallHandler>>;
+  /** Agent streams without a method, and with one that `streams` does not have. */
+  readonly stream?: StreamHandler;
+  /** Agent streams by method. */
+  readonly streams?: Readonly<Record<string, StreamHandler>>;
   /** By agent, UUID or name; what stands beside this is the node itself. */
   readonly agents?: Readonly<Record<string, CallHandler | Handlers>>;
 }
@@ -48,6 +66,8 @@ interface Table {
   readonly name: string | undefined;
   readonly call: CallHandler | undefined;
   readonly methods: ReadonlyMap<string, CallHandler>;
+  readonly stream: StreamHandler | undefined;
+  readonly streams: ReadonlyMap<string, StreamHandler>;
 }
 
 /** Finds handlers. */
@@ -71,23 +91,35 @@ export class HandlerTable {
 
   /** The handler for a target (16 bytes) and method. `named` is told the agent's name as it was given to `serve`. */
   find(target: Uint8Array, method: string | undefined, named: (name: string) => void): CallHandler | NoHandler {
-    let table: Table | undefined = this.#node;
-    if (!isNilUuid(target)) {
-      table = this.#agents.get(formatUuid(target));
-      if (table === undefined) return "no_such_agent";
-      named(table.name!);
-    }
+    const table = this.#tableFor(target, named);
+    if (table === undefined) return "no_such_agent";
     if (method !== undefined) {
       const handler = table.methods.get(method);
       if (handler !== undefined) return handler;
     }
     return table.call ?? "no_such_method";
   }
+
+  /** The same for agent streams. */
+  findStream(target: Uint8Array, method: string | undefined, named: (name: string) => void): StreamHandler | NoHandler {
+    const table = this.#tableFor(target, named);
+    if (table === undefined) return "no_such_agent";
+    return (method === undefined ? undefined : table.streams.get(method)) ?? table.stream ?? "no_such_method";
+  }
+
+  #tableFor(target: Uint8Array, named: (name: string) => void): Table | undefined {
+    if (isNilUuid(target)) return this.#node;
+    const table = this.#agents.get(formatUuid(target));
+    if (table !== undefined) named(table.name!);
+    return table;
+  }
 }
 
 function toTable(handlers: CallHandler | Handlers, name: string | undefined): Table {
   const what = name === undefined ? "the node" : `the agent ${quote(name)}`;
-  if (typeof handlers === "function") return { name, call: handlers, methods: new Map() };
+  if (typeof handlers === "function") {
+    return { name, call: handlers, methods: new Map(), stream: undefined, streams: new Map() };
+  }
   if (typeof handlers !== "object" || handlers === null) {
     throw new MxpError(
       "usage",
@@ -97,7 +129,10 @@ function toTable(handlers: CallHandler | Handlers, name: string | undefined): Ta
   const methods = new Map(Object.entries(handlers.methods ?? {}));
   for (const [method, handler] of methods) check(handler, `the method ${quote(method)} of ${what}`);
   if (handlers.call !== undefined) check(handlers.call, what);
-  return { name, call: handlers.call, methods };
+  const streams = new Map(Object.entries(handlers.streams ?? {}));
+  for (const [method, handler] of streams) check(handler, `the stream method ${quote(method)} of ${what}`);
+  if (handlers.stream !== undefined) check(handlers.stream, `the streams of ${what}`);
+  return { name, call: handlers.call, methods, stream: handlers.stream, streams };
 }
 
 function check(handler: unknown, what: string): void {

@@ -4,16 +4,12 @@
  * @module
  */
 
-import { MxpError, type MxpErrorCode } from "../base/errors.ts";
-import { type Micros, NEVER } from "../base/time.ts";
-import { formatUuid, isNilUuid } from "../base/uuid.ts";
-import type { WheelEntry } from "../mesh/deadline_wheel.ts";
-import type { MessageIds } from "../mesh/call_messages.ts";
-import type { CallDetails, RequestReader } from "../mesh/request_reader.ts";
-import { NO_DETAILS } from "../mesh/request_reader.ts";
+import type { MxpErrorCode } from "../base/errors.ts";
+import type { Micros } from "../base/time.ts";
+import type { RequestReader } from "../mesh/request_reader.ts";
 import type { StreamId } from "../wire/stream_id.ts";
-import { CallContext } from "./call_context.ts";
 import type { IncomingCalls } from "./incoming_calls.ts";
+import { IncomingRequest } from "./incoming_request.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
 /** Where a call stands. */
@@ -25,31 +21,15 @@ export type IncomingCallState =
   /** The answer waits for the peer to take it. */
   | "sending"
   /** Nothing more will be sent. The handler may still be running if it does not heed its signal. */
-  | "done";
+  | "done"
+  /** It turned out to be an agent stream, which others look after. */
+  | "passed_on";
 
-const EMPTY = new Uint8Array(0);
-
-/** One incoming call. `IncomingCalls` moves it on; handlers see it through {@link CallContext}. */
-export class IncomingCall implements WheelEntry, MessageIds {
+/** One incoming call, or event that is answered with an Ack. `IncomingCalls` moves it on. */
+export class IncomingCall extends IncomingRequest {
   readonly calls: IncomingCalls;
   readonly stream: StreamId;
   state: IncomingCallState = "receiving";
-  deadline: Micros = NEVER;
-  wheelSlot = -1;
-  wheelNext: WheelEntry | undefined = undefined;
-  wheelPrevious: WheelEntry | undefined = undefined;
-  idHigh = 0;
-  idLow = 0;
-  traceHigh = 0;
-  traceLow = 0;
-  /** 16 bytes; nil for the node itself. */
-  target: Uint8Array = EMPTY;
-  /** Whole seconds; 0 = the caller does not say. */
-  timeoutSeconds = 0;
-  /** What the Metadata message said. */
-  details: CallDetails = NO_DETAILS;
-  /** The handler's name for the agent, once it is routed. */
-  agentName: string | undefined = undefined;
   /** Collects the request while it is incomplete. */
   reader: RequestReader | undefined = undefined;
   /** The encoded answer, as far as it was not written. */
@@ -60,53 +40,28 @@ export class IncomingCall implements WheelEntry, MessageIds {
   stopAnswer: (() => void) | undefined = undefined;
   /** Whether the handler has the call and has not come back. */
   handling = false;
-  #controller: AbortController | undefined;
-  #abortReason: MxpError | undefined;
 
   constructor(calls: IncomingCalls, stream: StreamId) {
+    super();
     this.calls = calls;
     this.stream = stream;
   }
 
-  /** For the handler. */
-  context(): CallContext {
-    return new CallContext(this);
-  }
-
-  /** Made when it is first asked for. */
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
-    }
-    return this.#controller.signal;
-  }
-
-  /** Tells the handler, if it listens, that nobody waits for its answer any more. */
-  abort(code: MxpErrorCode, text: string): void {
-    if (this.#abortReason !== undefined) return;
-    this.#abortReason = new MxpError(code, text);
-    this.#controller?.abort(this.#abortReason);
-    this.stopAnswer?.();
-  }
-
-  /** Milliseconds until the deadline of the caller. */
-  remainingMs(): number {
-    return this.calls.remainingMs(this);
-  }
-
-  get peer(): PeerInfo {
+  override get peer(): PeerInfo {
     return this.calls.peer;
   }
 
-  /** Whom the caller meant. */
-  get agent(): string | undefined {
-    if (this.agentName !== undefined) return this.agentName;
-    return isNilUuid(this.target) ? undefined : formatUuid(this.target);
+  override abort(code: MxpErrorCode, text: string): boolean {
+    if (!super.abort(code, text)) return false;
+    this.stopAnswer?.();
+    return true;
   }
 
-  /** The deadline of whatever it is doing has passed. */
-  expired(now: Micros): void {
+  override remainingMs(): number {
+    return this.calls.remainingMs(this);
+  }
+
+  override expired(now: Micros): void {
     this.calls.onExpired(this, now);
   }
 }

@@ -10,11 +10,12 @@ import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
-import { readRequest, type RequestProblem, RequestReader } from "../mesh/request_reader.ts";
+import { readRequest, type RequestProblem, RequestReader, StreamStart } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
-import { IncomingCall } from "./incoming_call.ts";
+import { IncomingCall, type IncomingCallState } from "./incoming_call.ts";
+import type { IncomingStream } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
 /** A request that makes no progress for this long is dropped, and so is an answer that the peer does not take. */
@@ -31,6 +32,8 @@ export interface CallService {
   readonly counters: CallCounters;
   /** Runs the handler of a complete request; leads to `respond` or `fail`, at once or later. */
   dispatch(call: IncomingCall, payload: Uint8Array): void;
+  /** Runs the handler of an agent stream, or turns it away. */
+  dispatchStream(stream: IncomingStream): void;
 }
 
 /** What a server counts. */
@@ -54,16 +57,26 @@ export class IncomingCalls {
   readonly #messages: CallMessages;
   readonly #service: CallService;
   readonly #peer: () => PeerInfo;
+  readonly #onStream: (call: IncomingCall, start: StreamStart) => void;
   /** Calls that have not been answered completely, by stream. Peers choose the ids only within their stream limit. */
   readonly #calls = new NumberMap<IncomingCall>();
   #peerInfo: PeerInfo | undefined;
 
-  constructor(driver: Driver, link: Link, messages: CallMessages, service: CallService, peer: () => PeerInfo) {
+  /** @param onStream takes what turned out to be an agent stream. */
+  constructor(
+    driver: Driver,
+    link: Link,
+    messages: CallMessages,
+    service: CallService,
+    peer: () => PeerInfo,
+    onStream: (call: IncomingCall, start: StreamStart) => void,
+  ) {
     this.#driver = driver;
     this.#link = link;
     this.#messages = messages;
     this.#service = service;
     this.#peer = peer;
+    this.#onStream = onStream;
   }
 
   /** Calls under way. */
@@ -185,6 +198,7 @@ export class IncomingCalls {
         this.#driver.touch(this.#link);
         return;
       case "done":
+      case "passed_on":
     }
   }
 
@@ -216,15 +230,26 @@ export class IncomingCalls {
     call.reader = undefined;
     this.#driver.deadlines.remove(call);
     if (result instanceof Uint8Array) this.#onRequest(call, result, true);
+    else if (result instanceof StreamStart) this.#passOn(call, result);
     else this.#onProblem(call, result);
+  }
+
+  #passOn(call: IncomingCall, start: StreamStart): void {
+    call.state = "passed_on";
+    this.#calls.delete(call.stream);
+    this.release(call);
+    this.#onStream(call, start);
   }
 
   /** Reads what else there is of a stream. */
   #readOn(call: IncomingCall): void {
+    if (call.state === "passed_on") return;
     const { connection } = this.#link;
     for (let chunk = connection.read(call.stream); chunk !== undefined; chunk = connection.read(call.stream)) {
       if (call.state === "receiving") this.#collect(call, chunk);
       else this.#onSurplus(call);
+      // Whoever has the stream now reads it.
+      if (call.state as IncomingCallState === "passed_on") return;
     }
     if (!connection.readFinished(call.stream)) return;
     if (call.state === "receiving") this.#onTruncated(call);

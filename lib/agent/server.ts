@@ -48,6 +48,8 @@ export interface ServeOptions {
   readonly settings?: Partial<TransportSettings>;
   /** Handlers that may run at once; further calls are answered with `overloaded`. Default 1024. */
   readonly maxConcurrentCalls?: number;
+  /** Agent streams that may be open at once; further ones are answered with `overloaded`. Default 10 240. */
+  readonly maxConcurrentStreams?: number;
   /** Largest body of a call. Default 16 MiB, the protocol's own limit. */
   readonly maxMessageBytes?: number;
   /** Bytes that large requests and answers may take in memory together. Default 256 MiB. */
@@ -79,6 +81,20 @@ export interface ServerStats {
     readonly failed: number;
     readonly refused: number;
     /** Given up by the caller or cut off. */
+    readonly cancelled: number;
+  };
+  /** Agent streams that peers opened since the server was started. */
+  readonly streams: {
+    /** Handlers that have not come back. */
+    readonly running: number;
+    readonly total: number;
+    /** Ended well by their handlers. */
+    readonly ok: number;
+    /** Ended by a failure of the handler, by a peer that broke the rules, or at the deadline. */
+    readonly failed: number;
+    /** Turned away without asking a handler. */
+    readonly refused: number;
+    /** Given up by who opened them, or cut off. */
     readonly cancelled: number;
   };
   /** Bytes that large messages take now, may take, and took at most. */
@@ -116,6 +132,7 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
   const dispatcher = new Dispatcher({
     handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes)),
     maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
+    maxConcurrentStreams: atLeastOne("maxConcurrentStreams", options.maxConcurrentStreams ?? 10_240),
     maxRequestBytes: Math.min(
       atLeastOne("maxMessageBytes", options.maxMessageBytes ?? MAX_PAYLOAD_BYTES) + CALL_PREFIX_BYTES,
       MAX_PAYLOAD_BYTES,
@@ -205,6 +222,7 @@ export class Server implements AsyncDisposable {
       connections: this.#sessions.size,
       halfOpen: endpoint.halfOpenCount,
       calls: { running: dispatcher.running, ...dispatcher.counters },
+      streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       endpoint: { ...endpoint.counters },
     };

@@ -1,5 +1,6 @@
 /**
- * One connection as the agent layer sees it: the calls that go out on it, the calls that come in, pings, and its end.
+ * One connection as the agent layer sees it: the calls that go out on it, the calls that come in, agent streams, pings, and
+ * its end.
  *
  * @module
  */
@@ -8,7 +9,9 @@ import type { CallMessages } from "../mesh/call_messages.ts";
 import type { ConnectionEvent } from "../transport/events.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { isResponderInitiated, isUnidirectional, type StreamId } from "../wire/stream_id.ts";
-import type { ConnectionEnd } from "./call_failure.ts";
+import type { AgentStream } from "./agent_stream.ts";
+import { AgentStreams } from "./agent_streams.ts";
+import { type ConnectionEnd, connectionEnded } from "./call_failure.ts";
 import type { ConnectionUser, Driver, Link } from "./driver.ts";
 import { type CallService, IncomingCalls } from "./incoming_calls.ts";
 import { OutgoingCalls } from "./outgoing_calls.ts";
@@ -42,6 +45,7 @@ export class Session implements ConnectionUser {
   link!: Link;
   outgoing!: OutgoingCalls;
   incoming: IncomingCalls | undefined = undefined;
+  streams!: AgentStreams;
   closeReason: ConnectionEnd | undefined = undefined;
   /** Whether streams can be used. */
   established = false;
@@ -58,13 +62,20 @@ export class Session implements ConnectionUser {
     const { driver, messages, service, maxAnswerBytes, peer } = this.#options;
     this.link = link;
     this.outgoing = new OutgoingCalls(driver, link, messages, maxAnswerBytes);
+    this.streams = new AgentStreams(driver, link, messages, () => this.incoming?.peer ?? peer(this));
     if (service !== undefined) {
-      this.incoming = new IncomingCalls(driver, link, messages, service, () => peer(this));
+      this.incoming = new IncomingCalls(driver, link, messages, service, () => peer(this), (call, start) => {
+        service.dispatchStream(this.streams.accept(call.stream, call, start));
+      });
     }
     return this;
   }
 
   onEvent(event: ConnectionEvent): void {
+    if ("id" in event && this.streams.size > 0) {
+      const stream = this.streams.get(event.id);
+      if (stream !== undefined) return onStreamEvent(stream, event);
+    }
     switch (event.type) {
       case "readable":
         if (this.#isOwn(event.id)) this.outgoing.onReadable(event.id);
@@ -84,7 +95,10 @@ export class Session implements ConnectionUser {
         else this.incoming?.onStopSending(event.id);
         return;
       case "streams_available":
-        if (!event.unidirectional) this.outgoing.onStreamsAvailable();
+        if (event.unidirectional) return;
+        // There are fewer of them, and each lives longer: a backlog of calls must not keep them waiting for good.
+        this.streams.onStreamsAvailable();
+        this.outgoing.onStreamsAvailable();
         return;
       case "pong": {
         const settle = this.#pings.get(event.token);
@@ -137,6 +151,7 @@ export class Session implements ConnectionUser {
     this.established = false;
     this.outgoing.close();
     this.incoming?.close();
+    this.streams.close(connectionEnded(reason, "the stream"));
     const pings = [...this.#pings.values()];
     this.#pings.clear();
     for (const onPong of pings) onPong(undefined);
@@ -153,5 +168,18 @@ export class Session implements ConnectionUser {
     connection.stopSending(id, StreamError.REFUSED);
     if (!isUnidirectional(id)) connection.resetStream(id, StreamError.REFUSED);
     this.driver.touch(this.link);
+  }
+}
+
+function onStreamEvent(stream: AgentStream, event: Extract<ConnectionEvent, { readonly id: StreamId }>): void {
+  switch (event.type) {
+    case "readable":
+      return stream.onReadable();
+    case "writable":
+      return stream.onWritable();
+    case "stream_reset":
+      return stream.onReset(event.code);
+    case "stop_sending":
+      return stream.onStopSending(event.code);
   }
 }

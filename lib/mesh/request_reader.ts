@@ -1,5 +1,5 @@
 /**
- * What a peer sends on a stream that it opens: [Metadata] Call, and the end (SPEC §8).
+ * What a peer sends on a stream that it opens: [Metadata] and a Call, an Event or a StreamOpen (SPEC §8).
  *
  * @module
  */
@@ -13,9 +13,11 @@ import { MessageFlag, type MessageHeader } from "../codec/message_header.ts";
 import { MessageReader } from "../codec/message_reader.ts";
 import { isExtensionType, MessageType, messageTypeName } from "../codec/message_type.ts";
 import { CALL_PREFIX_BYTES } from "../codec/payloads/call.ts";
+import { decodeEvent } from "../codec/payloads/event.ts";
 import { decodeMetadata, type Metadata } from "../codec/payloads/metadata.ts";
+import { decodeStreamOpen, type StreamOpen } from "../codec/payloads/stream_open.ts";
 
-/** Extension messages that may precede a Call. */
+/** Extension messages that may precede a request. */
 const MAX_EXTENSIONS = 8;
 /** Largest payload of each of them. */
 const MAX_EXTENSION_BYTES = 65_536;
@@ -43,6 +45,22 @@ export interface RequestTarget {
   /** Whole seconds; 0 = the caller does not say. */
   timeoutSeconds: number;
   details: CallDetails;
+  /** What an Event is about; undefined for everything else. */
+  topic: string | undefined;
+  /** Whether the other side waits for an answer: false where there is no way back. */
+  readonly isAnswered: boolean;
+}
+
+/** A StreamOpen: what follows it is for whoever takes the stream over. */
+export class StreamStart {
+  readonly open: StreamOpen;
+  /** Holds what has arrived behind it. */
+  readonly reader: MessageReader;
+
+  constructor(open: StreamOpen, reader: MessageReader) {
+    this.open = open;
+    this.reader = reader;
+  }
 }
 
 /** Why a request was turned away: what its Error says. */
@@ -53,8 +71,8 @@ export interface RequestProblem {
 }
 
 /**
- * Reads a request that lies whole in its first chunk, as nearly all do. Fills in the target and gives the Call's data;
- * undefined if more is to come, for {@link RequestReader} to collect.
+ * Reads a request that lies whole in its first chunk, as nearly all do. Fills in the target and gives the data of the Call
+ * or Event; undefined if there is more to it, for {@link RequestReader} to collect.
  */
 export function readRequest(
   codec: MessageCodec,
@@ -66,9 +84,9 @@ export function readRequest(
   if (message instanceof CodecError) {
     return message.code === "short_buffer" ? undefined : problemOf(message, maxPayload);
   }
-  if (isExtensionType(message.type)) return undefined;
+  if (isExtensionType(message.type) || message.type === MessageType.STREAM_OPEN) return undefined;
   if (message.end !== chunk.length) return surplus(message, into);
-  return readCall(message, into);
+  return readBody(message, into);
 }
 
 /** Reads a request that arrives in pieces, or with other messages in front. */
@@ -92,16 +110,20 @@ export class RequestReader {
     this.#maxPayload = maxPayload;
   }
 
-  /** Takes the next bytes; gives the Call's data once it is complete, a problem as soon as there is one. */
-  push(chunk: Uint8Array): Uint8Array | RequestProblem | undefined {
+  /**
+   * Takes the next bytes; gives the data of the Call or Event once it is complete, the beginning of a stream, or a problem
+   * as soon as there is one.
+   */
+  push(chunk: Uint8Array): Uint8Array | StreamStart | RequestProblem | undefined {
     this.#reader.push(chunk);
     for (;;) {
       const message = this.#reader.next();
       if (message === undefined) return this.#checkPending();
       if (message instanceof CodecError) return problemOf(message, this.#maxPayload);
       if (!isExtensionType(message.type)) {
+        if (message.type === MessageType.STREAM_OPEN) return readOpen(message, this.#reader, this.#into);
         const isLast = this.#reader.finish() === undefined;
-        return isLast ? readCall(message, this.#into) : surplus(message, this.#into);
+        return isLast ? readBody(message, this.#into) : surplus(message, this.#into);
       }
       const problem = this.#onExtension(message);
       if (problem !== undefined) return problem;
@@ -138,15 +160,22 @@ export class RequestReader {
   }
 }
 
-function readCall(message: MessageView, into: RequestTarget): Uint8Array | RequestProblem {
+/** The ids are taken; a problem if the message cannot be what it says, whatever its type. */
+function takeHead(message: MessageView, into: RequestTarget): RequestProblem | undefined {
   const isOthers = into.details !== NO_DETAILS && (message.idLow !== into.idLow || message.idHigh !== into.idHigh);
   takeIds(message, into);
   if (isOthers) return bad("the Metadata message belongs to another message");
-  if (message.type !== MessageType.CALL) {
+  return (message.flags & UNREADABLE) !== 0 ? unreadable() : undefined;
+}
+
+function readBody(message: MessageView, into: RequestTarget): Uint8Array | RequestProblem {
+  const problem = takeHead(message, into);
+  if (problem !== undefined) return problem;
+  if (message.type === MessageType.EVENT) return readEvent(message, into);
+  if (message.type !== MessageType.CALL || !into.isAnswered) {
     const text = `${messageTypeName(message.type)} messages are not supported here`;
     return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
   }
-  if ((message.flags & UNREADABLE) !== 0) return unreadable();
   const { bytes, payloadStart: at, payloadEnd: end } = message;
   if (end - at < CALL_PREFIX_BYTES) return bad(`a Call has at least ${CALL_PREFIX_BYTES} bytes, got ${end - at}`);
   into.target = isNilUuid(bytes, at) ? NODE : bytes.subarray(at, at + UUID_BYTES);
@@ -154,6 +183,29 @@ function readCall(message: MessageView, into: RequestTarget): Uint8Array | Reque
   const data = bytes.subarray(at + CALL_PREFIX_BYTES, end);
   const { head } = into.details;
   return head === undefined ? data : concatBytes(head, data);
+}
+
+function readEvent(message: MessageView, into: RequestTarget): Uint8Array | RequestProblem {
+  const requiresAck = (message.flags & MessageFlag.REQUIRES_ACK) !== 0;
+  // SPEC §8.7: the carrier says whether there is an answer, and the flag has to agree.
+  if (requiresAck !== into.isAnswered) {
+    return bad(requiresAck ? "an Event that requires an Ack needs a way back" : "an Event without REQUIRES_ACK here");
+  }
+  const event = decodeEvent(message.bytes, message.payloadStart, message.payloadEnd);
+  if (event instanceof CodecError) return bad(event.message);
+  into.topic = event.topic;
+  into.target = NODE;
+  return event.data;
+}
+
+function readOpen(message: MessageView, reader: MessageReader, into: RequestTarget): StreamStart | RequestProblem {
+  const problem = takeHead(message, into);
+  if (problem !== undefined) return problem;
+  if (!into.isAnswered) return bad("an agent stream on a one-way stream");
+  const open = decodeStreamOpen(message.bytes, message.payloadStart, message.payloadEnd);
+  if (open instanceof CodecError) return bad(open.message);
+  into.target = isNilUuid(open.target) ? NODE : open.target;
+  return new StreamStart(open, reader);
 }
 
 function takeIds(message: MessageHeader, into: RequestTarget): void {
@@ -176,7 +228,7 @@ function unreadable(): RequestProblem {
   return {
     code: ErrorCode.UNSUPPORTED_TYPE,
     retryable: false,
-    text: "compressed and encrypted calls are not supported here",
+    text: "compressed and encrypted messages are not supported here",
   };
 }
 

@@ -11,10 +11,13 @@ import {
   type Server,
 } from "../../mod.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
+import { MessageReader } from "../../lib/codec/message_reader.ts";
 import { MessageType } from "../../lib/codec/message_type.ts";
+import { StreamReceiver } from "../../lib/mesh/agent_streams.ts";
 import { CallMessages } from "../../lib/mesh/call_messages.ts";
 import { AnswerReader } from "../../lib/mesh/answer_reader.ts";
 import type { CallOutcome } from "../../lib/mesh/pending_calls.ts";
+import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
 import { StreamError } from "../../lib/wire/error_codes.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
 import { RawPeer, type Received } from "./support/raw_peer.ts";
@@ -310,9 +313,8 @@ test("message types that a node has no use for get an Error, one by one", async 
     const { codec } = memoryPlatform();
     for (
       const type of [
-        MessageType.EVENT,
         MessageType.AGENT_REGISTER,
-        MessageType.STREAM_OPEN,
+        MessageType.STREAM_CHUNK,
         MessageType.RESPONSE,
         MessageType.ACK,
       ]
@@ -454,4 +456,43 @@ test("a client survives a node that answers with rubbish, with the wrong id, or 
   await assert.rejects(client.call("x", { timeoutMs: 30 }), failsWith("deadline", false));
   assert.equal(client.stats().calls.pending, 0);
   driver.close();
+});
+
+test("a stream whose opener breaks its rules ends with STREAM_PROTOCOL, and its handler hears of it", async () => {
+  const failures: string[] = [];
+  const handlers: Handlers = {
+    call: echo,
+    stream: async (stream, context) => {
+      context.signal.addEventListener("abort", () => failures.push(context.signal.reason.message));
+      await stream.write("hi");
+      await stream.text();
+    },
+  };
+  await withRawPeer(handlers, async ({ server, peer, messages }) => {
+    const streams = new StreamMessages(messages.writer);
+    const streamId = new Uint8Array(16).fill(5);
+    const open = streams.open(IDS, undefined, { streamId, target: NODE, kind: "bidirectional" });
+    const cases: [bytes: Uint8Array, fin: boolean, what: RegExp][] = [
+      [streams.chunk(IDS, streamId, 1, NODE), false, /chunk 1 came where chunk 0/],
+      [messages.call(IDS, undefined, NODE, 0, NODE), false, /Call message/],
+      [streams.chunk(IDS, streamId, 0, NODE), true, /without a StreamClose/],
+    ];
+    for (const [bytes, fin, what] of cases) {
+      const id = peer.open(Uint8Array.from([...open, ...bytes]), fin);
+      const { bytes: answer } = await peer.answer(id);
+      const reader = new StreamReceiver(new MessageReader(memoryPlatform().codec), streamId, {
+        mayChunk: true,
+        mayRefuse: true,
+      });
+      reader.push(answer);
+      assert.ok(reader.next() instanceof Uint8Array, "what it had to say came first");
+      const ending = reader.next();
+      assert.ok(ending !== undefined && !(ending instanceof Uint8Array) && ending.kind === "closed");
+      assert.equal(ending.code, ErrorCode.STREAM_PROTOCOL);
+      assert.match(ending.reason, what);
+      if (!fin) await peer.until(() => peer.received(id).stopCode === StreamError.MALFORMED);
+      await until(() => failures.some((message) => what.test(message)), "the handler was told");
+    }
+    await until(() => server.stats().streams.failed === 3, "they are counted");
+  });
 });

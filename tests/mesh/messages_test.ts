@@ -20,6 +20,7 @@ import {
   type RequestProblem,
   RequestReader,
   type RequestTarget,
+  StreamStart,
 } from "../../lib/mesh/request_reader.ts";
 import { property } from "../support/seed.ts";
 
@@ -48,6 +49,8 @@ function target(): RequestTarget {
     target: new Uint8Array(0),
     timeoutSeconds: 0,
     details: NO_DETAILS,
+    topic: undefined,
+    isAnswered: true,
   };
 }
 
@@ -66,7 +69,9 @@ function readAll(
   const reader = new RequestReader(codec, into, MAX, () => true);
   let result: Uint8Array | RequestProblem | undefined;
   for (const chunk of cut(bytes, places)) {
-    result = reader.push(chunk);
+    const read = reader.push(chunk);
+    assert.ok(!(read instanceof StreamStart));
+    result = read;
     if (result !== undefined) return result;
   }
   return result;
@@ -117,9 +122,9 @@ test("what is not a request is turned away with a reason", () => {
   const cases: [string, Uint8Array, number, RegExp][] = [
     [
       "another type",
-      message(MessageType.EVENT, new Uint8Array(5)),
+      message(MessageType.AGENT_REGISTER, new Uint8Array(5)),
       ErrorCode.UNSUPPORTED_TYPE,
-      /Event messages are not supported/,
+      /AgentRegister messages are not supported/,
     ],
     ["a short Call", message(MessageType.CALL, new Uint8Array(19)), ErrorCode.BAD_REQUEST, /at least 20 bytes, got 19/],
     ["a wrong checksum", corrupt, ErrorCode.BAD_REQUEST, /checksum/],
@@ -199,7 +204,7 @@ test("memory for a request is agreed to by its declared length, before its body 
   const refusing = new RequestReader(codec, target(), MAX, (bytes) => asked.push(bytes) > 99);
   assert.equal(refusing.push(bytes.subarray(0, 31)), undefined);
   const problem = refusing.push(bytes.subarray(31, 40));
-  assert.ok(typeof problem === "object" && !(problem instanceof Uint8Array));
+  assert.ok(typeof problem === "object" && "retryable" in problem);
   assert.deepEqual([problem.code, problem.retryable], [ErrorCode.OVERLOADED, true]);
   assert.deepEqual(asked, [1020]);
   const agreeing = new RequestReader(codec, target(), MAX, (bytes) => asked.push(bytes) > 0);
@@ -279,7 +284,7 @@ test("a Call of the largest size can be written, a larger one is the caller's mi
 test("a call of 16 MiB arrives whole, and none of its messages is over the published limit", () => {
   for (const length of [16_777_195, 16_777_196, 16_777_197, 16_777_216]) {
     const data = Uint8Array.from({ length }, (_, i) => i * 31);
-    const into: RequestTarget = { ...IDS, target: TARGET, timeoutSeconds: 0, details: NO_DETAILS };
+    const into = target();
     const reader = new RequestReader(codec, into, MAX_PAYLOAD_BYTES, () => true);
     const read = reader.push(messages.call(IDS, undefined, TARGET, 7, data));
     assert.ok(read instanceof Uint8Array && Buffer.from(read).equals(data), `${length} bytes`);

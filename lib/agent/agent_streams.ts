@@ -1,0 +1,179 @@
+/**
+ * The agent streams of one connection, whoever opened them.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { NumberMap } from "../base/number_map.ts";
+import { type Micros, NEVER } from "../base/time.ts";
+import { MessageReader } from "../codec/message_reader.ts";
+import type { AgentStreamKind } from "../codec/payloads/stream_open.ts";
+import { StreamReceiver, StreamSender } from "../mesh/agent_streams.ts";
+import type { CallMessages } from "../mesh/call_messages.ts";
+import type { MessageIds } from "../mesh/message_writer.ts";
+import { StreamMessages } from "../mesh/stream_messages.ts";
+import type { StreamStart } from "../mesh/request_reader.ts";
+import type { StreamId } from "../wire/stream_id.ts";
+import { AgentStream, type AgentStreamOwner } from "./agent_stream.ts";
+import type { Driver, Link } from "./driver.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
+import { IncomingStream } from "./incoming_stream.ts";
+import { OutgoingStream, type StreamRequest } from "./outgoing_stream.ts";
+import type { PeerInfo } from "./peer_info.ts";
+
+/** Streams that may wait for the peer to allow more of them. */
+const MAX_QUEUED = 4_096;
+
+/** All agent streams of a connection. */
+export class AgentStreams {
+  /** Streams that this side has opened: all of them, … */
+  opened = 0;
+  /** … those that came to a good end in both directions, … */
+  ok = 0;
+  /** … and those that did not. */
+  failed = 0;
+  readonly #driver: Driver;
+  readonly #link: Link;
+  readonly #calls: CallMessages;
+  readonly #messages: StreamMessages;
+  readonly #peer: () => PeerInfo;
+  /** By transport stream. Peers choose ids only within their stream limit. */
+  readonly #streams = new NumberMap<AgentStream>();
+  /** Those that wait for a transport stream, first come first served. */
+  #queue: OutgoingStream[] = [];
+  #outgoing = 0;
+  #drained: (() => void)[] = [];
+
+  constructor(driver: Driver, link: Link, messages: CallMessages, peer: () => PeerInfo) {
+    this.#driver = driver;
+    this.#link = link;
+    this.#calls = messages;
+    this.#messages = new StreamMessages(messages.writer);
+    this.#peer = peer;
+  }
+
+  /** Streams of either side that are not over and have a transport stream. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** Streams of this side that are not over, those that wait for a transport stream included. */
+  get outgoing(): number {
+    return this.#outgoing;
+  }
+
+  /** Streams that wait for a transport stream. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** Who is at the other end. */
+  get peer(): PeerInfo {
+    return this.#peer();
+  }
+
+  /** The stream on a transport stream. */
+  get(id: StreamId): AgentStream | undefined {
+    return this.#streams.get(id);
+  }
+
+  /** Opens one. @throws {MxpError} `overloaded` if too many wait already. @throws RangeError for bad metadata. */
+  open(request: StreamRequest): OutgoingStream {
+    if (this.#queue.length >= MAX_QUEUED) {
+      throw new MxpError("overloaded", "too many streams are waiting for the node already", { retryable: true });
+    }
+    const { streamId, target, kind } = request;
+    const opening = this.#messages.open(request, request.metadata, { streamId, target, kind });
+    const outgoing = new OutgoingStream(this, request);
+    const { stream } = outgoing;
+    this.opened++;
+    this.#outgoing++;
+    stream.sendOpening(opening);
+    if (this.#queue.length > 0 || !this.#attach(outgoing)) this.#queue.push(outgoing);
+    return outgoing;
+  }
+
+  /** Takes over a stream that began as `request`. Whoever serves it decides what becomes of it. */
+  accept(id: StreamId, request: IncomingRequest, start: StreamStart): IncomingStream {
+    const incoming = new IncomingStream(this, request, start, this.#driver.now);
+    this.#streams.set(id, incoming.stream);
+    incoming.stream.attach(id);
+    return incoming;
+  }
+
+  /** The stream behind an incoming or outgoing one. */
+  make(
+    owner: AgentStreamOwner,
+    role: "opener" | "answerer",
+    request: { readonly streamId: Uint8Array; readonly deadline: Micros; readonly ids: MessageIds },
+    kind: AgentStreamKind,
+    reader: MessageReader = new MessageReader(this.#calls.codec),
+  ): AgentStream {
+    const isOpener = role === "opener";
+    const { streamId, deadline, ids } = request;
+    return new AgentStream({
+      driver: this.#driver,
+      link: this.#link,
+      role,
+      owner,
+      deadline,
+      sender: new StreamSender(this.#messages, ids, streamId),
+      receiver: new StreamReceiver(reader, streamId, {
+        mayChunk: !isOpener || kind === "bidirectional",
+        mayRefuse: isOpener,
+      }),
+      mayWrite: isOpener || kind === "bidirectional",
+    });
+  }
+
+  /** An Error for a stream. */
+  errorMessage(ids: MessageIds, code: number, retryable: boolean, text: string): Uint8Array {
+    return this.#calls.error(ids, code, retryable, text);
+  }
+
+  /** Milliseconds until a deadline. */
+  remainingMs(deadline: Micros): number {
+    return deadline === NEVER ? Infinity : Math.max(0, (deadline - this.#driver.clock.now()) / 1000);
+  }
+
+  /** A stream is over. */
+  remove(stream: AgentStream, failed: boolean): void {
+    if (stream.id !== -1) this.#streams.delete(stream.id);
+    else this.#queue = this.#queue.filter((waiting) => waiting.stream !== stream);
+    if (stream.role === "answerer") return;
+    if (failed) this.failed++;
+    else this.ok++;
+    if (--this.#outgoing > 0) return;
+    for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
+  /** Settles when no stream of this side is open any more. */
+  drained(): Promise<void> {
+    if (this.#outgoing === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#drained.push(resolve));
+  }
+
+  /** The peer allows more transport streams. */
+  onStreamsAvailable(): void {
+    while (this.#queue.length > 0 && this.#attach(this.#queue[0])) this.#queue.shift();
+  }
+
+  /** The connection is over. */
+  close(error: MxpError): void {
+    for (const { stream } of [...this.#queue]) stream.onConnectionEnd(error);
+    this.#queue = [];
+    // A handler's peer has gone, whoever closed the connection.
+    const gone = new MxpError("connection_lost", "the connection to who opened the stream has ended");
+    for (const stream of this.#streams.values()) stream.onConnectionEnd(stream.role === "opener" ? error : gone);
+  }
+
+  #attach(outgoing: OutgoingStream): boolean {
+    const { stream, request } = outgoing;
+    const id = this.#link.connection.openStream(false, request.streamClass);
+    if (id === -1) return false;
+    this.#streams.set(id, stream);
+    stream.attach(id);
+    return true;
+  }
+}

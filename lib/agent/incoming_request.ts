@@ -1,0 +1,79 @@
+/**
+ * What a peer asks of this side, whatever it is: what handlers see of it, and how they are told that it is off.
+ *
+ * @module
+ */
+
+import { MxpError, type MxpErrorCode } from "../base/errors.ts";
+import { type Micros, NEVER } from "../base/time.ts";
+import { formatUuid, isNilUuid } from "../base/uuid.ts";
+import type { WheelEntry } from "../mesh/deadline_wheel.ts";
+import type { MessageIds } from "../mesh/message_writer.ts";
+import { type CallDetails, NO_DETAILS, type RequestTarget } from "../mesh/request_reader.ts";
+import { CallContext } from "./call_context.ts";
+import type { PeerInfo } from "./peer_info.ts";
+
+const EMPTY = new Uint8Array(0);
+
+/** A call, an agent stream or an event that came in. Handlers see it through {@link CallContext}. */
+export abstract class IncomingRequest implements WheelEntry, MessageIds, RequestTarget {
+  deadline: Micros = NEVER;
+  wheelSlot = -1;
+  wheelNext: WheelEntry | undefined = undefined;
+  wheelPrevious: WheelEntry | undefined = undefined;
+  idHigh = 0;
+  idLow = 0;
+  traceHigh = 0;
+  traceLow = 0;
+  /** 16 bytes; nil for the node itself. */
+  target: Uint8Array = EMPTY;
+  /** Whole seconds; 0 = the caller does not say. */
+  timeoutSeconds = 0;
+  /** What the Metadata message said. */
+  details: CallDetails = NO_DETAILS;
+  /** What an event is about; undefined for everything else. */
+  topic: string | undefined = undefined;
+  /** Whether the peer waits for an answer. */
+  readonly isAnswered: boolean = true;
+  /** The handler's name for the agent, once it is routed. */
+  agentName: string | undefined = undefined;
+  #controller: AbortController | undefined;
+  #abortReason: MxpError | undefined;
+
+  /** Who asks. */
+  abstract get peer(): PeerInfo;
+
+  /** Milliseconds until the deadline of the caller. */
+  abstract remainingMs(): number;
+
+  /** The deadline of whatever it is doing has passed. */
+  abstract expired(now: Micros): void;
+
+  /** For the handler. */
+  context(): CallContext {
+    return new CallContext(this);
+  }
+
+  /** Made when it is first asked for. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Tells the handler, if it listens, that it is off. The first reason counts; false if there was one before. */
+  abort(code: MxpErrorCode, text: string): boolean {
+    if (this.#abortReason !== undefined) return false;
+    this.#abortReason = new MxpError(code, text);
+    this.#controller?.abort(this.#abortReason);
+    return true;
+  }
+
+  /** Whom the caller meant. */
+  get agent(): string | undefined {
+    if (this.agentName !== undefined) return this.agentName;
+    return this.target.length === 0 || isNilUuid(this.target) ? undefined : formatUuid(this.target);
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * An agent stream that this side opens.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import type { Micros } from "../base/time.ts";
+import { formatUuid } from "../base/uuid.ts";
+import type { AgentStreamKind } from "../codec/payloads/stream_open.ts";
+import type { Metadata } from "../codec/payloads/metadata.ts";
+import type { StreamEnding } from "../mesh/agent_streams.ts";
+import { formatId64 } from "../mesh/id_sequence.ts";
+import type { MessageIds } from "../mesh/message_writer.ts";
+import { StreamError } from "../wire/error_codes.ts";
+import type { AgentStream, AgentStreamOwner } from "./agent_stream.ts";
+import type { AgentStreams } from "./agent_streams.ts";
+import { deferred } from "./deferred.ts";
+import { MxpStream } from "./mxp_stream.ts";
+import { endingError, resetError } from "./stream_failure.ts";
+
+/** What a stream is opened with. */
+export interface StreamRequest extends MessageIds {
+  /** 16 bytes, chosen by us. */
+  readonly streamId: Uint8Array;
+  /** 16 bytes; nil for the node itself. */
+  readonly target: Uint8Array;
+  readonly kind: AgentStreamKind;
+  readonly metadata: Metadata | undefined;
+  readonly streamClass: number;
+  readonly deadline: Micros;
+  /** The same in milliseconds from when it was opened, for the error. */
+  readonly timeoutMs: number;
+  /** Names the other side in errors. */
+  readonly targetText: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One stream under way. */
+export class OutgoingStream implements AgentStreamOwner {
+  readonly request: StreamRequest;
+  readonly mxpStream: MxpStream;
+  readonly #streams: AgentStreams;
+  readonly #closed = deferred<void>();
+  readonly #stream: AgentStream;
+  readonly #onAbort = (): void => this.#cancel(this.request.signal!.reason);
+  #failed = false;
+
+  constructor(streams: AgentStreams, request: StreamRequest) {
+    this.#streams = streams;
+    this.request = request;
+    this.#stream = streams.make(this, "opener", { ...request, ids: request }, request.kind);
+    this.mxpStream = new MxpStream({
+      stream: this.#stream,
+      id: formatUuid(request.streamId),
+      traceId: formatId64(request.traceHigh, request.traceLow),
+      closed: this.#closed.promise,
+      cancel: (reason) => this.#cancel(reason),
+      stopReading: () => this.#cancel(undefined),
+    });
+    request.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** What the transport deals with. */
+  get stream(): AgentStream {
+    return this.#stream;
+  }
+
+  endingError(ending: StreamEnding): MxpError | undefined {
+    const error = endingError(ending, this.request.targetText);
+    if (error !== undefined) this.#failed = true;
+    return error;
+  }
+
+  resetError(code: number): MxpError {
+    return resetError(code);
+  }
+
+  onFailed(_error: MxpError): void {
+    this.#failed = true;
+  }
+
+  onDeadline(): void {
+    const { targetText, timeoutMs } = this.request;
+    const error = new MxpError("deadline", `the stream to ${targetText} was not over within ${timeoutMs} ms`);
+    this.#stream.cancel(StreamError.DEADLINE, error);
+  }
+
+  onOver(): void {
+    this.request.signal?.removeEventListener("abort", this.#onAbort);
+    this.#streams.remove(this.#stream, this.#failed);
+    this.#closed.resolve();
+  }
+
+  #cancel(reason: unknown): void {
+    const error = new MxpError("cancelled", `the stream to ${this.request.targetText} was cancelled`, {
+      cause: reason,
+    });
+    this.#stream.cancel(StreamError.CANCELLED, error);
+  }
+}

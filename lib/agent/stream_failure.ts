@@ -1,0 +1,37 @@
+/**
+ * Why an agent stream ended, as the error that who uses it gets.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { ErrorCode, errorCodeInfo, errorCodeName } from "../codec/error_codes.ts";
+import type { StreamEnding } from "../mesh/agent_streams.ts";
+import { codeOfErrorMessage } from "../mesh/call_errors.ts";
+import { peerText, resetMeaning } from "./call_failure.ts";
+
+/** The error for the end of the receiving half; undefined for a good one. `from` names the other side. */
+export function endingError(ending: StreamEnding, from: string): MxpError | undefined {
+  switch (ending.kind) {
+    case "closed": {
+      const { code, reason } = ending;
+      if (code === ErrorCode.UNSPECIFIED) return undefined;
+      const text = reason === "" ? errorCodeName(code) : peerText(reason);
+      const retryable = errorCodeInfo(code)?.retryable ?? false;
+      return new MxpError(codeOfErrorMessage(code), text, { retryable, remoteCode: code });
+    }
+    case "refused": {
+      const { code, retryable } = ending;
+      const text = ending.text === "" ? errorCodeName(code) : peerText(ending.text);
+      return new MxpError(codeOfErrorMessage(code), text, { retryable, remoteCode: code });
+    }
+    case "violation":
+      return new MxpError("agent_error", `the stream from ${from} is not valid: ${ending.text}`);
+  }
+}
+
+/** The error for a stream that the other side reset. */
+export function resetError(streamCode: number): MxpError {
+  const { code, retryable, text } = resetMeaning(streamCode, "stream");
+  return new MxpError(code, text, { retryable, remoteCode: streamCode });
+}

@@ -1,0 +1,213 @@
+/**
+ * Agent streams as messages: what each side may send in which order, and whether it did (SPEC §8.6). One half sends, one
+ * receives; they share nothing but the ids.
+ *
+ * @module
+ */
+
+import { bytesEqual } from "../base/bytes.ts";
+import { CodecError } from "../codec/codec_error.ts";
+import { ErrorCode } from "../codec/error_codes.ts";
+import type { MessageView } from "../codec/message.ts";
+import { MessageFlag } from "../codec/message_header.ts";
+import type { MessageReader } from "../codec/message_reader.ts";
+import { isExtensionType, MessageType, messageTypeName } from "../codec/message_type.ts";
+import { decodeError } from "../codec/payloads/error.ts";
+import { decodeStreamChunk, STREAM_CHUNK_PREFIX_BYTES } from "../codec/payloads/stream_chunk.ts";
+import { decodeStreamClose } from "../codec/payloads/stream_close.ts";
+import type { MessageIds } from "./message_writer.ts";
+import type { StreamMessages } from "./stream_messages.ts";
+
+/**
+ * Most bytes of data in one chunk. Bounds what a receiver holds of a chunk that is not whole yet, so that no stream needs a
+ * share of the memory budget; longer pieces are sent as several chunks.
+ */
+export const MAX_CHUNK_BYTES = 65_536;
+const MAX_PAYLOAD = MAX_CHUNK_BYTES + STREAM_CHUNK_PREFIX_BYTES;
+const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
+
+/** The half that sends: StreamChunk with ascending sequence, StreamClose at the end. */
+export class StreamSender {
+  readonly #messages: StreamMessages;
+  readonly #ids: MessageIds;
+  readonly #streamId: Uint8Array;
+  #sequence = 0;
+  #ended = false;
+
+  /** @param ids those of the StreamOpen: every message of the stream, in both directions, has them. */
+  constructor(messages: StreamMessages, ids: MessageIds, streamId: Uint8Array) {
+    this.#messages = messages;
+    this.#ids = ids;
+    this.#streamId = streamId;
+  }
+
+  /** Chunks so far. */
+  get chunks(): number {
+    return this.#sequence;
+  }
+
+  /** Whether the StreamClose has been written. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** The next chunk. The data is copied. @throws RangeError behind the end, and for more than {@link MAX_CHUNK_BYTES}. */
+  chunk(data: Uint8Array): Uint8Array {
+    if (this.#ended) throw new RangeError("the stream was ended");
+    if (data.length > MAX_CHUNK_BYTES) {
+      throw new RangeError(`a chunk holds ${MAX_CHUNK_BYTES} bytes, not ${data.length}`);
+    }
+    return this.#messages.chunk(this.#ids, this.#streamId, this.#sequence++, data);
+  }
+
+  /** The last message. @throws RangeError if there was one already. */
+  end(code: number, reason: string): Uint8Array {
+    if (this.#ended) throw new RangeError("the stream was ended");
+    this.#ended = true;
+    return this.#messages.close(this.#ids, this.#streamId, code, reason);
+  }
+}
+
+/** How the receiving half ended. Texts come from the peer where the kind says so: escape before showing them. */
+export type StreamEnding =
+  /** The peer's StreamClose: 0 is a good end. */
+  | { readonly kind: "closed"; readonly code: number; readonly reason: string }
+  /** An Error instead of an answer. */
+  | { readonly kind: "refused"; readonly code: number; readonly retryable: boolean; readonly text: string }
+  /** The peer broke a rule: the code that it is to be told, and what, in our words. */
+  | { readonly kind: "violation"; readonly code: number; readonly text: string };
+
+/** What a receiving half expects. */
+export interface StreamReceiverOptions {
+  /** False for the answers to a unidirectional stream, which has none but its end. */
+  readonly mayChunk: boolean;
+  /** Whether an Error may come instead of chunks: to who opened the stream. */
+  readonly mayRefuse: boolean;
+}
+
+/** The half that receives. After {@link push}, call {@link next} until it says undefined. */
+export class StreamReceiver {
+  readonly #reader: MessageReader;
+  readonly #streamId: Uint8Array;
+  readonly #options: StreamReceiverOptions;
+  #piece: Uint8Array | undefined;
+  #expected = 0;
+  #ending: StreamEnding | undefined;
+
+  /** @param reader may hold what followed the StreamOpen already: call {@link next} before the first {@link push}. */
+  constructor(reader: MessageReader, streamId: Uint8Array, options: StreamReceiverOptions) {
+    this.#reader = reader;
+    this.#streamId = streamId;
+    this.#options = options;
+  }
+
+  /** Chunks so far. */
+  get chunks(): number {
+    return this.#expected;
+  }
+
+  /** How it ended, once it has. */
+  get ending(): StreamEnding | undefined {
+    return this.#ending;
+  }
+
+  /** Takes the next bytes, which must not change as long as chunks of them are in use. */
+  push(piece: Uint8Array): void {
+    if (this.#ending !== undefined) return;
+    this.#piece = piece;
+    this.#reader.push(piece);
+  }
+
+  /** The data of the next chunk, which the caller may keep; the ending, from then on; undefined if more bytes are needed. */
+  next(): Uint8Array | StreamEnding | undefined {
+    while (this.#ending === undefined) {
+      const message = this.#reader.next();
+      if (message === undefined) {
+        const pending = this.#reader.pending;
+        if (pending !== undefined && pending.payloadLength > MAX_PAYLOAD) return this.#end(tooLarge());
+        return undefined;
+      }
+      if (message instanceof CodecError) {
+        return this.#end(message.code === "payload_too_large" ? tooLarge() : bad(message.message));
+      }
+      if (message.payloadLength > MAX_PAYLOAD) return this.#end(tooLarge());
+      if (isExtensionType(message.type)) continue;
+      const result = this.#take(message);
+      return result instanceof Uint8Array ? result : this.#end(result);
+    }
+    return this.#ending;
+  }
+
+  /** The transport stream has ended. */
+  finish(): StreamEnding {
+    return this.#ending ?? this.#end(disorder("the stream ended without a StreamClose"));
+  }
+
+  #end(ending: StreamEnding): StreamEnding {
+    this.#piece = undefined;
+    return this.#ending = ending;
+  }
+
+  #take(message: MessageView): Uint8Array | StreamEnding {
+    if ((message.flags & UNREADABLE) !== 0) {
+      const text = "compressed and encrypted streams are not supported here";
+      return { kind: "violation", code: ErrorCode.UNSUPPORTED_TYPE, text };
+    }
+    switch (message.type) {
+      case MessageType.STREAM_CHUNK:
+        return this.#takeChunk(message);
+      case MessageType.STREAM_CLOSE:
+        return this.#takeClose(message);
+      case MessageType.ERROR: {
+        if (!this.#options.mayRefuse || this.#expected > 0) break;
+        const error = decodeError(message.bytes, message.payloadStart, message.payloadEnd);
+        return error instanceof CodecError ? bad(error.message) : { kind: "refused", ...error };
+      }
+    }
+    return disorder(`a ${messageTypeName(message.type)} message inside a stream`);
+  }
+
+  #takeChunk(message: MessageView): Uint8Array | StreamEnding {
+    const { bytes } = message;
+    const chunk = decodeStreamChunk(bytes, message.payloadStart, message.payloadEnd);
+    if (chunk instanceof CodecError) return bad(chunk.message);
+    if (!this.#options.mayChunk) return disorder("a chunk against the direction of a unidirectional stream");
+    if (!isSame(this.#streamId, bytes, chunk.start)) return disorder("a chunk of another stream");
+    if (chunk.sequence !== this.#expected) {
+      return disorder(`chunk ${chunk.sequence} came where chunk ${this.#expected} was expected`);
+    }
+    this.#expected++;
+    // A message that came in pieces lies in the reader's own buffer, which is used again.
+    return bytes === this.#piece ? chunk.data : chunk.data.slice();
+  }
+
+  #takeClose(message: MessageView): StreamEnding {
+    const close = decodeStreamClose(message.bytes, message.payloadStart, message.payloadEnd);
+    if (close instanceof CodecError) return bad(close.message);
+    if (!bytesEqual(close.streamId, this.#streamId)) return disorder("a StreamClose of another stream");
+    if ((message.flags & MessageFlag.FINAL) === 0) return disorder("a StreamClose without FINAL");
+    if (this.#reader.next() !== undefined || this.#reader.finish() !== undefined) {
+      return disorder("more bytes follow the StreamClose");
+    }
+    return { kind: "closed", code: close.code, reason: close.reason };
+  }
+}
+
+function isSame(id: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  let difference = 0;
+  for (let i = 0; i < id.length; i++) difference |= id[i] ^ bytes[at + i];
+  return difference === 0;
+}
+
+function disorder(text: string): StreamEnding {
+  return { kind: "violation", code: ErrorCode.STREAM_PROTOCOL, text };
+}
+
+function bad(text: string): StreamEnding {
+  return { kind: "violation", code: ErrorCode.BAD_REQUEST, text };
+}
+
+function tooLarge(): StreamEnding {
+  const text = `a chunk holds more than ${MAX_CHUNK_BYTES} bytes`;
+  return { kind: "violation", code: ErrorCode.PAYLOAD_TOO_LARGE, text };
+}

@@ -1,0 +1,54 @@
+/**
+ * Writes the messages of agent streams (SPEC §8.6).
+ *
+ * @module
+ */
+
+import { messageLength } from "../codec/message.ts";
+import { MESSAGE_HEADER_BYTES, MessageFlag } from "../codec/message_header.ts";
+import { MessageType } from "../codec/message_type.ts";
+import type { Metadata } from "../codec/payloads/metadata.ts";
+import { encodeStreamChunkPrefix, STREAM_CHUNK_PREFIX_BYTES } from "../codec/payloads/stream_chunk.ts";
+import { encodeStreamClose, sizeOfStreamClose } from "../codec/payloads/stream_close.ts";
+import { encodeStreamOpen, sizeOfStreamOpen, type StreamOpen } from "../codec/payloads/stream_open.ts";
+import { cutText, type MessageIds, type MessageWriter } from "./message_writer.ts";
+
+/** Writes messages. One for a driver; knows no stream. */
+export class StreamMessages {
+  readonly #writer: MessageWriter;
+
+  constructor(writer: MessageWriter) {
+    this.#writer = writer;
+  }
+
+  /** A StreamOpen, with a Metadata message in front if there is anything for it. @throws RangeError for bad metadata. */
+  open(ids: MessageIds, metadata: Metadata | undefined, open: StreamOpen): Uint8Array {
+    const writer = this.#writer;
+    const at = writer.metadataLength(metadata);
+    const out = writer.allocate(at + messageLength(sizeOfStreamOpen(open)));
+    if (metadata !== undefined) writer.metadata(out, ids, metadata);
+    const end = encodeStreamOpen(out, at + MESSAGE_HEADER_BYTES, open);
+    writer.seal(out, at, MessageType.STREAM_OPEN, 0, ids, end);
+    return out;
+  }
+
+  /** A StreamChunk; the data is copied. */
+  chunk(ids: MessageIds, streamId: Uint8Array, sequence: number, data: Uint8Array): Uint8Array {
+    const writer = this.#writer;
+    const out = writer.allocate(messageLength(STREAM_CHUNK_PREFIX_BYTES + data.length));
+    const dataAt = encodeStreamChunkPrefix(out, MESSAGE_HEADER_BYTES, streamId, sequence);
+    if (data.length > 0) out.set(data, dataAt);
+    writer.seal(out, 0, MessageType.STREAM_CHUNK, 0, ids, dataAt + data.length);
+    return out;
+  }
+
+  /** A StreamClose. Long reasons are cut. */
+  close(ids: MessageIds, streamId: Uint8Array, code: number, reason: string): Uint8Array {
+    const writer = this.#writer;
+    const close = { streamId, code, reason: cutText(reason) };
+    const out = writer.allocate(messageLength(sizeOfStreamClose(close)));
+    const end = encodeStreamClose(out, MESSAGE_HEADER_BYTES, close);
+    writer.seal(out, 0, MessageType.STREAM_CLOSE, MessageFlag.FINAL, ids, end);
+    return out;
+  }
+}
