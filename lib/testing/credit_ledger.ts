@@ -1,15 +1,17 @@
 /**
- * Keeps the accounts of flow control from outside: reads every frame that is sealed, and says when a side sends more than the other
- * has allowed it.
+ * Keeps the accounts of flow control and of key updates from outside: reads every frame that is sealed, and says when a side sends
+ * more than the other has allowed it, or replaces a key against the rules.
  *
  * @module
  */
 
 import { readU32 } from "../base/bytes.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
-import { ControlOp, FrameType, HeaderOffset, NONCE_SIZE, PACKET_HEADER_SIZE } from "../wire/constants.ts";
+import { ControlOp, FrameType, HeaderOffset, NONCE_SIZE, PACKET_HEADER_SIZE, PacketFlag } from "../wire/constants.ts";
 import { FrameReader, FRAMES_END, FRAMES_ERROR } from "../wire/frame_reader.ts";
 import { type StreamId, streamIndex, streamKind, type StreamRole, streamRole } from "../wire/stream_id.ts";
+import { KeyHistory } from "./key_history.ts";
+import type { WatchedKey } from "./watched_crypto.ts";
 
 /** What the transport parameters of a side allow the other one. */
 export interface InitialCredit {
@@ -27,6 +29,9 @@ class Direction {
   /** Whether its sender is watched at all. */
   readonly isWatched: boolean;
   highestPacketNumber = -1;
+  /** The highest of its packets that the other side has acknowledged. */
+  acknowledged = -1;
+  readonly keys = new KeyHistory();
   /** Sum of the highest offsets of all streams. */
   data = 0;
   readonly offsets = new Map<StreamId, number>();
@@ -97,7 +102,7 @@ export class CreditLedger {
   }
 
   /** Something is sealed: what is wrong with it, undefined if nothing is, or it is no packet of a connection that has accounts. */
-  onSeal(nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array): string | undefined {
+  onSeal(nonce: Uint8Array, aad: Uint8Array, plain: Uint8Array, key?: WatchedKey): string | undefined {
     if (!isPacketHeader(aad, nonce)) return undefined;
     const account = this.#accounts.get(
       keyOf(readU32(aad, HeaderOffset.DESTINATION), readU32(aad, HeaderOffset.DESTINATION + 4)),
@@ -110,6 +115,12 @@ export class CreditLedger {
       return `packet ${packetNumber} follows on packet ${direction.highestPacketNumber}`;
     }
     direction.highestPacketNumber = packetNumber;
+    if (key !== undefined) {
+      const phase = (aad[HeaderOffset.FLAGS] & PacketFlag.KEY_PHASE) !== 0;
+      const epoch = account.reverse?.isWatched ? account.reverse.keys.epoch : undefined;
+      const problem = direction.keys.onSeal(key, packetNumber, phase, { epoch, acknowledged: direction.acknowledged });
+      if (problem !== undefined) return problem;
+    }
     const reader = this.#reader;
     reader.reset(plain, 0, plain.length);
     for (;;) {
@@ -154,6 +165,9 @@ export class CreditLedger {
         }
         return undefined;
       case FrameType.ACK:
+        if (account.reverse !== undefined && reader.ackLargest > account.reverse.acknowledged) {
+          account.reverse.acknowledged = reader.ackLargest;
+        }
         return account.reverse?.isWatched && reader.ackLargest > account.reverse.highestPacketNumber
           ? `acknowledged packet ${reader.ackLargest}, of ${account.reverse.highestPacketNumber} that were sent`
           : undefined;

@@ -20,7 +20,13 @@ import { PacketKeys } from "../transport/packet_protection.ts";
 import { WorkSearch } from "../transport/proof_of_work.ts";
 import { defaultSettings, type TransportSettings } from "../transport/settings.ts";
 import { type ConnectionId, randomConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
-import { HandshakeKind, MAX_UDP_PAYLOAD_SIZE, PACKET_HEADER_SIZE, WIRE_VERSION } from "../wire/constants.ts";
+import {
+  HandshakeKind,
+  MAX_UDP_PAYLOAD_SIZE,
+  PACKET_HEADER_SIZE,
+  PacketFlag,
+  WIRE_VERSION,
+} from "../wire/constants.ts";
 import { decodeFrames, encodeFrame, type Frame } from "../wire/frames.ts";
 import {
   type CookieAnswer,
@@ -90,6 +96,8 @@ export class HostilePeer implements SimulatedHost {
   readonly handshakeMessages: HandshakeMessage[] = [];
   /** Number of the next protected packet. */
   nextPacketNumber = 0;
+  /** Key updates that lie behind what is sealed. Change it at will, forth or back. */
+  epoch = 0;
   /** The last hello that was sent, as a whole UDP datagram. */
   hello: Uint8Array | undefined;
   #handshakePackets = 0;
@@ -104,7 +112,8 @@ export class HostilePeer implements SimulatedHost {
   #remote: Address | undefined;
   #peerKey: Uint8Array | undefined;
   #remoteId: ConnectionId = ZERO_CONNECTION_ID;
-  #sendKeys: PacketKeys | undefined;
+  /** The keys that seal, by epoch; empty before the handshake. */
+  readonly #sendKeys: PacketKeys[] = [];
   #receiveKeys: PacketKeys | undefined;
 
   /** Attaches itself to the network. It answers whoever says hello. */
@@ -128,7 +137,7 @@ export class HostilePeer implements SimulatedHost {
 
   /** Whether it has the keys. */
   get isEstablished(): boolean {
-    return this.#sendKeys !== undefined;
+    return this.#sendKeys.length > 0;
   }
 
   /** Says hello: IK with the other side's key, XX without. */
@@ -169,11 +178,12 @@ export class HostilePeer implements SimulatedHost {
 
   /** Seals any plaintext. */
   seal(plaintext: Uint8Array, packetNumber: number = this.nextPacketNumber): Uint8Array {
-    const keys = this.#sendKeys;
-    if (keys === undefined) throw new TypeError("there are no keys yet");
+    if (!this.isEstablished) throw new TypeError("there are no keys yet");
+    while (this.#sendKeys.length <= this.epoch) this.#sendKeys.push(this.#sendKeys.at(-1)!.nextEpoch());
+    const keys = this.#sendKeys[this.epoch], flags = (this.epoch & 1) === 1 ? PacketFlag.KEY_PHASE : 0;
     const out = new Uint8Array(PACKET_HEADER_SIZE + plaintext.length + 16);
     out.set(plaintext, PACKET_HEADER_SIZE);
-    keys.seal(out, 0, PACKET_HEADER_SIZE + plaintext.length, this.#remoteId, packetNumber, 0);
+    keys.seal(out, 0, PACKET_HEADER_SIZE + plaintext.length, this.#remoteId, packetNumber, flags);
     this.nextPacketNumber = Math.max(this.nextPacketNumber, packetNumber + 1);
     return out;
   }
@@ -246,13 +256,13 @@ export class HostilePeer implements SimulatedHost {
   #installKeys(result: HandshakeResult): void {
     const { crypto } = this.#options;
     const aead = result.suite === crypto.aes256gcm.suite ? crypto.aes256gcm : crypto.chacha20poly1305;
-    this.#sendKeys = new PacketKeys(aead, crypto.sha256, result.sendSecret);
+    this.#sendKeys.push(new PacketKeys(aead, crypto.sha256, result.sendSecret));
     this.#receiveKeys = new PacketKeys(aead, crypto.sha256, result.receiveSecret);
   }
 
   #onProtected(bytes: Uint8Array, start: number, end: number): void {
-    const keys = this.#receiveKeys;
-    if (keys === undefined || !keys.open(bytes, start, end, this.#scratch)) return;
+    const keys = this.#open(bytes, start, end);
+    if (keys === undefined) return;
     const { frames } = decodeFrames(this.#scratch.slice(keys.plaintextStart, keys.plaintextEnd));
     this.#received.insert(keys.packetNumber, keys.packetNumber);
     this.frames.push(...frames);
@@ -263,6 +273,16 @@ export class HostilePeer implements SimulatedHost {
     }
     const asks = frames.some(({ type }) => type !== "ack" && type !== "padding" && type !== "close");
     if (asks && this.#options.acknowledges !== false) this.acknowledge();
+  }
+
+  /** The keys that open a packet, which may be those of the next epoch; undefined if there are none. */
+  #open(bytes: Uint8Array, start: number, end: number): PacketKeys | undefined {
+    const keys = this.#receiveKeys;
+    if (keys === undefined || keys.open(bytes, start, end, this.#scratch)) return keys;
+    const next = keys.nextEpoch();
+    if (!next.open(bytes, start, end, this.#scratch)) return undefined;
+    this.#receiveKeys = next;
+    return next;
   }
 
   /** Acknowledges everything that was received. */

@@ -52,7 +52,8 @@ const ONCE: ReadonlySet<ConnectionEvent["type"]> = new Set(["established", "conf
 /**
  * The rules, for all nodes of one network:
  *
- * - a key never seals two plaintexts under the same nonce, and packet numbers have no gaps;
+ * - a key never seals two plaintexts under the same nonce, also across key updates, and packet numbers have no gaps;
+ * - keys are replaced only once they were acknowledged, KEY_PHASE says so, and none comes back;
  * - what a side sends never exceeds the credit that the other has given it, for data and for streams;
  * - what is in flight never exceeds the congestion window but for probes;
  * - an address that has not proven itself gets at most three times what came from it;
@@ -99,7 +100,7 @@ export class Invariants {
       const name = String.fromCharCode(...nonce);
       if (key.nonces.has(name)) this.fail(address, "sealed twice with one nonce under one key");
       key.nonces.add(name);
-      const problem = this.#ledger.onSeal(nonce, aad, plain);
+      const problem = this.#ledger.onSeal(nonce, aad, plain, key);
       if (problem !== undefined) this.fail(address, problem);
     });
   }

@@ -10,7 +10,7 @@
 import { type Address, isLoopback } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
-import { HandshakePattern, PacketFlag, WIRE_VERSION } from "../wire/constants.ts";
+import { HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
 import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
@@ -26,9 +26,9 @@ import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from ".
 import type { HandshakeResult } from "./handshake.ts";
 import { type HandshakeOutcome, InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
 import { IdleTimer } from "./idle_timer.ts";
+import { KeyPhases, OpenResult } from "./key_phases.ts";
 import { LossDetection } from "./loss_detection.ts";
 import { Pacer } from "./pacer.ts";
-import { PacketKeys } from "./packet_protection.ts";
 import { PacketSender } from "./packet_sender.ts";
 import { PeerAddress } from "./peer_address.ts";
 import { ReceivedPackets } from "./received_packets.ts";
@@ -39,9 +39,6 @@ import { UndecryptablePackets } from "./undecryptable.ts";
 
 /** Where a connection stands. */
 export type ConnectionState = "handshake" | "established" | "closing" | "draining" | "closed";
-
-/** Packets that may fail to open under one key before the connection gives up (RFC 9001 §6.6). */
-const MAX_FORGERIES = 2 ** 36;
 
 /** One connection. Made by `Endpoint.connect` and `Endpoint.handleDatagram`. */
 export class Connection {
@@ -76,7 +73,7 @@ export class Connection {
   #peerKey: Uint8Array | undefined;
   #suite = 0;
   #sender: PacketSender | undefined;
-  #receiveKeys: PacketKeys | undefined;
+  #keys: KeyPhases | undefined;
   #confirmed = false;
   #close: CloseState | undefined;
   #closeReason: CloseReason | undefined;
@@ -187,6 +184,8 @@ export class Connection {
       handshakeMessagesSent: this.#handshakePackets,
       handshakeRetries: this.#initiator?.retries ?? 0,
       openStreams: this.#streams.openCount,
+      keyUpdatesSent: this.#keys?.updatesSent ?? 0,
+      keyUpdatesReceived: this.#keys?.updatesReceived ?? 0,
       udpPayload: this.#udpPayload,
       dropped: { ...this.#dropped },
     };
@@ -310,16 +309,15 @@ export class Connection {
       this.#dropped.late++;
       return;
     }
-    const keys = this.#receiveKeys;
+    const keys = this.#keys;
     if (keys === undefined) {
       if (!this.#undecryptable.keep(bytes, start, end)) this.#dropped.undecryptable++;
       return;
     }
     const { scratch, reader } = this.#shared;
-    // SPEC §6: this version has no key update, so no packet is of another phase.
-    if (!keys.open(bytes, start, end, scratch) || (keys.flags & PacketFlag.KEY_PHASE) !== 0) {
-      this.#dropped.unauthentic++;
-      if (keys.failedPackets >= MAX_FORGERIES) this.#violate(now, TransportError.KEY_LIMIT, "too many forged packets");
+    const result = keys.open(now, bytes, start, end, scratch);
+    if (result !== OpenResult.OPENED) {
+      this.#onUnopened(now, result);
       return;
     }
     const { packetNumber, plaintextStart, plaintextEnd } = keys;
@@ -336,9 +334,17 @@ export class Connection {
     if (this.#closeReason !== undefined) return;
     this.#now = now;
     reader.reset(scratch, plaintextStart, plaintextEnd);
-    const result = handleFrames(reader, this.#streams, this.#frameTarget);
-    if (result === STOPPED) return;
-    this.#received.onPacket(packetNumber, now, (result & ELICITING) !== 0, (result & IMMEDIATE) !== 0);
+    const handled = handleFrames(reader, this.#streams, this.#frameTarget);
+    if (handled === STOPPED) return;
+    this.#received.onPacket(packetNumber, now, (handled & ELICITING) !== 0, (handled & IMMEDIATE) !== 0);
+  }
+
+  #onUnopened(now: Micros, result: OpenResult): void {
+    if (result === OpenResult.OLD_KEYS) this.#dropped.oldKeys++;
+    else if (result === OpenResult.KEY_UPDATE) {
+      this.#violate(now, TransportError.KEY_UPDATE, "broke the rules of key updates");
+    } else this.#dropped.unauthentic++;
+    if (result === OpenResult.KEY_LIMIT) this.#violate(now, TransportError.KEY_LIMIT, "too many forged packets");
   }
 
   /** The peer has shown that it knows nothing of this connection. Called by the endpoint, which has checked the token. */
@@ -364,6 +370,7 @@ export class Connection {
     }
     if (this.#initiator !== undefined && this.#initiator.retryAt <= now) this.#initiator.onTimeout(now);
     if (this.#recovery.pollTimeout() <= now) this.#onRecoveryTimeout(now);
+    this.#keys?.onTimeout(now);
     if (this.#state === "established" && this.#idle.keepAliveAt() <= now) {
       this.#control.queuePing(NO_TOKEN);
       this.#idle.onKeepAlive(now);
@@ -382,6 +389,7 @@ export class Connection {
       this.#initiator === undefined ? NEVER : this.#initiator.retryAt,
       this.#recovery.pollTimeout(),
       this.#received.ackDeadline,
+      this.#keys === undefined ? NEVER : this.#keys.deadline,
       this.#sender === undefined ? NEVER : this.#sender.pacingUntil,
       this.#state === "established" ? Math.min(idle.deadline(this.#recovery.pto()), idle.keepAliveAt()) : NEVER,
     ));
@@ -440,10 +448,8 @@ export class Connection {
   }
 
   #installKeys(now: Micros, result: HandshakeResult): void {
-    const { options } = this.#shared;
-    const { crypto } = options;
-    const aead = result.suite === crypto.aes256gcm.suite ? crypto.aes256gcm : crypto.chacha20poly1305;
-    const sendKeys = new PacketKeys(aead, crypto.sha256, result.sendSecret);
+    const { options, settings } = this.#shared;
+    this.#keys = KeyPhases.begin(now, result, options.crypto, settings, () => this.#recovery.pto());
     this.#sender = new PacketSender(
       {
         received: this.#received,
@@ -454,10 +460,9 @@ export class Connection {
         idle: this.#idle,
         frames: this.#shared.frames,
       },
-      sendKeys,
+      this.#keys,
       this.#remoteId!,
     );
-    this.#receiveKeys = new PacketKeys(aead, crypto.sha256, result.receiveSecret);
     this.#suite = result.suite;
     this.#peerKey = result.peerKey;
     const parameters = result.peerParameters;
@@ -524,6 +529,10 @@ export class Connection {
         this.#recovery.onAckReceived(this.#now, reader.ackLargest, delay, reader.ackRanges, reader.ackRangeCount) ===
           "unsent"
       ) {
+        return false;
+      }
+      if (!this.#keys!.onAck(this.#now, reader.ackLargest)) {
+        this.#violate(this.#now, TransportError.KEY_UPDATE, "acknowledged new keys with old ones");
         return false;
       }
       this.#pacer.update(this.#now, this.#recovery.congestion, this.#recovery.rtt);

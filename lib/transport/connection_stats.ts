@@ -12,8 +12,10 @@ import type { LossDetection } from "./loss_detection.ts";
 export class Drops {
   /** Handshake messages that were repeated, unexpected or not believed. */
   handshakeMessages = 0;
-  /** Packets that did not authenticate, or claim a key phase that does not exist. */
+  /** Packets that did not authenticate. */
   unauthentic = 0;
+  /** Packets that were so late that the keys of their phase were gone. */
+  oldKeys = 0;
   /** Packets that had been seen before. */
   replayed = 0;
   /** Packets that arrived before their keys, and for which there was no room. */
@@ -74,6 +76,10 @@ export interface ConnectionStats extends RecoverySnapshot, Readonly<Traffic> {
   readonly handshakeRetries: number;
   /** Streams of either side that are not over. */
   readonly openStreams: number;
+  /** Key updates that this side began. */
+  readonly keyUpdatesSent: number;
+  /** Key updates that the peer began. */
+  readonly keyUpdatesReceived: number;
   /** Largest UDP datagram that we send, in bytes. */
   readonly udpPayload: number;
   /** Input that was dropped, by reason. */

@@ -19,9 +19,9 @@ import {
 import { type CloseState, MAX_CLOSES } from "./close_state.ts";
 import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import type { IdleTimer } from "./idle_timer.ts";
+import type { KeyPhases } from "./key_phases.ts";
 import type { LossDetection } from "./loss_detection.ts";
 import type { Pacer } from "./pacer.ts";
-import type { PacketKeys } from "./packet_protection.ts";
 import type { ReceivedPackets } from "./received_packets.ts";
 import type { SentFrame } from "./sent_frame.ts";
 import type { StreamLayer } from "./stream_layer.ts";
@@ -52,13 +52,13 @@ export class PacketSender {
   /** Packets to send regardless of window and pacer, because a probe timeout expired. */
   probes = 0;
   readonly #parts: SenderParts;
-  readonly #keys: PacketKeys;
+  readonly #keys: KeyPhases;
   readonly #remoteId: ConnectionId;
   #nextPacketNumber = 0;
   #pacingUntil: Micros = NEVER;
   #sinceEliciting = 0;
 
-  constructor(parts: SenderParts, keys: PacketKeys, remoteId: ConnectionId) {
+  constructor(parts: SenderParts, keys: KeyPhases, remoteId: ConnectionId) {
     this.#parts = parts;
     this.#keys = keys;
     this.#remoteId = remoteId;
@@ -71,8 +71,7 @@ export class PacketSender {
 
   /** Whether only CLOSE may be sent any more: the key, or the packet numbers, are used up. */
   get isUsedUp(): boolean {
-    return this.#keys.sealedPackets >= this.#keys.sealLimit - MAX_CLOSES ||
-      this.#nextPacketNumber >= LAST_PACKET_NUMBER;
+    return this.#keys.isUsedUp || this.#nextPacketNumber >= LAST_PACKET_NUMBER;
   }
 
   /** Writes one protected packet at `start`, if there is one to send; returns where the UDP datagram ends. */
@@ -117,6 +116,7 @@ export class PacketSender {
   #seal(now: Micros, out: Uint8Array, start: number, plaintextEnd: number, flags: number, eliciting: boolean): number {
     const { recovery, pacer, idle, frames } = this.#parts;
     const packetNumber = this.#nextPacketNumber++;
+    this.#keys.updateIfDue(now);
     const end = this.#keys.seal(out, start, plaintextEnd, this.#remoteId, packetNumber, flags);
     if (this.probes > 0 && eliciting) this.probes--;
     recovery.onPacketSent(packetNumber, now, end - start, eliciting, eliciting, frames, frames.length);

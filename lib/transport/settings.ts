@@ -49,6 +49,10 @@ export interface TransportSettings {
   readonly maxAckDelay: Micros;
   /** An acknowledgement is due after this many ack-eliciting packets. */
   readonly ackThreshold: number;
+  /** How long one key seals. 0 = every key is replaced as soon as the rules allow it. */
+  readonly keyUpdateInterval: Micros;
+  /** How many packets one key seals; half of what its suite allows where that is less. */
+  readonly keyUpdatePackets: number;
   /** Connections that an endpoint holds at once. */
   readonly maxConnections: number;
   /** Connections among them whose peer has not yet proven its address. */
@@ -91,6 +95,9 @@ export const defaultSettings: TransportSettings = {
   maxUdpPayload: 65507,
   maxAckDelay: millis(25),
   ackThreshold: 2,
+  // Short enough that a stolen key is worth little, and far below any suite's limit; an update costs as much as a few packets.
+  keyUpdateInterval: seconds(60),
+  keyUpdatePackets: 2 ** 20,
   maxConnections: 16384,
   maxHalfOpen: 1024,
   retry: "auto",
@@ -125,6 +132,8 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   checkWhole("maxUdpPayload", settings.maxUdpPayload, 1200, 65507);
   check("maxAckDelay", settings.maxAckDelay, 0, 1_000_000);
   checkWhole("ackThreshold", settings.ackThreshold, 1, 64);
+  check("keyUpdateInterval", settings.keyUpdateInterval, 0, 2 ** 53 - 1);
+  checkWhole("keyUpdatePackets", settings.keyUpdatePackets, 1, 2 ** 48);
   checkWhole("maxConnections", settings.maxConnections, 1, 2 ** 24);
   checkWhole("maxHalfOpen", settings.maxHalfOpen, 1, 2 ** 24);
   checkWhole("retryHalfOpen", settings.retryHalfOpen, 0, 2 ** 24);

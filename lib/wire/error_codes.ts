@@ -36,6 +36,8 @@ export const TransportError = {
   OVERLOADED: 0x0d,
   /** A key has sealed, or failed to open, as many packets as it may (SPEC §6). */
   KEY_LIMIT: 0x0e,
+  /** A key update against the rules (SPEC §6.1). */
+  KEY_UPDATE: 0x0f,
 } as const;
 /** One of the transport's own codes of a CLOSE frame. */
 export type TransportErrorCode = typeof TransportError[keyof typeof TransportError];

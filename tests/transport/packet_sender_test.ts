@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Micros, micros, millis, NEVER } from "../../lib/base/time.ts";
+import { type Micros, micros, millis, NEVER, seconds } from "../../lib/base/time.ts";
 import { CloseState } from "../../lib/transport/close_state.ts";
 import { NewReno } from "../../lib/transport/congestion/new_reno.ts";
 import { ControlQueue } from "../../lib/transport/control_queue.ts";
 import { FrameFate } from "../../lib/transport/frame_fate.ts";
 import { IdleTimer } from "../../lib/transport/idle_timer.ts";
+import { KeyPhases } from "../../lib/transport/key_phases.ts";
 import { LossDetection } from "../../lib/transport/loss_detection.ts";
 import { Pacer } from "../../lib/transport/pacer.ts";
 import { PacketKeys } from "../../lib/transport/packet_protection.ts";
@@ -40,7 +41,7 @@ class Bench {
   readonly streams: StreamLayer;
   readonly recovery: LossDetection<SentFrame>;
   readonly pacer = new Pacer();
-  readonly keys = new PacketKeys(crypto.chacha20poly1305, crypto.sha256, SECRET);
+  readonly keys: KeyPhases;
   readonly sender: PacketSender;
   readonly #opener = new PacketKeys(crypto.chacha20poly1305, crypto.sha256, SECRET);
   readonly #out = new Uint8Array(SIZE);
@@ -56,6 +57,15 @@ class Bench {
       maxStreamData: 1 << 20,
       maxStreamsBidi: 10,
       maxStreamsUni: 10,
+    });
+    this.keys = new KeyPhases(this.now, {
+      aead: crypto.chacha20poly1305,
+      hash: crypto.sha256,
+      sendSecret: SECRET,
+      receiveSecret: SECRET,
+      updateInterval: seconds(60),
+      updatePackets: 2 ** 20,
+      pto: () => millis(50),
     });
     const fate = new FrameFate(this.streams, this.control, this.received, () => {});
     this.recovery = new LossDetection<SentFrame>({
@@ -261,7 +271,8 @@ test("with many gaps the acknowledgement names the newest ranges and leaves room
 
 test("a key that is nearly used up leaves enough for CLOSE and all its repetitions", () => {
   const bench = new Bench();
-  bench.keys.sealedPackets = bench.keys.sealLimit - 100;
+  const { sendKeys } = bench.keys;
+  sendKeys.sealedPackets = sendKeys.sealLimit - 100;
   bench.write(1_000_000);
   let packets = 0;
   while (!bench.sender.isUsedUp) {
