@@ -11,10 +11,11 @@ import { type Address, isLoopback } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
 import { HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
-import { TransportError, transportErrorName } from "../wire/error_codes.ts";
+import { TransportError } from "../wire/error_codes.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
 import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
 import { type StreamId, StreamRole } from "../wire/stream_id.ts";
+import { AckFrequency } from "./ack_frequency.ts";
 import { CloseState } from "./close_state.ts";
 import { createController } from "./congestion/create.ts";
 import { type ConnectionStats, Drops, recoveryStats, Traffic } from "./connection_stats.ts";
@@ -24,7 +25,7 @@ import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts"
 import { FrameFate } from "./frame_fate.ts";
 import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from "./frame_handler.ts";
 import type { HandshakeResult } from "./handshake.ts";
-import { type HandshakeOutcome, InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
+import { type HandshakeOutcome, type HandshakeRtt, InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
 import { IdleTimer } from "./idle_timer.ts";
 import { KeyPhases, OpenResult } from "./key_phases.ts";
 import { LossDetection } from "./loss_detection.ts";
@@ -65,6 +66,7 @@ export class Connection {
   readonly #pacer = new Pacer();
   readonly #streams: StreamLayer;
   readonly #control = new ControlQueue();
+  readonly #ackFrequency = new AckFrequency(this.#control);
   readonly #idle: IdleTimer;
   readonly #address: PeerAddress;
   readonly #dropped = new Drops();
@@ -110,6 +112,7 @@ export class Connection {
       this.#streams,
       this.#control,
       this.#received,
+      this.#ackFrequency,
       (token, rtt) => this.#events.push({ type: "pong", token, rtt }),
     );
     this.#recovery = new LossDetection<SentFrame>({
@@ -288,12 +291,12 @@ export class Connection {
       case "keys":
         this.#remoteId = senderId;
         this.#installKeys(now, outcome.result);
-        this.#sampleRtt(now, outcome.rtt);
+        this.#sampleRtt(now, outcome);
         this.#establish(now);
         break;
       case "proven":
         if (this.#sender === undefined) this.#installKeys(now, outcome.result);
-        this.#sampleRtt(now, outcome.rtt);
+        this.#sampleRtt(now, outcome);
         this.#prove(now);
         break;
       case "unconfirmed":
@@ -462,7 +465,6 @@ export class Connection {
       },
       this.#keys,
       this.#remoteId!,
-      options.random,
     );
     this.#suite = result.suite;
     this.#peerKey = result.peerKey;
@@ -476,9 +478,10 @@ export class Connection {
     this.#idle.onReceived(now);
   }
 
-  #sampleRtt(now: Micros, sample: Micros | undefined): void {
-    if (sample === undefined) return;
-    this.#recovery.rtt.update(sample, micros(0), now);
+  #sampleRtt(now: Micros, { rtt, leastRtt }: HandshakeRtt): void {
+    this.#recovery.congestion.onFirstRtt(leastRtt);
+    if (rtt === undefined) return;
+    this.#recovery.rtt.update(rtt, micros(0), now);
     this.#pacer.update(now, this.#recovery.congestion, this.#recovery.rtt);
   }
 
@@ -525,9 +528,7 @@ export class Connection {
   readonly #frameTarget: FrameTarget = {
     onAck: (reader) => {
       this.#fate.now = this.#now;
-      if (this.#sender!.isFooled(reader.ackRanges, reader.ackRangeCount)) return false;
       const delay = micros(reader.ackDelay);
-      if (delay > this.#recovery.maxAckDelay) this.#dropped.ackDelays++;
       if (
         this.#recovery.onAckReceived(this.#now, reader.ackLargest, delay, reader.ackRanges, reader.ackRangeCount) ===
           "unsent"
@@ -539,7 +540,10 @@ export class Connection {
         return false;
       }
       this.#pacer.update(this.#now, this.#recovery.congestion, this.#recovery.rtt);
-      this.#streams.onCongestionWindow(this.#recovery.congestion.window);
+      const { window, maxDatagramSize } = this.#recovery.congestion;
+      this.#streams.onCongestionWindow(window);
+      this.#ackFrequency.onWindow(window, maxDatagramSize);
+      this.#recovery.peerAcksAtOnce = this.#ackFrequency.isImmediate;
       // Who acknowledges a protected packet has the keys, which only a believed finish or opened packet gives.
       this.#confirm();
       return true;
@@ -549,6 +553,7 @@ export class Connection {
       this.#confirm();
       return true;
     },
+    onAckFrequency: (threshold) => this.#received.setThreshold(threshold, this.#keys!.packetNumber),
     onPathChallenge: (data) => this.#control.queuePathResponse(data),
     onClose: (code, reason) => this.#drain(this.#now, code, reason),
     onViolation: (code, message) => this.#violate(this.#now, code, message),
@@ -573,8 +578,6 @@ export class Connection {
   }
 
   #violate(now: Micros, code: number, message: string): void {
-    const { violations } = this.#shared, name = transportErrorName(code);
-    if (this.#closeReason === undefined) violations[name] = (violations[name] ?? 0) + 1;
     this.#end(now, { by: "local", code, message });
   }
 

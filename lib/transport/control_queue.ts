@@ -5,8 +5,8 @@
  * @module
  */
 
-import { HANDSHAKE_DONE_SIZE, PATH_CHALLENGE_FRAME_SIZE, PING_SIZE } from "../wire/frame_writer.ts";
-import { writeHandshakeDone, writePathResponse, writePing } from "../wire/frame_writer.ts";
+import { ACK_FREQUENCY_SIZE, HANDSHAKE_DONE_SIZE, PATH_CHALLENGE_FRAME_SIZE, PING_SIZE } from "../wire/frame_writer.ts";
+import { writeAckFrequency, writeHandshakeDone, writePathResponse, writePing } from "../wire/frame_writer.ts";
 import type { SentFrame } from "./sent_frame.ts";
 
 /** PATH_RESPONSEs that may wait; of a flood of challenges only so many are answered (they are not repeated). */
@@ -20,12 +20,14 @@ export const NO_TOKEN = -1;
 export class ControlQueue {
   #handshakeDone = false;
   #handshakeDoneAcked = false;
+  /** 0 if none is to be sent. */
+  #ackThreshold = 0;
   readonly #pings: number[] = [];
   readonly #pathResponses: Uint8Array[] = [];
 
   /** Whether anything waits. */
   get hasPending(): boolean {
-    return this.#handshakeDone || this.#pings.length > 0 || this.#pathResponses.length > 0;
+    return this.#handshakeDone || this.#ackThreshold > 0 || this.#pings.length > 0 || this.#pathResponses.length > 0;
   }
 
   /** Queues HANDSHAKE_DONE, unless it has been acknowledged. */
@@ -37,6 +39,11 @@ export class ControlQueue {
   onHandshakeDoneAcked(): void {
     this.#handshakeDoneAcked = true;
     this.#handshakeDone = false;
+  }
+
+  /** Queues an ACK_FREQUENCY, in place of one that still waits. */
+  queueAckFrequency(threshold: number): void {
+    this.#ackThreshold = threshold;
   }
 
   /** Queues a PING; {@link NO_TOKEN} if only the acknowledgement's arrival matters. */
@@ -57,6 +64,11 @@ export class ControlQueue {
       at = writeHandshakeDone(out, at);
       this.#handshakeDone = false;
       frames.push({ type: "handshake_done" });
+    }
+    if (this.#ackThreshold > 0 && end - at >= ACK_FREQUENCY_SIZE) {
+      at = writeAckFrequency(out, at, this.#ackThreshold);
+      frames.push({ type: "ack_frequency", threshold: this.#ackThreshold });
+      this.#ackThreshold = 0;
     }
     while (this.#pathResponses.length > 0 && end - at >= PATH_CHALLENGE_FRAME_SIZE) {
       at = writePathResponse(out, at, this.#pathResponses.shift()!);

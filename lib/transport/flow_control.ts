@@ -12,11 +12,22 @@ import type { Micros } from "../base/time.ts";
 const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
 
 /**
- * The size that a receive window should have after half of it was consumed in `elapsed`: double, up to `most`, if that took
- * less than two round trips, because then the sender was probably waiting for credit.
+ * New credit is announced when so much of a window was consumed. A sender in slow start doubles what it sends while the announcement is on its
+ * way: with a larger part it would run out of credit each time, however fast the window grows.
+ */
+const UPDATE_PART = 1 / 4;
+
+/** Whether it is time to announce new credit, when `left` bytes of a window are not consumed. */
+export function isCreditDue(left: number, window: number): boolean {
+  return left <= window * (1 - UPDATE_PART);
+}
+
+/**
+ * The size that a receive window should have after that part of it was consumed in `elapsed`: double, up to `most`, if that took
+ * less than a round trip, because then the sender was probably waiting for credit.
  */
 export function nextWindow(window: number, most: number, elapsed: number, rtt: number): number {
-  return window < most && elapsed < 2 * rtt ? Math.min(2 * window, most) : window;
+  return window < most && elapsed < rtt ? Math.min(2 * window, most) : window;
 }
 
 /** What the peer allows us to send on the connection. */
@@ -124,18 +135,23 @@ export class ReceiveCredit {
     this.#consumed += bytes;
   }
 
+  /** A stream was allowed to have `bytes` under way or unread: the connection must allow as much, or the stream could not use it. */
+  ensureWindow(bytes: number): void {
+    if (bytes > this.#window) this.#window = Math.min(bytes, this.#maxWindow);
+  }
+
   /** Whether {@link takeMaxData} has something to announce. */
   get isUpdateDue(): boolean {
-    return this.#resend || this.#limit - this.#consumed <= this.#window / 2;
+    return this.#resend || isCreditDue(this.#limit - this.#consumed, this.#window);
   }
 
   /**
-   * The new limit to announce with CONNECTION_MAX_DATA when half of the window was consumed, or when the last announcement
+   * The new limit to announce with CONNECTION_MAX_DATA when a quarter of the window was consumed, or when the last announcement
    * was lost; 0 if none is due. `now` and the smoothed round-trip time `rtt` let the window grow.
    */
   takeMaxData(now: Micros, rtt: Micros): number {
     if (!this.isUpdateDue) return 0;
-    if (this.#limit - this.#consumed <= this.#window / 2) {
+    if (isCreditDue(this.#limit - this.#consumed, this.#window)) {
       this.#window = nextWindow(this.#window, this.#maxWindow, now - this.#lastUpdate, rtt);
       this.#lastUpdate = now;
       this.#limit = Math.min(Math.max(this.#limit, this.#consumed + this.#window), MAX_LIMIT);

@@ -5,6 +5,7 @@
  */
 
 import { type Micros, micros } from "../base/time.ts";
+import type { AckFrequency } from "./ack_frequency.ts";
 import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import type { RecoveryHandler } from "./loss_detection.ts";
 import type { ReceivedPackets } from "./received_packets.ts";
@@ -19,17 +20,20 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
   readonly #streams: StreamLayer;
   readonly #control: ControlQueue;
   readonly #received: ReceivedPackets;
+  readonly #ackFrequency: AckFrequency;
   readonly #onPong: (token: number, rtt: Micros) => void;
 
   constructor(
     streams: StreamLayer,
     control: ControlQueue,
     received: ReceivedPackets,
+    ackFrequency: AckFrequency,
     onPong: (token: number, rtt: Micros) => void,
   ) {
     this.#streams = streams;
     this.#control = control;
     this.#received = received;
+    this.#ackFrequency = ackFrequency;
     this.#onPong = onPong;
   }
 
@@ -58,6 +62,9 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
       case "handshake_done":
         this.#control.onHandshakeDoneAcked();
         return;
+      case "ack_frequency":
+        this.#ackFrequency.onAcked(frame.threshold);
+        return;
     }
   }
 
@@ -80,6 +87,9 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
         return;
       case "handshake_done":
         this.#control.queueHandshakeDone();
+        return;
+      case "ack_frequency":
+        this.#ackFrequency.onLost(frame.threshold);
         return;
       case "ack": // The next one says more.
       case "ping": // A late answer would be no measurement.

@@ -23,6 +23,8 @@ export interface FrameTarget {
   onAck(reader: FrameReader): boolean;
   /** HANDSHAKE_DONE; whether it may come from this peer. */
   onHandshakeDone(): boolean;
+  /** ACK_FREQUENCY: acknowledge after so many packets. */
+  onAckFrequency(threshold: number): void;
   /** PATH_CHALLENGE. */
   onPathChallenge(data: Uint8Array): void;
   /** CLOSE. */
@@ -114,6 +116,9 @@ function handleControl(reader: FrameReader, streams: StreamLayer, target: FrameT
       return 0;
     case ControlOp.PATH_CHALLENGE:
       target.onPathChallenge(reader.bytes.slice(reader.dataStart, reader.dataEnd));
+      return 0;
+    case ControlOp.ACK_FREQUENCY:
+      target.onAckFrequency(reader.ackThreshold);
       return 0;
     case ControlOp.HANDSHAKE_DONE:
       return target.onHandshakeDone() ? 0 : TransportError.PROTOCOL_VIOLATION;

@@ -39,18 +39,26 @@ const WORK_PAUSE = millis(1);
 /** Versions of a VersionNegotiation that are passed on: they are shown to people, and anybody on the path can make up thousands. */
 const MAX_VERSIONS_SHOWN = 16;
 
+/** What an answer says about the round trip. */
+export interface HandshakeRtt {
+  /** A sample, if the answer can only belong to the first transmission. */
+  readonly rtt: Micros | undefined;
+  /** It took at least this: the time since the last transmission, which may not be the one that was answered. */
+  readonly leastRtt: Micros;
+}
+
 /** What a handshake message led to. */
 export type HandshakeOutcome =
   /** Dropped: not believed, repeated, or not for this state. */
   | { readonly type: "ignored" }
-  /** The keys are there. `rtt` is a sample if the answer can only belong to the first transmission. */
-  | { readonly type: "keys"; readonly result: HandshakeResult; readonly rtt: Micros | undefined }
+  /** The keys are there. */
+  | ({ readonly type: "keys"; readonly result: HandshakeResult } & HandshakeRtt)
   /** The responder wants the hello again, with a cookie. */
   | { readonly type: "retry" }
   /** The peer speaks other versions only. */
   | { readonly type: "version"; readonly spoken: readonly number[] }
   /** The responder believes its peer now (the keys had been there before, in IK). */
-  | { readonly type: "proven"; readonly result: HandshakeResult; readonly rtt: Micros | undefined }
+  | ({ readonly type: "proven"; readonly result: HandshakeResult } & HandshakeRtt)
   /** The initiator repeats its finish: HANDSHAKE_DONE has not reached it. */
   | { readonly type: "unconfirmed" };
 
@@ -81,7 +89,7 @@ export class InitiatorFlow {
   #retryAfter: Micros = FIRST_RETRY;
   #due = true;
   #transmissions = 0;
-  #firstSentAt: Micros;
+  #lastSentAt: Micros;
   #confirmed = false;
   /** How often the handshake began anew with a cookie. */
   retries = 0;
@@ -91,7 +99,7 @@ export class InitiatorFlow {
   constructor(now: Micros, handshake: InitiatorHandshake, timeout: Micros, policy: RetryPolicy) {
     this.#handshake = handshake;
     this.#policy = policy;
-    this.#firstSentAt = now;
+    this.#lastSentAt = now;
     this.#deadline = this.#lastChance = (now + timeout) as Micros;
     this.#retryAt = NEVER;
   }
@@ -114,7 +122,8 @@ export class InitiatorFlow {
   /** The due message has been put into a packet. */
   onSent(now: Micros): void {
     this.#due = false;
-    if (this.#transmissions++ === 0) this.#firstSentAt = now;
+    this.#transmissions++;
+    this.#lastSentAt = now;
     this.#retryAt = (now + this.#retryAfter) as Micros;
     this.#retryAfter = Math.min(2 * this.#retryAfter, LONGEST_RETRY) as Micros;
   }
@@ -157,14 +166,15 @@ export class InitiatorFlow {
       case HandshakeKind.RESPONDER_HELLO: {
         const result = this.#handshake.onResponderHello(message, senderId);
         if (result === undefined) return IGNORED;
-        const rtt = this.#transmissions === 1 ? (now - this.#firstSentAt) as Micros : undefined;
+        const leastRtt = (now - this.#lastSentAt) as Micros;
+        const rtt = this.#transmissions === 1 ? leastRtt : undefined;
         this.#due = true;
         this.#work = undefined;
         this.#retryAfter = FIRST_RETRY;
         // Whoever sent a Reject before did not speak for the responder.
         this.#deadline = this.#lastChance;
         this.hint = undefined;
-        return { type: "keys", result, rtt };
+        return { type: "keys", result, rtt, leastRtt };
       }
       case HandshakeKind.VERSION_NEGOTIATION: {
         if (this.#handshake.finish !== undefined) return IGNORED;
@@ -216,12 +226,12 @@ export class ResponderFlow {
   #due = true;
   #proven = false;
   #transmissions = 0;
-  #firstSentAt: Micros;
+  #lastSentAt: Micros;
 
   constructor(now: Micros, handshake: ResponderHandshake, initiatorId: ConnectionId, timeout: Micros) {
     this.#handshake = handshake;
     this.#initiatorId = initiatorId;
-    this.#firstSentAt = now;
+    this.#lastSentAt = now;
     this.#deadline = (now + timeout) as Micros;
   }
 
@@ -238,7 +248,8 @@ export class ResponderFlow {
   /** The hello has been put into a packet. */
   onSent(now: Micros): void {
     this.#due = false;
-    if (this.#transmissions++ === 0) this.#firstSentAt = now;
+    this.#transmissions++;
+    this.#lastSentAt = now;
   }
 
   /** A protected packet opened: that proves the initiator as well as its finish would. */
@@ -260,8 +271,9 @@ export class ResponderFlow {
       case HandshakeKind.INITIATOR_FINISH: {
         const result = this.#handshake.onInitiatorFinish(message, this.#initiatorId);
         if (result === undefined) return IGNORED;
-        const rtt = this.#transmissions === 1 ? (now - this.#firstSentAt) as Micros : undefined;
-        return { type: "proven", result, rtt };
+        const leastRtt = (now - this.#lastSentAt) as Micros;
+        const rtt = this.#transmissions === 1 ? leastRtt : undefined;
+        return { type: "proven", result, rtt, leastRtt };
       }
       default:
         return IGNORED;

@@ -18,7 +18,7 @@ import {
 } from "./recovery_constants.ts";
 import { ReorderingTolerance } from "./reordering.ts";
 import { RttEstimator } from "./rtt.ts";
-import { ACKED, LOST, OUTSTANDING, type SentPacket, SentPackets, SKIPPED } from "./sent_packets.ts";
+import { ACKED, LOST, OUTSTANDING, type SentPacket, SentPackets } from "./sent_packets.ts";
 
 /**
  * Learns what became of frames, synchronously, from within `onAckReceived` and `onTimeout` (and, in the one case that
@@ -104,6 +104,8 @@ export class LossDetection<F> {
   };
   /** The peer's MAX_ACK_DELAY. */
   maxAckDelay: Micros;
+  /** The peer acknowledges every packet without delay, because it was asked to. */
+  peerAcksAtOnce = false;
 
   readonly #handler: RecoveryHandler<F>;
   readonly #lost = new LostPackets();
@@ -187,6 +189,14 @@ export class LossDetection<F> {
     this.#utilisedThrough = this.sent.next - 1;
   }
 
+  /** Notes that there is nothing to send; the controller learns of it if window and tracking would have let more out. */
+  noteAppLimited(): void {
+    const congestion = this.#congestion;
+    if (this.#bytesInFlight + congestion.maxDatagramSize <= congestion.window) {
+      congestion.onAppLimited(this.#bytesInFlight);
+    }
+  }
+
   /**
    * Registers a packet that leaves. If the peer leaves a packet unanswered while thousands of acknowledgements are sent behind
    * it, that packet is declared lost here.
@@ -227,12 +237,6 @@ export class LossDetection<F> {
       // No further full datagram fits: the window is used up, whether or not anybody asks again.
       if (this.#bytesInFlight + congestion.maxDatagramSize > congestion.window) this.#utilisedThrough = packetNumber;
     }
-  }
-
-  /** Leaves out the number of a packet that would be next. Whether it is acknowledged is for the caller to see. */
-  skipPacketNumber(packetNumber: number, now: Micros): void {
-    if (this.sent.isExhausted) this.#makeRoom(now);
-    this.sent.push(packetNumber, now, 0, false, false, false, undefined, 0).state = SKIPPED;
   }
 
   /**
@@ -296,7 +300,8 @@ export class LossDetection<F> {
   pollTimeout(): Micros {
     if (this.#lossTime !== NEVER) return this.#lossTime;
     if (this.#eliciting === 0) return NEVER;
-    return micros(this.#ptoStart + this.pto() * (1 << Math.min(this.#ptoCount, MAX_PTO_EXPONENT)));
+    const pto = this.peerAcksAtOnce ? this.rtt.pto(micros(0)) : this.pto();
+    return micros(this.#ptoStart + pto * (1 << Math.min(this.#ptoCount, MAX_PTO_EXPONENT)));
   }
 
   /**
@@ -396,7 +401,7 @@ export class LossDetection<F> {
       const packet = sent.at(sent.first);
       if (packet.state === ACKED) {
         this.#lossRunStart = -1;
-      } else if (packet.state !== SKIPPED) {
+      } else {
         if (packet.ackEliciting || (packet.timeSent >= horizon && !sent.isFull)) return;
         this.#leaveFlight(packet);
         sent.release(packet);
@@ -432,8 +437,8 @@ export class LossDetection<F> {
     const lostByNumber = this.#largestAcked - this.reordering.packetThreshold;
     while (sent.first <= this.#largestAcked && sent.first < sent.next) {
       const packet = sent.at(sent.first);
-      if (packet.state !== OUTSTANDING) {
-        if (packet.state === ACKED) this.#lossRunStart = -1;
+      if (packet.state === ACKED) {
+        this.#lossRunStart = -1;
         sent.shift();
         continue;
       }
@@ -530,8 +535,9 @@ export class LossDetection<F> {
   #makeRoom(now: Micros): void {
     const sent = this.sent;
     this.#lose(sent.at(sent.first), now);
-    for (let state; sent.size > 0 && (state = sent.at(sent.first).state) !== OUTSTANDING; sent.shift()) {
-      if (state === ACKED) this.#lossRunStart = -1;
+    while (sent.size > 0 && sent.at(sent.first).state === ACKED) {
+      this.#lossRunStart = -1;
+      sent.shift();
     }
     this.#armLossTimer(this.reordering.lossDelay(this.rtt));
     this.#endLossPass(now);

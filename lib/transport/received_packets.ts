@@ -9,17 +9,26 @@ import { RangeSet } from "../base/range_set.ts";
 
 /** Ranges remembered; older gaps are given up, and the sender's loss detection covers them. */
 const MAX_RANGES = 64;
+/** A range is named in so many acknowledgements: all of them would have to be lost for the sender not to learn of it. */
+const REPORTS = 16;
 
 /** Bookkeeping of one direction's packet numbers. */
 export class ReceivedPackets {
   readonly #ranges = new RangeSet(MAX_RANGES);
   readonly #maxAckDelay: Micros;
-  readonly #threshold: number;
+  #threshold: number;
+  /** The packet that brought the threshold; −1 for none. */
+  #thresholdFrom = -1;
   #largest = -1;
   #largestTime = 0 as Micros;
   #elicitingSinceAck = 0;
   #ackAt: Micros = NEVER;
   #pending = false;
+  /** For each of the last acknowledgements, the lowest packet that was new to it. */
+  readonly #lowestNew = new Float64Array(REPORTS - 1);
+  #reports = 0;
+  /** The same for the next one. */
+  #lowest = Infinity;
 
   constructor(maxAckDelay: Micros, threshold: number) {
     this.#maxAckDelay = maxAckDelay;
@@ -45,6 +54,7 @@ export class ReceivedPackets {
   onPacket(packetNumber: number, now: Micros, ackEliciting: boolean, immediately: boolean): void {
     const inOrder = packetNumber === this.#largest + 1;
     this.#ranges.insert(packetNumber, packetNumber);
+    if (packetNumber < this.#lowest) this.#lowest = packetNumber;
     if (packetNumber > this.#largest) {
       this.#largest = packetNumber;
       this.#largestTime = now;
@@ -72,8 +82,30 @@ export class ReceivedPackets {
     return this.#ranges;
   }
 
+  /**
+   * How many ranges, from the highest down, an ACK frame should name. With loss there are dozens, nearly all of which the sender has been told
+   * of again and again: naming them would make acknowledgements the bulk of what a slow way back carries.
+   */
+  get rangesToReport(): number {
+    let from = this.#lowest;
+    for (let i = 0; i < REPORTS - 1; i++) if (this.#lowestNew[i] < from) from = this.#lowestNew[i];
+    const ranges = this.#ranges;
+    let index = ranges.count - 1;
+    while (index > 0 && ranges.endAt(index - 1) >= from) index--;
+    return ranges.count - index;
+  }
+
+  /** The sender wants an acknowledgement after so many packets; a packet that was overtaken changes nothing. */
+  setThreshold(threshold: number, packetNumber: number): void {
+    if (packetNumber < this.#thresholdFrom) return;
+    this.#threshold = threshold;
+    this.#thresholdFrom = packetNumber;
+  }
+
   /** An ACK frame has been put into a packet. */
   onAckSent(): void {
+    this.#lowestNew[this.#reports++ % (REPORTS - 1)] = this.#lowest;
+    this.#lowest = Infinity;
     this.#pending = false;
     this.#elicitingSinceAck = 0;
     this.#ackAt = NEVER;

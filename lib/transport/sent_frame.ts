@@ -36,4 +36,5 @@ export type SentFrame =
   | SentCreditFrame
   | { readonly type: "ack"; readonly largest: number }
   | { readonly type: "handshake_done" }
+  | { readonly type: "ack_frequency"; readonly threshold: number }
   | { readonly type: "ping"; readonly token: number };

@@ -16,10 +16,8 @@ export const OUTSTANDING = 0;
 export const ACKED = 1;
 /** Declared lost; on its way out of the ring. */
 export const LOST = 2;
-/** Never sent: its number was left out. */
-export const SKIPPED = 3;
-/** What became of a packet: {@link OUTSTANDING}, {@link ACKED}, {@link LOST} or {@link SKIPPED}. */
-export type PacketState = 0 | 1 | 2 | 3;
+/** What became of a packet: {@link OUTSTANDING}, {@link ACKED} or {@link LOST}. */
+export type PacketState = 0 | 1 | 2;
 
 /** A sent packet. Valid until the call that handed it out returns: records are used again. */
 export interface SentPacket<F> {
@@ -49,6 +47,10 @@ export interface SentPacket<F> {
   deliveredAt: Micros;
   /** Scratch, as {@link delivered}. */
   firstSentAt: Micros;
+  /** Scratch, as {@link delivered}. */
+  lostBefore: number;
+  /** Scratch, as {@link delivered}. */
+  inFlightAtSend: number;
   /** Scratch, as {@link delivered}. */
   appLimited: boolean;
 }
@@ -140,6 +142,7 @@ export class SentPackets<F> {
     packet.state = OUTSTANDING;
     packet.delivered = 0;
     packet.deliveredAt = packet.firstSentAt = micros(0);
+    packet.lostBefore = packet.inFlightAtSend = 0;
     packet.appLimited = false;
     packet.frameCount = frameCount;
     for (let i = 0; i < frameCount; i++) packet.frames[i] = frames![i];
@@ -193,6 +196,8 @@ function newRecord<F>(): SentPacket<F> {
     delivered: 0,
     deliveredAt: micros(0),
     firstSentAt: micros(0),
+    lostBefore: 0,
+    inFlightAtSend: 0,
     appLimited: false,
   };
 }

@@ -29,7 +29,7 @@ export interface TransportSettings {
   readonly maxStreamsBidi: number;
   /** Unidirectional streams that the peer may have open at once. */
   readonly maxStreamsUni: number;
-  /** Unacknowledged bytes that one stream keeps for retransmission; a writer waits beyond that. Twice the congestion window where that is more. */
+  /** Unacknowledged bytes that one stream keeps for retransmission; a writer waits beyond that. Three times the congestion window where that is more. */
   readonly sendBuffer: number;
   /** Silence after which a connection is given up. 0 = never; the smaller of both sides applies. */
   readonly idleTimeout: Micros;
@@ -78,9 +78,10 @@ export const defaultSettings: TransportSettings = {
   // A call's 16 MiB should not need many credit round trips at 50 ms; 2 MiB a stream gives 40 MB/s there.
   maxData: 8 << 20,
   maxStreamData: 2 << 20,
-  // One stream may fill 1 Gbit/s at 130 ms; what is in the window is memory that a peer can make us hold.
-  maxDataWindow: 24 << 20,
-  maxStreamWindow: 16 << 20,
+  // One stream may fill 250 Mbit/s at 600 ms, a satellite, also while what was lost is sent again: that is two and a half times what is
+  // in flight there. What is in the window is memory that a peer can make us hold.
+  maxDataWindow: 64 << 20,
+  maxStreamWindow: 48 << 20,
   maxStreamsBidi: 1024,
   maxStreamsUni: 1024,
   sendBuffer: 2 << 20,

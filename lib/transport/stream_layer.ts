@@ -86,10 +86,13 @@ export class StreamLayer {
     return this.#retransmittedBytes;
   }
 
-  /** The congestion window has grown: a stream that is to fill it must keep as much, and as much again to be written ahead. */
+  /**
+   * The congestion window has grown: a stream that is to fill it must keep as much, as much again of what arrived behind a gap that takes a round
+   * trip to fill, and as much again to be written ahead.
+   */
   onCongestionWindow(window: number): void {
     // Windows need not be whole numbers of bytes; what a stream keeps does.
-    const wanted = Math.ceil(2 * window);
+    const wanted = Math.ceil(3 * window);
     if (wanted > this.#sendBuffer) this.#sendBuffer = wanted;
   }
 
@@ -400,6 +403,7 @@ export class StreamLayer {
     }
     const limit = receive === undefined ? 0 : receive.takeMaxData(now, rtt);
     if (limit > 0) {
+      this.#receiveCredit.ensureWindow(receive!.span);
       at = writeStreamMaxData(out, at, id, limit);
       frames.push({ type: "stream_max_data", stream });
     }

@@ -146,6 +146,7 @@ export const ControlOp = {
   STREAM_DATA_BLOCKED: 0x0c,
   STREAMS_BLOCKED: 0x0d,
   HANDSHAKE_DONE: 0x0e,
+  ACK_FREQUENCY: 0x0f,
 } as const;
 
 /** Most bytes of a CLOSE frame's reason (SPEC §7). */

@@ -81,6 +81,8 @@ export class FrameReader {
   finalSize = 0;
   /** STREAM_MAX_DATA, CONNECTION_MAX_DATA, MAX_STREAMS, DATA_BLOCKED, STREAM_DATA_BLOCKED, STREAMS_BLOCKED. */
   limit = 0;
+  /** ACK_FREQUENCY: ack-eliciting packets after which an acknowledgement is due; at least 1. */
+  ackThreshold = 1;
 
   /** ACK: the largest packet number acknowledged. */
   ackLargest = 0;
@@ -298,6 +300,10 @@ export class FrameReader {
       case ControlOp.PATH_CHALLENGE:
       case ControlOp.PATH_RESPONSE:
         if (length !== PATH_CHALLENGE_SIZE) error = WRONG_CONTROL_LENGTH;
+        break;
+      case ControlOp.ACK_FREQUENCY:
+        if (length !== 1) error = WRONG_CONTROL_LENGTH;
+        else this.ackThreshold = Math.max(1, bytes[body]);
         break;
       case ControlOp.DATA_BLOCKED:
         error = length !== 8 ? WRONG_CONTROL_LENGTH : this.#controlLimit(body);

@@ -36,6 +36,8 @@ export const CONTROL_OVERHEAD = 4;
 export const PING_SIZE = CONTROL_OVERHEAD;
 /** CONTROL HANDSHAKE_DONE: all of it. */
 export const HANDSHAKE_DONE_SIZE = CONTROL_OVERHEAD;
+/** CONTROL ACK_FREQUENCY: all of it. */
+export const ACK_FREQUENCY_SIZE = CONTROL_OVERHEAD + 1;
 /** CONTROL CLOSE: what precedes the reason. */
 export const CLOSE_OVERHEAD = CONTROL_OVERHEAD + 2;
 /** CONTROL RESET_STREAM: all of it. */
@@ -202,6 +204,13 @@ export function writePing(out: Uint8Array, at: number): number {
 /** CONTROL HANDSHAKE_DONE. */
 export function writeHandshakeDone(out: Uint8Array, at: number): number {
   return writeControlHeader(out, at, ControlOp.HANDSHAKE_DONE, 0);
+}
+
+/** CONTROL ACK_FREQUENCY. `threshold` is a number of packets from 1 to 255. */
+export function writeAckFrequency(out: Uint8Array, at: number, threshold: number): number {
+  at = writeControlHeader(out, at, ControlOp.ACK_FREQUENCY, 1);
+  out[at] = threshold;
+  return at + 1;
 }
 
 /**

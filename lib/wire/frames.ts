@@ -59,6 +59,7 @@ export type Frame =
   | { readonly type: "stream_data_blocked"; readonly streamId: StreamId; readonly limit: number }
   | { readonly type: "streams_blocked"; readonly kind: StreamKind; readonly limit: number }
   | { readonly type: "handshake_done" }
+  | { readonly type: "ack_frequency"; readonly threshold: number }
   /** A CONTROL frame whose op is reserved or unknown. */
   | { readonly type: "control"; readonly op: number; readonly body: Uint8Array };
 
@@ -152,6 +153,8 @@ function currentControl(reader: FrameReader, body: Uint8Array): Frame {
       return { type: "streams_blocked", kind, limit };
     case ControlOp.HANDSHAKE_DONE:
       return { type: "handshake_done" };
+    case ControlOp.ACK_FREQUENCY:
+      return { type: "ack_frequency", threshold: reader.ackThreshold };
     default:
       return { type: "control", op, body };
   }
@@ -208,6 +211,8 @@ export function frameSize(frame: Frame): number {
       return write.STREAMS_BLOCKED_SIZE;
     case "handshake_done":
       return write.HANDSHAKE_DONE_SIZE;
+    case "ack_frequency":
+      return write.ACK_FREQUENCY_SIZE;
     case "control":
       return CONTROL_OVERHEAD + frame.body.length;
   }
@@ -263,6 +268,8 @@ function writeFrame(out: Uint8Array, at: number, frame: Frame): number {
       return write.writeStreamsBlocked(out, at, frame.kind, frame.limit);
     case "handshake_done":
       return write.writeHandshakeDone(out, at);
+    case "ack_frequency":
+      return write.writeAckFrequency(out, at, frame.threshold);
     case "control":
       return write.writeControl(out, at, frame.op, frame.body);
   }
@@ -295,4 +302,5 @@ const FIELD_MAXIMA: ReadonlyMap<string, number> = new Map([
   ["op", 0xff],
   ["code", 0xffff],
   ["kind", 1],
+  ["threshold", 0xff],
 ]);

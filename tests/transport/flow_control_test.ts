@@ -51,32 +51,32 @@ test("a receiver accepts what its limit allows, to the byte", () => {
   assert.equal(credit.onReceived(1), false);
 });
 
-test("a receiver announces new credit when half of its window was consumed, and again when that was lost", () => {
+test("a receiver announces new credit when a quarter of its window was consumed, and again when that was lost", () => {
   const credit = new ReceiveCredit(100);
   credit.onReceived(100);
-  credit.onConsumed(49);
+  credit.onConsumed(24);
   assert.equal(credit.isUpdateDue, false);
   assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 0);
   credit.onConsumed(1);
   assert.equal(credit.isUpdateDue, true);
-  assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 150);
+  assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 125);
   assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 0);
-  assert.equal(credit.onReceived(50), true);
+  assert.equal(credit.onReceived(25), true);
   assert.equal(credit.onReceived(1), false);
   credit.onMaxDataLost();
-  assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 150);
+  assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 125);
   assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 0);
 });
 
-test("a window doubles if half of it was consumed in less than two round trips, and never beyond its maximum", () => {
-  assert.equal(nextWindow(100, 1000, 199, 100), 200);
-  assert.equal(nextWindow(100, 1000, 200, 100), 100);
+test("a window doubles if a quarter of it was consumed in less than a round trip, and never beyond its maximum", () => {
+  assert.equal(nextWindow(100, 1000, 99, 100), 200);
+  assert.equal(nextWindow(100, 1000, 100, 100), 100);
   assert.equal(nextWindow(100, 150, 0, 100), 150);
   assert.equal(nextWindow(150, 150, 0, 100), 150);
   const credit = new ReceiveCredit(100, 300);
   const rtt = micros(1000);
   const limits: number[] = [];
-  for (const now of [0, 1000, 2000, 9000]) {
+  for (const now of [0, 500, 1000, 9000]) {
     const bytes = credit.limit - credit.received;
     credit.onReceived(bytes);
     credit.onConsumed(bytes);
@@ -84,6 +84,17 @@ test("a window doubles if half of it was consumed in less than two round trips, 
   }
   assert.deepEqual(limits, [200, 400, 700, 1000]);
   assert.equal(credit.window, 300);
+});
+
+test("a connection's window is at least what one of its streams was allowed, up to its maximum", () => {
+  const credit = new ReceiveCredit(100, 300);
+  credit.ensureWindow(80);
+  assert.equal(credit.isUpdateDue, false);
+  credit.ensureWindow(200);
+  assert.equal(credit.isUpdateDue, true);
+  assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 200);
+  credit.ensureWindow(1000);
+  assert.equal(credit.takeMaxData(NO_TIME, NO_TIME), 300);
 });
 
 test("no limit is announced beyond what the wire can carry", () => {

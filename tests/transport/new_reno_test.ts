@@ -1,7 +1,8 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { micros, millis } from "../../lib/base/time.ts";
-import { initialWindow, NewReno } from "../../lib/transport/congestion/new_reno.ts";
+import { initialWindow } from "../../lib/transport/congestion/initial_window.ts";
+import { NewReno } from "../../lib/transport/congestion/new_reno.ts";
 import { RttEstimator } from "../../lib/transport/rtt.ts";
 import { SentPackets } from "../../lib/transport/sent_packets.ts";
 

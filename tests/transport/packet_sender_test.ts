@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Micros, micros, millis, NEVER, seconds } from "../../lib/base/time.ts";
-import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { CloseState } from "../../lib/transport/close_state.ts";
 import { NewReno } from "../../lib/transport/congestion/new_reno.ts";
+import { AckFrequency } from "../../lib/transport/ack_frequency.ts";
 import { ControlQueue } from "../../lib/transport/control_queue.ts";
 import { FrameFate } from "../../lib/transport/frame_fate.ts";
 import { IdleTimer } from "../../lib/transport/idle_timer.ts";
@@ -68,7 +68,7 @@ class Bench {
       updatePackets: 2 ** 20,
       pto: () => millis(50),
     });
-    const fate = new FrameFate(this.streams, this.control, this.received, () => {});
+    const fate = new FrameFate(this.streams, this.control, this.received, new AckFrequency(this.control), () => {});
     this.recovery = new LossDetection<SentFrame>({
       handler: fate,
       congestion: new NewReno(SIZE),
@@ -83,7 +83,7 @@ class Bench {
       idle: new IdleTimer(this.now, micros(0), micros(0)),
       frames: [],
     };
-    this.sender = new PacketSender(parts, this.keys, PEER_ID, new SeededRandom(1));
+    this.sender = new PacketSender(parts, this.keys, PEER_ID);
   }
 
   /** The next packet, if there is one. */

@@ -67,3 +67,37 @@ test("the delay is counted from the arrival of the largest packet", () => {
   received.onPacket(4, micros(900), true, false);
   assert.equal(received.ackDelay(micros(1000)), 900);
 });
+
+test("the sender decides after how many packets it wants an acknowledgement, and its newest word counts", () => {
+  const received = new ReceivedPackets(DELAY, 2);
+  received.onPacket(0, micros(0), true, false);
+  received.setThreshold(3, 1);
+  received.onPacket(1, micros(1), true, false);
+  assert.equal(received.isAckDue(micros(1)), false);
+  received.setThreshold(1, 0);
+  received.onPacket(2, micros(2), true, false);
+  assert.equal(received.isAckDue(micros(2)), true);
+  received.onAckSent();
+  received.onPacket(3, micros(3), true, false);
+  assert.equal(received.isAckDue(micros(3)), false, "the frame that asked for every packet was older");
+});
+
+test("a range is named in sixteen acknowledgements and then left out, unless something new comes into it", () => {
+  const received = new ReceivedPackets(DELAY, 1);
+  const acknowledge = (packetNumber: number): number => {
+    received.onPacket(packetNumber, micros(0), true, false);
+    const ranges = received.rangesToReport;
+    received.onAckSent();
+    return ranges;
+  };
+  for (let n = 0; n < 10; n++) assert.equal(acknowledge(n), 1);
+  // 10 is lost.
+  for (let n = 11; n < 11 + 15; n++) assert.equal(acknowledge(n), 2);
+  // The last acknowledgement with something new to the first range, of packet 9, was the sixteenth before.
+  assert.equal(acknowledge(26), 1);
+  assert.equal(acknowledge(28), 2);
+  assert.equal(acknowledge(10), 2, "the gap is filled: the joined range is news");
+  for (let n = 29; n < 29 + 14; n++) assert.equal(acknowledge(n), 2);
+  for (let n = 43; n < 60; n++) acknowledge(n);
+  assert.equal(acknowledge(60), 1);
+});

@@ -15,6 +15,7 @@ export class RecordingController implements CongestionController {
   events: { now: number; newestLostSent: number; lostPackets: number; bytesInFlight: number }[] = [];
   persistent = 0;
   spurious: number[] = [];
+  appLimited: number[] = [];
 
   onPacketSent(): void {}
   onPacketAcked(packet: SentPacket<unknown>, _now: Micros, _rtt: unknown, appLimited: boolean): void {
@@ -33,6 +34,10 @@ export class RecordingController implements CongestionController {
   onSpuriousLoss(_now: Micros, declaredLostAt: Micros): void {
     this.spurious.push(declaredLostAt);
   }
+  onAppLimited(bytesInFlight: number): void {
+    this.appLimited.push(bytesInFlight);
+  }
+  onFirstRtt(): void {}
   setMaxDatagramSize(size: number): void {
     this.maxDatagramSize = size;
   }

@@ -12,14 +12,14 @@ function connectedLayer(sendBuffer: number): StreamLayer {
   return layer;
 }
 
-test("a stream keeps twice the congestion window, and never less than it did before", () => {
+test("a stream keeps three times the congestion window, and never less than it did before", () => {
   const layer = connectedLayer(4096);
   const accepted = (): number => layer.write(layer.open(true, 1) as never, new Uint8Array(1 << 20), false);
   assert.equal(accepted(), 4096);
   layer.onCongestionWindow(100_000);
-  assert.equal(accepted(), 200_000);
+  assert.equal(accepted(), 300_000);
   layer.onCongestionWindow(10_000);
-  assert.equal(accepted(), 200_000);
+  assert.equal(accepted(), 300_000);
 });
 
 test("a congestion window of a fraction of a byte makes no stream take a fraction of a byte", () => {
@@ -27,6 +27,6 @@ test("a congestion window of a fraction of a byte makes no stream take a fractio
   layer.onCongestionWindow(100_000.3);
   const id = layer.open(true, 1);
   assert.notEqual(id, -1);
-  assert.equal(layer.write(id as never, new Uint8Array(1 << 20), false), 200_001);
+  assert.equal(layer.write(id as never, new Uint8Array(1 << 20), false), 300_001);
   assert.ok(Number.isInteger(layer.writableBytes(id as never)));
 });

@@ -77,6 +77,7 @@ class Side {
     const result = handleFrames(reader, this.layer, {
       onAck: () => true,
       onHandshakeDone: () => true,
+      onAckFrequency: () => {},
       onPathChallenge: () => {},
       onClose: () => {},
       onViolation: (violation) => code = violation,
@@ -119,11 +120,15 @@ class Side {
     for (const frame of packet.frames) {
       if (frame.type === "stream") this.layer.onDataLost(frame);
       else if (isStreamControl(frame)) this.layer.onControlLost(frame);
-      else if (frame.type !== "ack" && frame.type !== "ping" && frame.type !== "handshake_done") {
-        this.layer.onCreditLost(frame);
-      }
+      else if (isCredit(frame)) this.layer.onCreditLost(frame);
     }
   }
+}
+
+type Credit = Extract<SentFrame, { type: "max_data" | "max_streams" | "data_blocked" | "streams_blocked" }>;
+
+function isCredit(frame: SentFrame): frame is Credit {
+  return ["max_data", "max_streams", "data_blocked", "streams_blocked"].includes(frame.type);
 }
 
 type StreamControl = Extract<SentFrame, { type: "reset" | "stop_sending" | "stream_max_data" | "stream_blocked" }>;

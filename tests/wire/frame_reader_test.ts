@@ -173,6 +173,7 @@ test("a control frame that is known must have the length of its op", () => {
     [ControlOp.STREAM_DATA_BLOCKED, 16],
     [ControlOp.STREAMS_BLOCKED, 9],
     [ControlOp.HANDSHAKE_DONE, 0],
+    [ControlOp.ACK_FREQUENCY, 1],
   ];
   for (const [op, right] of lengths) {
     for (let length = 0; length < 24; length++) {
@@ -196,7 +197,7 @@ test("a close has a code and at most 256 bytes of reason", () => {
 });
 
 test("control ops that are unknown or reserved are passed over, whatever they hold", () => {
-  for (const op of [0x00, 0x06, 0x07, 0x0a, 0x0f, 0x80, 0xff]) {
+  for (const op of [0x00, 0x06, 0x07, 0x0a, 0x10, 0x80, 0xff]) {
     const reader = new FrameReader();
     const bytes = Uint8Array.of(0x07, op, 3, 0, 0xff, 0xff, 0xff, 0x07, 0x01, 0, 0);
     reader.reset(bytes, 0, bytes.length);

@@ -72,5 +72,6 @@ export const someFrame: fc.Arbitrary<Frame> = fc.oneof(
   frame("stream_data_blocked", { streamId, limit: u64 }),
   frame("streams_blocked", { kind, limit: streams }),
   frame("handshake_done", {}),
+  frame("ack_frequency", { threshold: fc.integer({ min: 1, max: 255 }) }),
   frame("control", { op: skippedOp, body: data }),
 );

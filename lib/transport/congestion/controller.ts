@@ -79,6 +79,12 @@ export interface CongestionController {
    */
   onSpuriousLoss(now: Micros, declaredLostAt: Micros): void;
 
+  /** There is nothing to send although more could be in flight: what is delivered meanwhile says little about the path. */
+  onAppLimited(bytesInFlight: number): void;
+
+  /** The first round trip, usually the handshake's, before anything was sent under this controller's rule. */
+  onFirstRtt(rtt: Micros): void;
+
   /** The datagram size changed (path MTU discovery). */
   setMaxDatagramSize(size: number): void;
 

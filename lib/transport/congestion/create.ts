@@ -4,15 +4,16 @@
  * @module
  */
 
+import { Bbr } from "./bbr.ts";
 import type { CongestionController } from "./controller.ts";
 import { Cubic } from "./cubic.ts";
 import { NewReno } from "./new_reno.ts";
 
 /** Names of the controllers. */
-export type CongestionName = "cubic" | "newreno";
+export type CongestionName = "cubic" | "newreno" | "bbr";
 
 /** All names, the default first. */
-export const CONGESTION_NAMES: readonly CongestionName[] = ["cubic", "newreno"];
+export const CONGESTION_NAMES: readonly CongestionName[] = ["cubic", "newreno", "bbr"];
 
 /** A fresh controller. */
 export function createController(name: CongestionName, maxDatagramSize: number): CongestionController {
@@ -21,5 +22,7 @@ export function createController(name: CongestionName, maxDatagramSize: number):
       return new Cubic(maxDatagramSize);
     case "newreno":
       return new NewReno(maxDatagramSize);
+    case "bbr":
+      return new Bbr(maxDatagramSize);
   }
 }

@@ -12,7 +12,8 @@ import type { RttEstimator } from "../rtt.ts";
 import type { SentPacket } from "../sent_packets.ts";
 import type { CongestionController, CongestionSnapshot } from "./controller.ts";
 import { CSS_GROWTH_DIVISOR, HyStart } from "./hystart.ts";
-import { initialWindow, PACING_GAIN, SLOW_START_PACING_GAIN } from "./new_reno.ts";
+import { initialWindow, resizedWindow } from "./initial_window.ts";
+import { PACING_GAIN, SLOW_START_PACING_GAIN } from "./new_reno.ts";
 
 /** How aggressively the window grows, in segments per second³ (RFC 9438 §5). */
 const C = 0.4;
@@ -34,6 +35,7 @@ interface Before {
 export class Cubic implements CongestionController {
   readonly name = "cubic";
   #maxDatagramSize: number;
+  #initialWindow: number;
   #window: number;
   #threshold = Infinity;
   /** W_max: where the curve is flat. */
@@ -60,7 +62,7 @@ export class Cubic implements CongestionController {
   /** @param maxDatagramSize largest UDP payload in use, bytes. */
   constructor(maxDatagramSize: number) {
     this.#maxDatagramSize = maxDatagramSize;
-    this.#window = initialWindow(maxDatagramSize);
+    this.#window = this.#initialWindow = initialWindow(maxDatagramSize);
   }
 
   get window(): number {
@@ -147,10 +149,20 @@ export class Cubic implements CongestionController {
     this.#undone++;
   }
 
+  onAppLimited(): void {}
+
+  onFirstRtt(rtt: Micros): void {
+    const untouched = this.#window === this.#initialWindow;
+    this.#initialWindow = initialWindow(this.#maxDatagramSize, rtt);
+    if (untouched) this.#window = this.#initialWindow;
+  }
+
   setMaxDatagramSize(size: number): void {
-    const untouched = this.#events === 0 && this.#window === initialWindow(this.#maxDatagramSize);
+    const untouched = this.#events === 0 && this.#window === this.#initialWindow;
+    // RFC 9002 §7.2: the initial window follows the datagram size.
+    this.#initialWindow = resizedWindow(this.#initialWindow, this.#maxDatagramSize, size);
     this.#maxDatagramSize = size;
-    if (untouched) this.#window = initialWindow(size);
+    if (untouched) this.#window = this.#initialWindow;
     this.#window = Math.max(this.#window, this.#minimum);
     this.#epochStart = -1;
   }

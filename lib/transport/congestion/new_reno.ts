@@ -7,10 +7,11 @@
  */
 
 import { type Micros, micros } from "../../base/time.ts";
-import { INITIAL_WINDOW_BYTES, LOSS_REDUCTION_FACTOR, MINIMUM_WINDOW_PACKETS } from "../recovery_constants.ts";
+import { LOSS_REDUCTION_FACTOR, MINIMUM_WINDOW_PACKETS } from "../recovery_constants.ts";
 import type { RttEstimator } from "../rtt.ts";
 import type { SentPacket } from "../sent_packets.ts";
 import type { CongestionController, CongestionSnapshot } from "./controller.ts";
+import { initialWindow, resizedWindow } from "./initial_window.ts";
 
 /** Pacing above `window / rtt` in slow start: the window doubles within the round trip (RFC 9002 §7.7). */
 export const SLOW_START_PACING_GAIN = 2;
@@ -19,15 +20,11 @@ export const PACING_GAIN = 1.25;
 
 const LONG_AGO = micros(-Infinity);
 
-/** The window that a connection starts with (RFC 9002 §7.2). */
-export function initialWindow(maxDatagramSize: number): number {
-  return Math.min(10 * maxDatagramSize, Math.max(INITIAL_WINDOW_BYTES, MINIMUM_WINDOW_PACKETS * maxDatagramSize));
-}
-
 /** NewReno. */
 export class NewReno implements CongestionController {
   readonly name = "newreno";
   #maxDatagramSize: number;
+  #initialWindow: number;
   #window: number;
   #threshold = Infinity;
   /** Packets sent up to here belong to the last congestion event. */
@@ -45,7 +42,7 @@ export class NewReno implements CongestionController {
   /** @param maxDatagramSize largest UDP payload in use, bytes. */
   constructor(maxDatagramSize: number) {
     this.#maxDatagramSize = maxDatagramSize;
-    this.#window = initialWindow(maxDatagramSize);
+    this.#window = this.#initialWindow = initialWindow(maxDatagramSize);
   }
 
   get window(): number {
@@ -117,11 +114,20 @@ export class NewReno implements CongestionController {
     this.#undone++;
   }
 
+  onAppLimited(): void {}
+
+  onFirstRtt(rtt: Micros): void {
+    const untouched = this.#window === this.#initialWindow;
+    this.#initialWindow = initialWindow(this.#maxDatagramSize, rtt);
+    if (untouched) this.#window = this.#initialWindow;
+  }
+
   setMaxDatagramSize(size: number): void {
-    const untouched = this.#events === 0 && this.#window === initialWindow(this.#maxDatagramSize);
-    this.#maxDatagramSize = size;
+    const untouched = this.#events === 0 && this.#window === this.#initialWindow;
     // RFC 9002 §7.2: the initial window follows the datagram size.
-    if (untouched) this.#window = initialWindow(size);
+    this.#initialWindow = resizedWindow(this.#initialWindow, this.#maxDatagramSize, size);
+    this.#maxDatagramSize = size;
+    if (untouched) this.#window = this.#initialWindow;
     this.#window = Math.max(this.#window, this.#minimum);
   }
 

@@ -8,7 +8,7 @@
 import type { Micros } from "../../base/time.ts";
 import { TransportError } from "../../wire/error_codes.ts";
 import type { StreamId } from "../../wire/stream_id.ts";
-import { nextWindow } from "../flow_control.ts";
+import { isCreditDue, nextWindow } from "../flow_control.ts";
 import { type GapBudget, Reassembler } from "./reassembler.ts";
 import type { SmallCopies } from "./small_copies.ts";
 
@@ -234,19 +234,20 @@ export class ReceiveStream {
   /** Whether {@link takeMaxData} has something to announce. */
   get isMaxDataDue(): boolean {
     if (this.state !== "recv" || this.stopCode >= 0) return false;
-    return this.#resendLimit || this.#limit - this.readOffset <= this.#window / 2;
+    return this.#resendLimit || this.#isCreditDue;
   }
 
   /**
-   * The new limit to announce with STREAM_MAX_DATA when half of the window was consumed, or when the last announcement was
+   * The new limit to announce with STREAM_MAX_DATA when a quarter of the window was consumed, or when the last announcement was
    * lost; 0 if none is due. `now` and the smoothed round-trip time `rtt` let the window grow.
    */
   takeMaxData(now: Micros, rtt: Micros): number {
     if (!this.isMaxDataDue) return 0;
-    if (this.#limit - this.readOffset <= this.#window / 2) {
+    if (this.#isCreditDue) {
       this.#window = nextWindow(this.#window, this.#shared.maxWindow, now - this.#lastUpdate, rtt);
       this.#lastUpdate = now;
-      this.#limit = Math.min(Math.max(this.#limit, this.readOffset + this.#window), Number.MAX_SAFE_INTEGER);
+      const limit = Math.min(this.#settled + this.#window, this.readOffset + this.#maxWindow);
+      this.#limit = Math.min(Math.max(this.#limit, limit), Number.MAX_SAFE_INTEGER);
     }
     this.#resendLimit = false;
     return this.#limit;
@@ -255,6 +256,28 @@ export class ReceiveStream {
   /** A STREAM_MAX_DATA frame was lost. */
   onMaxDataLost(): void {
     this.#resendLimit = true;
+  }
+
+  /** Bytes that may be under way or unread, as of the last announcement. */
+  get span(): number {
+    return this.#limit - this.readOffset;
+  }
+
+  /**
+   * Where the window begins. What was received and only waits for something before it to be sent again is no sign of a reader that is slow,
+   * and must not slow the sender down for the round trip that this takes; nor may it be more than the largest window.
+   */
+  get #settled(): number {
+    return this.#highest - (this.#contiguousEnd - this.readOffset);
+  }
+
+  get #maxWindow(): number {
+    return Math.max(this.#window, this.#shared.maxWindow);
+  }
+
+  get #isCreditDue(): boolean {
+    const left = Math.max(this.#limit - this.#settled, this.#limit + this.#window - this.readOffset - this.#maxWindow);
+    return isCreditDue(left, this.#window);
   }
 
   /** Everything below was received. */
