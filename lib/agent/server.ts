@@ -99,6 +99,8 @@ export interface ServerStats {
   };
   /** Bytes that large messages take now, may take, and took at most. */
   readonly memory: { readonly used: number; readonly limit: number; readonly peak: number };
+  /** Connections that were closed because the peer broke a rule of the transport, by the name of the code. */
+  readonly violations: Readonly<Record<string, number>>;
   /** UDP datagrams and connections, with what was dropped, by reason. */
   readonly endpoint: Readonly<EndpointCounters>;
 }
@@ -224,6 +226,7 @@ export class Server implements AsyncDisposable {
       calls: { running: dispatcher.running, ...dispatcher.counters },
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
+      violations: { ...endpoint.violations },
       endpoint: { ...endpoint.counters },
     };
   }

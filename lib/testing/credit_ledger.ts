@@ -111,7 +111,8 @@ export class CreditLedger {
     const { direction } = account;
     const packetNumber = readU32(aad, HeaderOffset.PACKET_NUMBER) +
       readU32(aad, HeaderOffset.PACKET_NUMBER + 4) * 2 ** 32;
-    if (packetNumber !== direction.highestPacketNumber + 1) {
+    // Numbers are left out now and then, one at a time.
+    if (packetNumber !== direction.highestPacketNumber + 1 && packetNumber !== direction.highestPacketNumber + 2) {
       return `packet ${packetNumber} follows on packet ${direction.highestPacketNumber}`;
     }
     direction.highestPacketNumber = packetNumber;

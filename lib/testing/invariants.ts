@@ -52,7 +52,7 @@ const ONCE: ReadonlySet<ConnectionEvent["type"]> = new Set(["established", "conf
 /**
  * The rules, for all nodes of one network:
  *
- * - a key never seals two plaintexts under the same nonce, also across key updates, and packet numbers have no gaps;
+ * - a key never seals two plaintexts under the same nonce, also across key updates, and packet numbers have gaps of one at most;
  * - keys are replaced only once they were acknowledged, KEY_PHASE says so, and none comes back;
  * - what a side sends never exceeds the credit that the other has given it, for data and for streams;
  * - what is in flight never exceeds the congestion window but for probes;

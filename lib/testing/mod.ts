@@ -11,6 +11,7 @@ export { type Clock, type Micros, micros, millis, NEVER, seconds } from "../base
 export type { Aead, AeadKey, CryptoProvider, Dh, Hash, KeyPair } from "../crypto/types.ts";
 export { type StreamId, StreamRole } from "../wire/stream_id.ts";
 export { Bottleneck } from "./bottleneck.ts";
+export { SteadySource, TcpFlow } from "./cross_traffic.ts";
 export { type HandshakeResult, runHandshake } from "./handshake_run.ts";
 export { InvariantError, Invariants, type WatchedNode } from "./invariants.ts";
 export { type Interception, LEAST_QUEUE, Link, type LinkCounters, type LinkProfile, perfectLink } from "./link.ts";

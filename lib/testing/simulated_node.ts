@@ -80,8 +80,6 @@ const MOST_TURNS = 100;
 export class SimulatedNode implements SimulatedHost {
   /** What it is attached to. */
   readonly network: SimulatedNetwork;
-  /** Where it is. */
-  readonly address: Address;
   /** Its static key pair. */
   readonly identity: KeyPair;
   /** What it runs. */
@@ -92,10 +90,14 @@ export class SimulatedNode implements SimulatedHost {
   readonly connections: Connection[] = [];
   /** Those that have reported `closed`. */
   readonly ended: EndedConnection[] = [];
+  /** Datagrams that arrived while it was suspended. */
+  missed = 0;
+  readonly #options: SimulatedNodeOptions;
   readonly #invariants: Invariants | undefined;
   readonly #alarms = new Map<Connection, Alarm>();
   readonly #out: Uint8Array;
-  #killed = false;
+  #address: Address;
+  #state: "running" | "suspended" | "dead" = "running";
 
   /** Attaches itself to the network. */
   constructor(network: SimulatedNetwork, options: SimulatedNodeOptions) {
@@ -103,13 +105,14 @@ export class SimulatedNode implements SimulatedHost {
     const random = network.random.fork();
     const crypto = options.crypto ?? selectProvider();
     this.network = network;
-    this.address = options.address;
+    this.#options = options;
+    this.#address = options.address;
     this.identity = options.identity ?? generateKeyPair(crypto.dh, random);
     this.application = options.application;
     this.#invariants = invariants;
     this.endpoint = new Endpoint({
       identity: this.identity,
-      crypto: invariants === undefined ? crypto : invariants.watch(crypto, this.address),
+      crypto: invariants === undefined ? crypto : invariants.watch(crypto, options.address),
       random,
       settings: options.settings,
       accept: options.accept ?? true,
@@ -120,6 +123,65 @@ export class SimulatedNode implements SimulatedHost {
     network.attach(this);
   }
 
+  /** Where it is. */
+  get address(): Address {
+    return this.#address;
+  }
+
+  /** Whether it takes part: neither suspended nor dead. */
+  get isRunning(): boolean {
+    return this.#state === "running";
+  }
+
+  /**
+   * Is at another address from now on, without its endpoint knowing, as behind a NAT that has forgotten its port. The links to and from
+   * `peers` go on as they are; what is under way to the old address is lost.
+   */
+  moveTo(address: Address, peers: Iterable<Address>): void {
+    const { network } = this, before = this.#address;
+    for (const peer of peers) {
+      for (
+        const [old, fresh] of [[network.link(before, peer), network.link(address, peer)], [
+          network.link(peer, before),
+          network.link(peer, address),
+        ]]
+      ) {
+        fresh.profile = old.profile;
+        fresh.shared = old.shared;
+        fresh.down = old.down;
+      }
+    }
+    network.detach(before);
+    this.#address = address;
+    network.attach(this);
+    this.#invariants?.addNode(this);
+  }
+
+  /** Stands still, as a machine that sleeps: hears nothing, and no timer of its own runs. */
+  suspend(): void {
+    if (this.#state === "running") this.#state = "suspended";
+  }
+
+  /** Goes on. The time that has passed meanwhile is seen all at once. */
+  resume(): void {
+    if (this.#state !== "suspended") return;
+    this.#state = "running";
+    this.pump();
+  }
+
+  /** Is gone from one moment to the next, as after `kill -9`; whoever takes its address knows nothing of its connections. */
+  kill(): void {
+    this.#state = "dead";
+    this.network.detach(this.#address);
+  }
+
+  /** Kills it, and starts another one at the same address with the same identity, which knows nothing of the past. */
+  restart(application: NodeApplication | undefined): SimulatedNode {
+    this.kill();
+    const { identity } = this;
+    return new SimulatedNode(this.network, { ...this.#options, address: this.#address, identity, application });
+  }
+
   /** Begins a connection: IK with the peer's key, XX without. */
   connect(remote: Address, options: { readonly peerKey?: Uint8Array } = {}): Connection {
     const connection = this.endpoint.connect(this.network.now, remote, options);
@@ -128,18 +190,16 @@ export class SimulatedNode implements SimulatedHost {
   }
 
   receive(from: Address, bytes: Uint8Array): void {
+    if (this.#state !== "running") {
+      this.missed++;
+      return;
+    }
     this.#invariants?.onReceived(this, from, bytes.length);
     const connection = this.endpoint.handleDatagram(this.network.now, from, bytes);
     const displaced = this.endpoint.takeDisplaced();
     if (displaced !== undefined) this.#pump(displaced);
     if (connection !== undefined) this.#pump(connection);
     this.#sendAnswers();
-  }
-
-  /** Is gone from one moment to the next, as after `kill -9`; whoever takes its address knows nothing of its connections. */
-  kill(): void {
-    this.#killed = true;
-    this.network.detach(this.address);
   }
 
   /** Lets connections do what is due. Call it after using one from outside of an event; without an argument all have their turn. */
@@ -149,7 +209,7 @@ export class SimulatedNode implements SimulatedHost {
   }
 
   #pump(connection: Connection): void {
-    if (this.#killed || (connection.state === "closed" && !this.#alarms.has(connection))) return;
+    if (this.#state !== "running" || (connection.state === "closed" && !this.#alarms.has(connection))) return;
     const alarm = this.#alarmOf(connection);
     for (let turn = 0; this.#turn(connection); turn++) {
       if (turn < MOST_TURNS) continue;
@@ -207,8 +267,9 @@ export class SimulatedNode implements SimulatedHost {
     if (at >= alarm.at) return;
     alarm.at = at;
     this.network.clock.wakeAt(at, () => {
-      if (alarm.at !== at || this.#killed) return;
+      if (alarm.at !== at) return;
       alarm.at = NEVER;
+      if (this.#state !== "running") return;
       if (connection.pollTimeout() <= this.network.now) this.#pump(connection);
       else if (connection.state !== "closed") this.#arm(connection, alarm);
     });

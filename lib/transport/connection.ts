@@ -11,7 +11,7 @@ import { type Address, isLoopback } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
 import { HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
-import { TransportError } from "../wire/error_codes.ts";
+import { TransportError, transportErrorName } from "../wire/error_codes.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
 import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
 import { type StreamId, StreamRole } from "../wire/stream_id.ts";
@@ -465,6 +465,7 @@ export class Connection {
       },
       this.#keys,
       this.#remoteId!,
+      options.random,
     );
     this.#suite = result.suite;
     this.#peerKey = result.peerKey;
@@ -528,7 +529,9 @@ export class Connection {
   readonly #frameTarget: FrameTarget = {
     onAck: (reader) => {
       this.#fate.now = this.#now;
+      if (this.#sender!.isFooled(reader.ackRanges, reader.ackRangeCount)) return false;
       const delay = micros(reader.ackDelay);
+      if (delay > this.#recovery.maxAckDelay) this.#dropped.ackDelays++;
       if (
         this.#recovery.onAckReceived(this.#now, reader.ackLargest, delay, reader.ackRanges, reader.ackRangeCount) ===
           "unsent"
@@ -578,6 +581,8 @@ export class Connection {
   }
 
   #violate(now: Micros, code: number, message: string): void {
+    const { violations } = this.#shared, name = transportErrorName(code);
+    if (this.#closeReason === undefined) violations[name] = (violations[name] ?? 0) + 1;
     this.#end(now, { by: "local", code, message });
   }
 

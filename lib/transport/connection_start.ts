@@ -25,6 +25,8 @@ export interface ConnectionShared {
   readonly settings: TransportSettings;
   /** Tokens of stateless resets that peers have given. */
   readonly resets: PeerResetTokens<Connection>;
+  /** Connections that were closed because the peer broke a rule, by the name of the code. */
+  readonly violations: Record<string, number>;
 }
 
 /** What a connection begins with. */

@@ -22,6 +22,8 @@ export class Drops {
   undecryptable = 0;
   /** Authentic packets from another address than the connection's: taken, but answered at the old one. */
   otherAddress = 0;
+  /** Delays that acknowledgements claimed and that were longer than the peer had announced; what is beyond that was not believed. */
+  ackDelays = 0;
   /** Packets that arrived after the connection had ended. */
   late = 0;
 }

@@ -6,9 +6,10 @@
  */
 
 import { type Address, address } from "../base/address.ts";
-import { readU32, toHex } from "../base/bytes.ts";
+import { readU32 } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { Micros } from "../base/time.ts";
+import { hkdf } from "../crypto/hkdf.ts";
 import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
 import { type ConnectionId, ConnectionIdMap, isZeroConnectionId, randomConnectionId } from "../wire/connection_id.ts";
 import {
@@ -68,6 +69,8 @@ export interface EndpointCounters extends GateCounters {
   droppedHello: number;
   /** Hellos that did not authenticate. */
   failedHellos: number;
+  /** Handshakes of others that proved nothing in their time, the displaced ones included. */
+  abandonedHandshakes: number;
   /** Handshakes that proved nothing and had to make room for newer ones. */
   displacedHandshakes: number;
   /** Hellos turned away because there was no room. */
@@ -92,6 +95,9 @@ export interface EndpointCounters extends GateCounters {
 const MAX_ANSWERS = 256;
 /** Stateless resets a second; of twice as many at once. Clients of a node that was started anew go on asking until they have theirs. */
 const RESETS_PER_SECOND = 2000;
+
+const NO_BYTES = new Uint8Array(0);
+const encoder = new TextEncoder();
 
 interface Answer {
   readonly remote: Address;
@@ -144,9 +150,12 @@ export class Endpoint {
     resetsLimited: 0,
     resetsReceived: 0,
     displacedHandshakes: 0,
+    abandonedHandshakes: 0,
     connectionsInitiated: 0,
     connectionsAccepted: 0,
   };
+  /** How many connections were closed because the peer broke a rule, by the name of the CLOSE code; live, read only. */
+  readonly violations: Record<string, number> = {};
   /** The settings in effect, defaults filled in. */
   readonly settings: TransportSettings;
   /** Where the packet of the last `pollTransmit` goes. */
@@ -157,6 +166,8 @@ export class Endpoint {
   readonly #connections = new Set<Connection>();
   /** Accepted connections by what their initiator said, and from where: what a repeated hello is matched with. */
   readonly #byHello = new Map<string, Connection>();
+  /** Key of the hash that the keys of {@link #byHello} are. */
+  readonly #helloSecret: Uint8Array;
   /** Those among them whose initiator has not proven itself. */
   readonly #halfOpen = new Set<Connection>();
   readonly #reader = new PacketReader();
@@ -181,7 +192,9 @@ export class Endpoint {
       options,
       settings: this.settings,
       resets: new PeerResetTokens(crypto.sha256, identity.privateKey),
+      violations: this.violations,
     };
+    this.#helloSecret = hkdf(crypto.sha256, NO_BYTES, identity.privateKey, "mxp1 hello index", 32);
     if (!options.accept) return;
     this.#gate = new HelloGate(this.settings, this.counters, crypto.sha256, random, identity.privateKey);
     this.#resetTokens = new ResetTokens(crypto.sha256, identity.privateKey);
@@ -270,6 +283,9 @@ export class Endpoint {
     this.#connections.delete(connection);
     this.#byId.delete(connection.localId);
     this.#halfOpen.delete(connection);
+    if (connection.role === "responder" && connection.closeReason?.by === "handshake_timeout") {
+      this.counters.abandonedHandshakes++;
+    }
     this.#shared.resets.removeAll(connection);
     if (connection.helloKey !== undefined) this.#byHello.delete(connection.helloKey);
   }
@@ -360,7 +376,7 @@ export class Endpoint {
       return undefined;
     }
     const { message } = hello;
-    const helloKey = `${initiatorId} ${remote.key} ${this.#fingerprint(message)}`;
+    const helloKey = this.#helloKey(remote, initiatorId, message);
     const known = this.#byHello.get(helloKey);
     if (known !== undefined) {
       known.onDatagram(remote, size);
@@ -372,12 +388,16 @@ export class Endpoint {
 
   /**
    * What tells a repeated hello from another one. Nothing in an XX hello is authenticated, so all of it counts: an altered copy that
-   * comes first must not stand in the way of the real one.
+   * comes first must not stand in the way of the real one. A keyed hash, because all of it is chosen by strangers, who could else choose
+   * what a hash table takes long for.
    */
-  #fingerprint(message: HandshakeMessage): string {
+  #helloKey(remote: Address, initiatorId: ConnectionId, message: HandshakeMessage): string {
     const { ephemeral, payload } = message;
-    if (payload[0] === HandshakePattern.IK) return toHex(ephemeral);
-    return toHex(this.#options.crypto.sha256.hash(ephemeral, payload));
+    const rest = payload[0] === HandshakePattern.IK ? NO_BYTES : payload;
+    const { sha256 } = this.#options.crypto;
+    return String.fromCharCode(
+      ...sha256.hmac(this.#helloSecret, initiatorId.bytes, ephemeral, encoder.encode(remote.key), rest),
+    );
   }
 
   #accept(

@@ -18,7 +18,7 @@ import {
 } from "./recovery_constants.ts";
 import { ReorderingTolerance } from "./reordering.ts";
 import { RttEstimator } from "./rtt.ts";
-import { ACKED, LOST, OUTSTANDING, type SentPacket, SentPackets } from "./sent_packets.ts";
+import { ACKED, LOST, OUTSTANDING, type SentPacket, SentPackets, SKIPPED } from "./sent_packets.ts";
 
 /**
  * Learns what became of frames, synchronously, from within `onAckReceived` and `onTimeout` (and, in the one case that
@@ -239,6 +239,12 @@ export class LossDetection<F> {
     }
   }
 
+  /** Leaves out the number of a packet that would be next. Whether it is acknowledged is for the caller to see. */
+  skipPacketNumber(packetNumber: number, now: Micros): void {
+    if (this.sent.isExhausted) this.#makeRoom(now);
+    this.sent.push(packetNumber, now, 0, false, false, false, undefined, 0).state = SKIPPED;
+  }
+
   /**
    * Takes an ACK frame. Packets that were acknowledged before cost nothing; a range of any length costs what it
    * overlaps with the packets that are tracked.
@@ -401,7 +407,7 @@ export class LossDetection<F> {
       const packet = sent.at(sent.first);
       if (packet.state === ACKED) {
         this.#lossRunStart = -1;
-      } else {
+      } else if (packet.state !== SKIPPED) {
         if (packet.ackEliciting || (packet.timeSent >= horizon && !sent.isFull)) return;
         this.#leaveFlight(packet);
         sent.release(packet);
@@ -437,8 +443,8 @@ export class LossDetection<F> {
     const lostByNumber = this.#largestAcked - this.reordering.packetThreshold;
     while (sent.first <= this.#largestAcked && sent.first < sent.next) {
       const packet = sent.at(sent.first);
-      if (packet.state === ACKED) {
-        this.#lossRunStart = -1;
+      if (packet.state !== OUTSTANDING) {
+        if (packet.state === ACKED) this.#lossRunStart = -1;
         sent.shift();
         continue;
       }
@@ -535,9 +541,8 @@ export class LossDetection<F> {
   #makeRoom(now: Micros): void {
     const sent = this.sent;
     this.#lose(sent.at(sent.first), now);
-    while (sent.size > 0 && sent.at(sent.first).state === ACKED) {
-      this.#lossRunStart = -1;
-      sent.shift();
+    for (let state; sent.size > 0 && (state = sent.at(sent.first).state) !== OUTSTANDING; sent.shift()) {
+      if (state === ACKED) this.#lossRunStart = -1;
     }
     this.#armLossTimer(this.reordering.lossDelay(this.rtt));
     this.#endLossPass(now);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Random } from "../base/random.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { TAG_LENGTH } from "../crypto/types.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
@@ -24,6 +25,7 @@ import type { LossDetection } from "./loss_detection.ts";
 import type { Pacer } from "./pacer.ts";
 import type { ReceivedPackets } from "./received_packets.ts";
 import type { SentFrame } from "./sent_frame.ts";
+import { SkippedNumbers } from "./skipped_numbers.ts";
 import type { StreamLayer } from "./stream_layer.ts";
 
 /** Less room than this is not worth a packet. */
@@ -54,14 +56,16 @@ export class PacketSender {
   readonly #parts: SenderParts;
   readonly #keys: KeyPhases;
   readonly #remoteId: ConnectionId;
+  readonly #skipped: SkippedNumbers;
   #nextPacketNumber = 0;
   #pacingUntil: Micros = NEVER;
   #sinceEliciting = 0;
 
-  constructor(parts: SenderParts, keys: KeyPhases, remoteId: ConnectionId) {
+  constructor(parts: SenderParts, keys: KeyPhases, remoteId: ConnectionId, random: Random) {
     this.#parts = parts;
     this.#keys = keys;
     this.#remoteId = remoteId;
+    this.#skipped = new SkippedNumbers(random);
   }
 
   /** When the pacer lets the next packet out; NEVER if it holds none back. */
@@ -72,6 +76,11 @@ export class PacketSender {
   /** Whether only CLOSE may be sent any more: the key, or the packet numbers, are used up. */
   get isUsedUp(): boolean {
     return this.#keys.isUsedUp || this.#nextPacketNumber >= LAST_PACKET_NUMBER;
+  }
+
+  /** Whether an acknowledgement names a packet that was left out, so that its sender cannot have seen what he acknowledges. */
+  isFooled(ranges: Float64Array, rangeCount: number): boolean {
+    return this.#skipped.isAcknowledged(ranges, rangeCount);
   }
 
   /** Writes one protected packet at `start`, if there is one to send; returns where the UDP datagram ends. */
@@ -115,6 +124,7 @@ export class PacketSender {
 
   #seal(now: Micros, out: Uint8Array, start: number, plaintextEnd: number, flags: number, eliciting: boolean): number {
     const { recovery, pacer, idle, frames } = this.#parts;
+    if (this.#skipped.skips(this.#nextPacketNumber)) recovery.skipPacketNumber(this.#nextPacketNumber++, now);
     const packetNumber = this.#nextPacketNumber++;
     this.#keys.updateIfDue(now);
     const end = this.#keys.seal(out, start, plaintextEnd, this.#remoteId, packetNumber, flags);

@@ -16,8 +16,10 @@ export const OUTSTANDING = 0;
 export const ACKED = 1;
 /** Declared lost; on its way out of the ring. */
 export const LOST = 2;
-/** What became of a packet: {@link OUTSTANDING}, {@link ACKED} or {@link LOST}. */
-export type PacketState = 0 | 1 | 2;
+/** Never sent: its number was left out. */
+export const SKIPPED = 3;
+/** What became of a packet: {@link OUTSTANDING}, {@link ACKED}, {@link LOST} or {@link SKIPPED}. */
+export type PacketState = 0 | 1 | 2 | 3;
 
 /** A sent packet. Valid until the call that handed it out returns: records are used again. */
 export interface SentPacket<F> {

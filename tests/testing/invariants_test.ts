@@ -110,8 +110,9 @@ test("packet numbers without gaps and data within the credit are right", () => {
   assert.equal(book.dataSentTo(RESPONDER), 1000);
 });
 
-test("a skipped packet number is noticed", () => {
-  assert.match(seal(ledger(), RESPONDER, 1, { type: "ping" }) ?? "", /packet 1 follows on packet -1/);
+test("more than one packet number left out is noticed", () => {
+  assert.equal(seal(ledger(), RESPONDER, 1, { type: "ping" }), undefined);
+  assert.match(seal(ledger(), RESPONDER, 2, { type: "ping" }) ?? "", /packet 2 follows on packet -1/);
 });
 
 test("more than a stream's credit is noticed, until there is more credit", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Micros, micros, millis, NEVER, seconds } from "../../lib/base/time.ts";
+import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { CloseState } from "../../lib/transport/close_state.ts";
 import { NewReno } from "../../lib/transport/congestion/new_reno.ts";
 import { AckFrequency } from "../../lib/transport/ack_frequency.ts";
@@ -83,7 +84,7 @@ class Bench {
       idle: new IdleTimer(this.now, micros(0), micros(0)),
       frames: [],
     };
-    this.sender = new PacketSender(parts, this.keys, PEER_ID);
+    this.sender = new PacketSender(parts, this.keys, PEER_ID, new SeededRandom(1));
   }
 
   /** The next packet, if there is one. */
