@@ -60,18 +60,27 @@ export {
   type ClientStats,
   type CloseInfo,
   DEFAULT_CALL_TIMEOUT_MS,
+  type EventOptions,
   type HandshakeInfo,
   type RequestOptions,
   type StreamOptions,
 } from "./lib/agent/client.ts";
 export type { CallBody } from "./lib/agent/call_body.ts";
 export type { CallProgress } from "./lib/agent/outgoing_calls.ts";
+export type { EventStats } from "./lib/agent/outgoing_events.ts";
 export { Reply, type ReplyTiming } from "./lib/agent/reply.ts";
 export { MxpStream, type StreamData } from "./lib/agent/mxp_stream.ts";
 export type { PeerInfo } from "./lib/agent/peer_info.ts";
 
 export { serve, type ServeOptions, Server, type ServerStats } from "./lib/agent/server.ts";
-export type { CallHandler, HandlerResult, Handlers, StreamHandler, StreamResult } from "./lib/agent/handlers.ts";
+export type {
+  CallHandler,
+  EventHandler,
+  HandlerResult,
+  Handlers,
+  StreamHandler,
+  StreamResult,
+} from "./lib/agent/handlers.ts";
 export { CallContext } from "./lib/agent/call_context.ts";
 
 export { defaultPlatform } from "./lib/agent/default_platform.ts";

@@ -6,11 +6,16 @@
 
 import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
+import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
+import { MessageType } from "../codec/message_type.ts";
+import { sizeOfEvent } from "../codec/payloads/event.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
 import { headerTraceId, isTraceparent } from "../codec/traceparent.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
 import { type CallMessages, MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
+import { EventMessages } from "../mesh/event_messages.ts";
+import type { MessageIds } from "../mesh/message_writer.ts";
 import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
@@ -18,9 +23,10 @@ import { uuidV4 } from "../base/uuid.ts";
 import type { ConnectionStats } from "../transport/connection_stats.ts";
 import type { CloseReason } from "../transport/events.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
-import { bodyBytes, type CallBody, Collecting, isCallBody } from "./call_body.ts";
+import { bodyBytes, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
 import { type CallProgress, OutgoingCall } from "./outgoing_calls.ts";
+import type { EventStats } from "./outgoing_events.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
@@ -32,6 +38,8 @@ import { suiteName } from "./transport_settings.ts";
 
 /** How long a call waits for its answer unless it is told otherwise. */
 export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
+/** How long events that are on their way have when a client is closed. */
+const EVENT_LINGER_MS = 2_000;
 /** Longest time-out in milliseconds that travels as such. */
 const MAX_DEADLINE_MS = 0xffff_ffff;
 
@@ -59,6 +67,14 @@ export interface CallOptions extends RequestOptions {
   readonly timeoutMs?: number;
   /** Called as bytes are taken by the transport, and as the answer arrives. */
   readonly onProgress?: (progress: CallProgress) => void;
+}
+
+/** What an event may be told. */
+export interface EventOptions extends Omit<RequestOptions, "agent" | "method"> {
+  /** Waits until the other side's handler has taken the event. */
+  readonly ack?: boolean;
+  /** How long to wait for that; default 30 000, 0 = without end. */
+  readonly timeoutMs?: number;
 }
 
 /** What a stream may be told. */
@@ -114,6 +130,8 @@ export interface ClientStats {
     /** Waiting for the node to allow more streams at once. */
     readonly queued: number;
   };
+  /** Events that were emitted here, those with `ack` excepted, which count as calls. */
+  readonly events: EventStats;
   /** Traffic, round trips and losses of the connection. */
   readonly transport: ConnectionStats;
 }
@@ -146,6 +164,7 @@ export class Client implements AsyncDisposable {
   readonly #platform: Platform;
   readonly #session: Session;
   readonly #messages: CallMessages;
+  readonly #events: EventMessages;
   readonly #url: MxpUrl;
   readonly #ids: IdSequence;
   readonly #traces: IdSequence;
@@ -165,6 +184,7 @@ export class Client implements AsyncDisposable {
     this.#platform = platform;
     this.#session = session;
     this.#messages = parts.messages;
+    this.#events = new EventMessages(parts.messages.writer);
     this.#url = { ...url, publicKey: peer.publicKey };
     this.#ids = new IdSequence(platform.random);
     this.#traces = new IdSequence(platform.random);
@@ -283,6 +303,47 @@ export class Client implements AsyncDisposable {
     }
   }
 
+  /**
+   * Tells the node something. Settles when the transport has taken the event, which is at once while the node keeps up; with
+   * `ack` when the node's handler has. Events overtake each other; {@link close} and {@link drain} let them arrive.
+   *
+   * @throws {MxpError} `too_large`, `usage`, `overloaded`, `connection_lost`, `closed`; with `ack` whatever a call throws.
+   */
+  async emit(topic: string, data?: CallBody, options: EventOptions = NO_OPTIONS): Promise<void> {
+    const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, ack = false } = options;
+    if (typeof topic !== "string") throw new MxpError("usage", `a topic is text, got ${typeof topic}`);
+    if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
+    this.#checkOpen();
+    if (signal?.aborted) throw this.#failure({ kind: "aborted" }, undefined, timeoutMs, signal);
+    const collected = bodyBytes(data, MAX_PAYLOAD_BYTES, "the event");
+    const bytes = collected instanceof Uint8Array ? collected : await collected;
+    if (!ack) {
+      this.#ids.next();
+      const { high: idHigh, low: idLow } = this.#ids;
+      const metadata = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, 0);
+      const ids = { idHigh, idLow, ...this.#trace(metadata) };
+      return await this.#session.events.emit(this.#event(ids, metadata, topic, bytes, false));
+    }
+    let call!: OutgoingCall;
+    const outcome = await new Promise<CallOutcome>((resolve) => {
+      call = this.#newCall(timeoutMs, resolve);
+      call.expected = MessageType.ACK;
+      try {
+        const metadata = metadataOf(options, undefined, timeoutMs);
+        const { traceHigh, traceLow } = this.#trace(metadata);
+        call.traceHigh = traceHigh;
+        call.traceLow = traceLow;
+        if (signal !== undefined) this.#follow(signal, call);
+        this.#send(call, this.#event(call, metadata, topic, bytes, true));
+      } catch (error) {
+        this.#session.outgoing.fail(call, error);
+      }
+    });
+    if (outcome.kind === "response") return;
+    if (call.problem !== undefined) throw asMxpError(call.problem);
+    throw this.#failure(outcome, undefined, timeoutMs, signal);
+  }
+
   /** Measures one round trip. @throws {MxpError} `deadline`, `cancelled`, `connection_lost`, `closed`. */
   async ping(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ rttMs: number }> {
     const { timeoutMs = 5_000, signal } = options;
@@ -320,7 +381,7 @@ export class Client implements AsyncDisposable {
   /** A snapshot. */
   stats(): ClientStats {
     const { started, ok, failed, pending, queued } = this.#session.outgoing;
-    const { streams } = this.#session;
+    const { streams, events } = this.#session;
     return {
       calls: { started, ok, failed, pending, queued },
       streams: {
@@ -330,6 +391,7 @@ export class Client implements AsyncDisposable {
         open: streams.outgoing,
         queued: streams.queued,
       },
+      events: events.stats(),
       transport: this.#session.link.connection.stats(),
     };
   }
@@ -339,14 +401,19 @@ export class Client implements AsyncDisposable {
     this.#draining = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
-    const { outgoing, streams } = this.#session;
-    await Promise.race([Promise.all([outgoing.drained(), streams.drained()]), late]);
+    const { outgoing, streams, events } = this.#session;
+    await Promise.race([Promise.all([outgoing.drained(), streams.drained(), events.drained()]), late]);
     clearTimeout(timer);
     await this.close();
   }
 
-  /** Ends the connection. What is pending fails with `closed`. Idempotent. */
+  /**
+   * Ends the connection. What is pending fails with `closed`, but for events that are on their way: they have two seconds to
+   * arrive. Idempotent.
+   */
   async close(): Promise<void> {
+    this.#draining = true;
+    await this.#letEventsArrive();
     this.#session.close(TransportError.NO_ERROR, "");
     await this.#session.driver.flush();
     this.#session.driver.close();
@@ -355,6 +422,35 @@ export class Client implements AsyncDisposable {
   /** The same as {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #letEventsArrive(): Promise<void> {
+    const { events, closeReason } = this.#session;
+    if (events.pending === 0 || closeReason !== undefined) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, EVENT_LINGER_MS));
+    // A PING is acknowledged at once, and with it what was sent before.
+    const takeBack = this.#session.ping(() => {});
+    await Promise.race([events.drained(), late]);
+    clearTimeout(timer);
+    takeBack();
+  }
+
+  /** An encoded Event. @throws {MxpError} `too_large`, `usage`. */
+  #event(
+    ids: MessageIds,
+    metadata: Metadata | undefined,
+    topic: string,
+    data: Uint8Array,
+    requiresAck: boolean,
+  ): Uint8Array {
+    const size = sizeOfEvent({ topic, data });
+    if (size > MAX_PAYLOAD_BYTES) throw tooLarge("the event", MAX_PAYLOAD_BYTES);
+    try {
+      return this.#events.event(ids, metadata, { topic, data }, requiresAck);
+    } catch (error) {
+      throw asMxpError(error);
+    }
   }
 
   #checkOpen(): void {

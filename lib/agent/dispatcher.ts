@@ -15,6 +15,7 @@ import type { CallContext } from "./call_context.ts";
 import type { CallHandler, HandlerResult, HandlerTable } from "./handlers.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import type { CallCounters, CallService } from "./incoming_calls.ts";
+import { EventDispatcher } from "./event_dispatcher.ts";
 import { quote } from "./quote.ts";
 import { StreamDispatcher } from "./stream_dispatcher.ts";
 
@@ -31,6 +32,7 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly counters: CallCounters = { total: 0, ok: 0, failed: 0, refused: 0, cancelled: 0 };
   readonly streams: StreamDispatcher;
+  readonly events: EventDispatcher;
   readonly maxRequestBytes: number;
   /** Why requests are turned away, once they are. */
   closing: string | undefined = undefined;
@@ -55,6 +57,13 @@ export class Dispatcher {
       begin: () => this.#begin(),
       report: (error, context) => this.#report(error, context),
     });
+    this.events = new EventDispatcher({
+      handler: options.handlers.event,
+      begin: () => this.#begin(),
+      report: (error, context) => {
+        if (!(error instanceof MxpError)) this.#report(error, context);
+      },
+    });
   }
 
   /** Handlers of calls that have not come back. */
@@ -76,6 +85,9 @@ export class Dispatcher {
       maxRequestBytes: this.maxRequestBytes,
       dispatch: (call, payload) => this.#dispatch(call, payload),
       dispatchStream: (stream) => this.streams.dispatch(stream),
+      takesEvents: this.events.hasHandler,
+      dispatchEvent: (event, data, done) => this.events.dispatch(event, data, () => done()),
+      countBadEvent: () => this.events.counters.refused++,
     };
   }
 
@@ -87,6 +99,10 @@ export class Dispatcher {
     if (this.#running >= this.#maxConcurrentCalls) {
       const text = `${this.#running} calls are running, which is all this node takes at once`;
       call.calls.refuse(call, ErrorCode.OVERLOADED, true, text, StreamError.REFUSED);
+      return;
+    }
+    if (call.topic !== undefined) {
+      this.#runEvent(call, payload);
       return;
     }
     const { capability } = call.details;
@@ -103,6 +119,31 @@ export class Dispatcher {
       const text = method === undefined ? "no handler for calls without a method" : `no method ${quote(method)} here`;
       call.calls.refuse(call, ErrorCode.NO_SUCH_METHOD, false, text, StreamError.REFUSED);
     } else this.#run(call, handler, payload);
+  }
+
+  /** An event whose sender waits for an Ack. */
+  #runEvent(call: IncomingCall, data: Uint8Array): void {
+    if (!this.events.hasHandler) {
+      this.events.counters.refused++;
+      call.calls.refuse(
+        call,
+        ErrorCode.UNSUPPORTED_TYPE,
+        false,
+        "nobody listens to events here",
+        StreamError.REFUSED,
+      );
+      return;
+    }
+    this.#running++;
+    call.handling = true;
+    this.events.dispatch(call, data, (failure) => {
+      if (failure === undefined) call.calls.respond(call, NOTHING);
+      else if (call.state === "running") {
+        const { code, retryable, text } = errorFor(failure.error);
+        call.calls.fail(call, code, retryable, text);
+      }
+      this.#ended(call);
+    });
   }
 
   #run(call: IncomingCall, handler: CallHandler, payload: Uint8Array): void {
@@ -153,11 +194,9 @@ export class Dispatcher {
   #failed(call: IncomingCall, context: CallContext, error: unknown): void {
     // Who was told to stop may well throw; that is no failure of the handler.
     if (call.state === "running") {
-      const isOurs = error instanceof MxpError;
-      const code = isOurs ? errorMessageCodeOf(error.code) : ErrorCode.HANDLER_FAILED;
-      const text = error instanceof Error ? error.message : String(error);
-      call.calls.fail(call, code, isOurs && error.retryable, text);
-      if (!isOurs) this.#report(error, context);
+      const { code, retryable, text } = errorFor(error);
+      call.calls.fail(call, code, retryable, text);
+      if (!(error instanceof MxpError)) this.#report(error, context);
     }
     this.#ended(call);
   }
@@ -192,4 +231,13 @@ export class Dispatcher {
     this.#onIdle();
     this.#onIdle = undefined;
   }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** What the caller is told of something that a handler threw. */
+function errorFor(error: unknown): { readonly code: number; readonly retryable: boolean; readonly text: string } {
+  const text = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof MxpError)) return { code: ErrorCode.HANDLER_FAILED, retryable: false, text };
+  return { code: errorMessageCodeOf(error.code), retryable: error.retryable, text };
 }

@@ -44,6 +44,16 @@ export type StreamResult =
  */
 export type StreamHandler = (stream: MxpStream, context: CallContext) => StreamResult | Promise<StreamResult>;
 
+/**
+ * Takes an event. The data is the handler's to keep. Who asked for an Ack gets one when the handler has come back, or an
+ * Error with what it threw.
+ */
+export type EventHandler = (
+  topic: string,
+  data: Uint8Array<ArrayBuffer>,
+  context: CallContext,
+) => void | Promise<void>;
+
 /** Handlers by method and agent. */
 export interface Handlers {
   /** Calls without a method, and with one that `methods` does not have. */
@@ -54,6 +64,8 @@ export interface Handlers {
   readonly stream?: StreamHandler;
   /** Agent streams by method. */
   readonly streams?: Readonly<Record<string, StreamHandler>>;
+  /** Events, which go to the node: not for `agents`. */
+  readonly event?: EventHandler;
   /** By agent, UUID or name; what stands beside this is the node itself. */
   readonly agents?: Readonly<Record<string, CallHandler | Handlers>>;
 }
@@ -73,17 +85,24 @@ interface Table {
 /** Finds handlers. */
 export class HandlerTable {
   readonly #node: Table;
+  /** Takes events. */
+  readonly event: EventHandler | undefined;
   /** By the text of the target. */
   readonly #agents = new Map<string, Table>();
 
   /** @throws {MxpError} `usage` for what is not a handler. */
   constructor(handlers: CallHandler | Handlers, sha256: (bytes: Uint8Array) => Uint8Array) {
     this.#node = toTable(handlers, undefined);
+    this.event = typeof handlers === "function" ? undefined : handlers.event;
+    if (this.event !== undefined) check(this.event, "events");
     if (typeof handlers === "function") return;
     for (const [name, agent] of Object.entries(handlers.agents ?? {})) {
       const table = toTable(agent, name);
       if (typeof agent !== "function" && agent.agents !== undefined) {
         throw new MxpError("usage", `the agent ${quote(name)} has agents of its own; list them beside it`);
+      }
+      if (typeof agent !== "function" && agent.event !== undefined) {
+        throw new MxpError("usage", `the agent ${quote(name)} has an event handler; events go to the node itself`);
       }
       this.#agents.set(formatUuid(agentTarget(sha256, name)), table);
     }

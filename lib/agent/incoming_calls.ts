@@ -9,12 +9,14 @@ import { type Micros, NEVER, seconds } from "../base/time.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
+import { EventMessages } from "../mesh/event_messages.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
 import { readRequest, type RequestProblem, RequestReader, StreamStart } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
 import { IncomingCall, type IncomingCallState } from "./incoming_call.ts";
+import type { IncomingEvent } from "./incoming_events.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
@@ -34,6 +36,12 @@ export interface CallService {
   dispatch(call: IncomingCall, payload: Uint8Array): void;
   /** Runs the handler of an agent stream, or turns it away. */
   dispatchStream(stream: IncomingStream): void;
+  /** Whether anybody listens to events. */
+  readonly takesEvents: boolean;
+  /** Runs the handler of an event that nobody waits for; `done` is called once, when it has come back. */
+  dispatchEvent(event: IncomingEvent, data: Uint8Array, done: () => void): void;
+  /** Something on a one-way stream was no event, or could not be taken. */
+  countBadEvent(): void;
 }
 
 /** What a server counts. */
@@ -55,6 +63,7 @@ export class IncomingCalls {
   readonly #driver: Driver;
   readonly #link: Link;
   readonly #messages: CallMessages;
+  readonly #events: EventMessages;
   readonly #service: CallService;
   readonly #peer: () => PeerInfo;
   readonly #onStream: (call: IncomingCall, start: StreamStart) => void;
@@ -74,6 +83,7 @@ export class IncomingCalls {
     this.#driver = driver;
     this.#link = link;
     this.#messages = messages;
+    this.#events = new EventMessages(messages.writer);
     this.#service = service;
     this.#peer = peer;
     this.#onStream = onStream;
@@ -146,9 +156,14 @@ export class IncomingCalls {
 
   // What the server says.
 
-  /** The answer. Nothing happens if nobody waits for it any more. */
+  /** The answer, to an event an Ack. Nothing happens if nobody waits for it any more. */
   respond(call: IncomingCall, data: Uint8Array): void {
     if (call.state !== "running") return;
+    if (call.topic !== undefined) {
+      this.#service.counters.ok++;
+      this.#write(call, this.#events.ack(call));
+      return;
+    }
     if (data.length > MAX_PAYLOAD_BYTES) {
       this.fail(
         call,

@@ -6,7 +6,8 @@
  */
 
 import { type Micros, micros, NEVER } from "../base/time.ts";
-import { AnswerReader, readWholeAnswer } from "../mesh/answer_reader.ts";
+import { MessageType } from "../codec/message_type.ts";
+import { AnswerReader, type AnswerType, readWholeAnswer } from "../mesh/answer_reader.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { type CallOutcome, PendingCall, PendingCalls } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
@@ -50,6 +51,8 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   /** Bytes of the encoded messages. */
   total = 0;
   answer: AnswerReader | undefined = undefined;
+  /** What answers it. */
+  expected: AnswerType = MessageType.RESPONSE;
   /** Whether it has been filed, so that something will settle it. */
   isFiled = false;
   /** Whether it still waits for a stream. */
@@ -260,9 +263,11 @@ export class OutgoingCalls {
     let outcome: CallOutcome | undefined;
     if (call.answer === undefined) {
       call.firstByteAt = this.#driver.now;
-      outcome = readWholeAnswer(this.#messages.codec, chunk, call.idHigh, call.idLow, this.#maxAnswer);
+      const { codec } = this.#messages;
+      const { idHigh, idLow, expected } = call;
+      outcome = readWholeAnswer(codec, chunk, idHigh, idLow, this.#maxAnswer, expected);
       if (outcome === undefined) {
-        call.answer = new AnswerReader(this.#messages.codec, call.idHigh, call.idLow, this.#maxAnswer);
+        call.answer = new AnswerReader(codec, idHigh, idLow, this.#maxAnswer, expected);
         outcome = call.answer.push(chunk);
       }
     } else outcome = call.answer.push(chunk);

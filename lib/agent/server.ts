@@ -97,6 +97,18 @@ export interface ServerStats {
     /** Given up by who opened them, or cut off. */
     readonly cancelled: number;
   };
+  /** Events since the server was started. */
+  readonly events: {
+    /** Handlers that have not come back. */
+    readonly running: number;
+    /** Events that arrived whole. */
+    readonly total: number;
+    readonly ok: number;
+    /** Handlers that failed. */
+    readonly failed: number;
+    /** Turned away: malformed, too large, or with nobody to take them. */
+    readonly refused: number;
+  };
   /** Bytes that large messages take now, may take, and took at most. */
   readonly memory: { readonly used: number; readonly limit: number; readonly peak: number };
   /** Connections that were closed because the peer broke a rule of the transport, by the name of the code. */
@@ -225,6 +237,7 @@ export class Server implements AsyncDisposable {
       halfOpen: endpoint.halfOpenCount,
       calls: { running: dispatcher.running, ...dispatcher.counters },
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
+      events: { running: dispatcher.events.running, ...dispatcher.events.counters },
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       violations: { ...endpoint.violations },
       endpoint: { ...endpoint.counters },

@@ -14,7 +14,9 @@ import { AgentStreams } from "./agent_streams.ts";
 import { type ConnectionEnd, connectionEnded } from "./call_failure.ts";
 import type { ConnectionUser, Driver, Link } from "./driver.ts";
 import { type CallService, IncomingCalls } from "./incoming_calls.ts";
+import { IncomingEvents } from "./incoming_events.ts";
 import { OutgoingCalls } from "./outgoing_calls.ts";
+import { OutgoingEvents } from "./outgoing_events.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
 /** What a session tells its owner. */
@@ -46,6 +48,8 @@ export class Session implements ConnectionUser {
   outgoing!: OutgoingCalls;
   incoming: IncomingCalls | undefined = undefined;
   streams!: AgentStreams;
+  events!: OutgoingEvents;
+  #incomingEvents: IncomingEvents | undefined;
   closeReason: ConnectionEnd | undefined = undefined;
   /** Whether streams can be used. */
   established = false;
@@ -62,24 +66,27 @@ export class Session implements ConnectionUser {
     const { driver, messages, service, maxAnswerBytes, peer } = this.#options;
     this.link = link;
     this.outgoing = new OutgoingCalls(driver, link, messages, maxAnswerBytes);
+    this.events = new OutgoingEvents(driver, link);
     this.streams = new AgentStreams(driver, link, messages, () => this.incoming?.peer ?? peer(this));
     if (service !== undefined) {
       this.incoming = new IncomingCalls(driver, link, messages, service, () => peer(this), (call, start) => {
         service.dispatchStream(this.streams.accept(call.stream, call, start));
       });
+      this.#incomingEvents = new IncomingEvents(driver, link, messages.codec, service, () => this.incoming!.peer);
     }
     return this;
   }
 
   onEvent(event: ConnectionEvent): void {
-    if ("id" in event && this.streams.size > 0) {
-      const stream = this.streams.get(event.id);
+    if ("id" in event) {
+      if (isUnidirectional(event.id)) return this.#onOneWay(event);
+      const stream = this.streams.size > 0 ? this.streams.get(event.id) : undefined;
       if (stream !== undefined) return onStreamEvent(stream, event);
     }
     switch (event.type) {
       case "readable":
         if (this.#isOwn(event.id)) this.outgoing.onReadable(event.id);
-        else if (this.incoming !== undefined && !isUnidirectional(event.id)) this.incoming.onReadable(event.id);
+        else if (this.incoming !== undefined) this.incoming.onReadable(event.id);
         else this.#turnAway(event.id);
         return;
       case "writable":
@@ -95,7 +102,7 @@ export class Session implements ConnectionUser {
         else this.incoming?.onStopSending(event.id);
         return;
       case "streams_available":
-        if (event.unidirectional) return;
+        if (event.unidirectional) return this.events.onStreamsAvailable();
         // There are fewer of them, and each lives longer: a backlog of calls must not keep them waiting for good.
         this.streams.onStreamsAvailable();
         this.outgoing.onStreamsAvailable();
@@ -106,6 +113,8 @@ export class Session implements ConnectionUser {
         settle?.(event.rtt);
         return;
       }
+      case "delivered":
+        return;
       case "established":
         this.established = true;
         this.#options.owner.onEstablished(this);
@@ -152,10 +161,30 @@ export class Session implements ConnectionUser {
     this.outgoing.close();
     this.incoming?.close();
     this.streams.close(connectionEnded(reason, "the stream"));
+    this.#incomingEvents?.close();
+    this.events.close(connectionEnded(reason, "the event"));
     const pings = [...this.#pings.values()];
     this.#pings.clear();
     for (const onPong of pings) onPong(undefined);
     this.#options.owner.onClosed(this, reason);
+  }
+
+  /** A stream that only one side writes to. */
+  #onOneWay(event: StreamEvent): void {
+    switch (event.type) {
+      case "readable":
+        if (this.#incomingEvents === undefined) this.#turnAway(event.id);
+        else this.#incomingEvents.onReadable(event.id);
+        return;
+      case "stream_reset":
+        return this.#incomingEvents?.onReset(event.id);
+      case "writable":
+        return this.events.onWritable(event.id);
+      case "delivered":
+        return this.events.onDelivered(event.id);
+      case "stop_sending":
+        return this.events.onStopSending(event.id, event.code);
+    }
   }
 
   #isOwn(id: StreamId): boolean {
@@ -171,7 +200,10 @@ export class Session implements ConnectionUser {
   }
 }
 
-function onStreamEvent(stream: AgentStream, event: Extract<ConnectionEvent, { readonly id: StreamId }>): void {
+/** An event about one stream. */
+type StreamEvent = Extract<ConnectionEvent, { readonly id: StreamId }>;
+
+function onStreamEvent(stream: AgentStream, event: StreamEvent): void {
   switch (event.type) {
     case "readable":
       return stream.onReadable();

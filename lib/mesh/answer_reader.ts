@@ -1,5 +1,5 @@
 /**
- * What comes back on a call's stream: one Response or one Error, and nothing else (SPEC §8).
+ * What comes back on a call's stream: one Response (to an event one Ack) or one Error, and nothing else (SPEC §8).
  *
  * @module
  */
@@ -9,11 +9,16 @@ import type { MessageCodec, MessageView } from "../codec/message.ts";
 import { isExtensionType, MessageType, messageTypeName } from "../codec/message_type.ts";
 import { MESSAGE_OVERHEAD_BYTES, MessageFlag } from "../codec/message_header.ts";
 import { MessageReader } from "../codec/message_reader.ts";
+import { decodeAck } from "../codec/payloads/ack.ts";
 import { decodeError } from "../codec/payloads/error.ts";
 import type { CallOutcome } from "./pending_calls.ts";
 
 /** Messages of unknown extension types that are skipped in front of an answer. */
 const MAX_SKIPPED = 8;
+/** What answers a request, if it is no Error. */
+export type AnswerType = typeof MessageType.RESPONSE | typeof MessageType.ACK;
+
+const EMPTY = new Uint8Array(0);
 /** Flags that change how a payload reads, and that were not asked for. */
 const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 
@@ -27,10 +32,11 @@ export function readWholeAnswer(
   idHigh: number,
   idLow: number,
   maxPayload: number,
+  expected: AnswerType = MessageType.RESPONSE,
 ): CallOutcome | undefined {
   const message = codec.decode(chunk, 0, chunk.length, maxPayload);
   if (message instanceof CodecError || message.end !== chunk.length || isExtensionType(message.type)) return undefined;
-  return toOutcome(message, idHigh, idLow);
+  return toOutcome(message, idHigh, idLow, expected);
 }
 
 /** Reads an answer that arrives in pieces. */
@@ -38,14 +44,22 @@ export class AnswerReader {
   readonly #reader: MessageReader;
   readonly #idHigh: number;
   readonly #idLow: number;
+  readonly #expected: AnswerType;
   #received = 0;
   #skipped = 0;
 
   /** @param idHigh @param idLow the call's message id. */
-  constructor(codec: MessageCodec, idHigh: number, idLow: number, maxPayload: number) {
+  constructor(
+    codec: MessageCodec,
+    idHigh: number,
+    idLow: number,
+    maxPayload: number,
+    expected: AnswerType = MessageType.RESPONSE,
+  ) {
     this.#reader = new MessageReader(codec, { maxPayload });
     this.#idHigh = idHigh;
     this.#idLow = idLow;
+    this.#expected = expected;
   }
 
   /** Bytes so far. */
@@ -72,14 +86,14 @@ export class AnswerReader {
         continue;
       }
       if (this.#reader.finish() !== undefined) return { kind: "malformed", what: "more bytes follow it" };
-      return toOutcome(message, this.#idHigh, this.#idLow);
+      return toOutcome(message, this.#idHigh, this.#idLow, this.#expected);
     }
   }
 }
 
-function toOutcome(message: MessageView, idHigh: number, idLow: number): CallOutcome {
+function toOutcome(message: MessageView, idHigh: number, idLow: number, expected: AnswerType): CallOutcome {
   const isError = message.type === MessageType.ERROR;
-  if (!isError && message.type !== MessageType.RESPONSE) {
+  if (!isError && message.type !== expected) {
     return { kind: "malformed", what: `it is a ${messageTypeName(message.type)} message` };
   }
   // A peer that could not read our header answers with the id 0.
@@ -88,6 +102,15 @@ function toOutcome(message: MessageView, idHigh: number, idLow: number): CallOut
     return { kind: "malformed", what: "it answers another message" };
   }
   if ((message.flags & UNREADABLE) !== 0) return { kind: "malformed", what: "it is compressed or encrypted" };
+  if (expected === MessageType.ACK && !isError) {
+    const ack = decodeAck(message.bytes, message.payloadStart, message.payloadEnd);
+    if (ack instanceof CodecError) return { kind: "malformed", what: ack.message };
+    // An empty one is for the message that its header names, and that is ours.
+    if (ack !== undefined && (ack.idLow !== idLow || ack.idHigh !== idHigh)) {
+      return { kind: "malformed", what: "it acknowledges another message" };
+    }
+    return { kind: "response", payload: EMPTY };
+  }
   if (!isError) return { kind: "response", payload: message.payload };
   const error = decodeError(message.bytes, message.payloadStart, message.payloadEnd);
   if (error instanceof CodecError) return { kind: "malformed", what: error.message };

@@ -33,6 +33,8 @@ export type ConnectionEvent =
   | { readonly type: "stream_reset"; readonly id: StreamId; readonly code: number }
   /** The peer does not want to read more from a stream; ours was reset in answer. */
   | { readonly type: "stop_sending"; readonly id: StreamId; readonly code: number }
+  /** Everything on a unidirectional stream of ours, its end included, was acknowledged: the peer's transport has it. */
+  | { readonly type: "delivered"; readonly id: StreamId }
   /** The peer allows more streams after `openStream` had said −1. */
   | { readonly type: "streams_available"; readonly unidirectional: boolean }
   /** A ping was acknowledged. */

@@ -297,7 +297,9 @@ export class StreamLayer {
       send.writeBlocked = false;
       this.#emit({ type: "writable", id: frame.stream.id });
     }
-    if (send.isTerminal) this.#streams.settle(frame.stream);
+    if (!send.isTerminal || !this.#streams.settle(frame.stream)) return;
+    // On a bidirectional stream, the peer's answer says more than that.
+    if (frame.stream.receive === undefined) this.#emit({ type: "delivered", id: frame.stream.id });
   }
 
   /** A STREAM_DATA frame was lost, or a probe is to carry it again. */

@@ -60,9 +60,14 @@ export class RawPeer {
     return this.connection.closeReason;
   }
 
+  /** Opens a one-way stream and writes to it. */
+  openOneWay(bytes: Uint8Array, fin = true): StreamId {
+    return this.open(bytes, fin, true);
+  }
+
   /** Opens a stream and writes to it. */
-  open(bytes: Uint8Array, fin = true): StreamId {
-    const id = this.connection.openStream(false, 1);
+  open(bytes: Uint8Array, fin = true, oneWay = false): StreamId {
+    const id = this.connection.openStream(oneWay, 1);
     if (id === -1) throw new Error("no stream left");
     this.write(id, bytes, fin);
     return id;

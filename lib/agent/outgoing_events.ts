@@ -1,0 +1,158 @@
+/**
+ * The events that this side sends on one connection without asking for an answer: a one-way stream each.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { NumberMap } from "../base/number_map.ts";
+import { StreamClass } from "../transport/scheduler.ts";
+import type { StreamId } from "../wire/stream_id.ts";
+import { resetMeaning } from "./call_failure.ts";
+import type { Driver, Link } from "./driver.ts";
+
+/** Events that may wait for the peer to allow more streams. */
+const MAX_QUEUED = 16_384;
+const DONE: Promise<void> = Promise.resolve();
+
+interface OutgoingEvent {
+  /** What the transport has not taken yet; undefined once it has all of it. */
+  message: Uint8Array | undefined;
+  resolve: (() => void) | undefined;
+  reject: ((error: MxpError) => void) | undefined;
+}
+
+/** What became of events. */
+export interface EventStats {
+  /** Handed over by the application. */
+  readonly emitted: number;
+  /** Acknowledged by the peer's transport. Whether anybody there took them, only `ack` tells. */
+  readonly delivered: number;
+  /** Turned away before they were delivered. */
+  readonly refused: number;
+  /** On their way, the queued ones included. */
+  readonly pending: number;
+  /** Waiting for the peer to allow more streams at once. */
+  readonly queued: number;
+}
+
+/** All of a connection. */
+export class OutgoingEvents {
+  readonly #driver: Driver;
+  readonly #link: Link;
+  readonly #events = new NumberMap<OutgoingEvent>();
+  #queue: OutgoingEvent[] = [];
+  #queueHead = 0;
+  #drained: (() => void)[] = [];
+  #emitted = 0;
+  #delivered = 0;
+  #refused = 0;
+
+  constructor(driver: Driver, link: Link) {
+    this.#driver = driver;
+    this.#link = link;
+  }
+
+  /** Events that have neither been delivered nor turned away. */
+  get pending(): number {
+    return this.#events.size + this.#queued;
+  }
+
+  get #queued(): number {
+    return this.#queue.length - this.#queueHead;
+  }
+
+  /** A snapshot. */
+  stats(): EventStats {
+    const { pending } = this;
+    const [emitted, delivered, refused] = [this.#emitted, this.#delivered, this.#refused];
+    return { emitted, delivered, refused, pending, queued: this.#queued };
+  }
+
+  /** Sends an encoded event. Settles when the transport has taken it. @throws {MxpError} `overloaded` (rejects). */
+  emit(message: Uint8Array): Promise<void> {
+    if (this.#queued >= MAX_QUEUED) {
+      const text = "too many events are waiting for the node already";
+      return Promise.reject(new MxpError("overloaded", text, { retryable: true }));
+    }
+    this.#emitted++;
+    const event: OutgoingEvent = { message, resolve: undefined, reject: undefined };
+    if (this.#queued > 0 || !this.#open(event)) this.#queue.push(event);
+    if (event.message === undefined) return DONE;
+    return new Promise((resolve, reject) => {
+      event.resolve = resolve;
+      event.reject = reject;
+    });
+  }
+
+  /** Settles when none is pending. */
+  drained(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#drained.push(resolve));
+  }
+
+  // Events of the connection.
+
+  onStreamsAvailable(): void {
+    while (this.#queued > 0 && this.#open(this.#queue[this.#queueHead])) this.#queueHead++;
+    if (this.#queued > 0 && this.#queueHead < 1024) return;
+    this.#queue = this.#queue.slice(this.#queueHead);
+    this.#queueHead = 0;
+  }
+
+  onWritable(id: StreamId): void {
+    const event = this.#events.get(id);
+    if (event?.message !== undefined) this.#write(event, id);
+  }
+
+  onDelivered(id: StreamId): void {
+    if (this.#events.delete(id) === undefined) return;
+    this.#delivered++;
+    this.#checkDrained();
+  }
+
+  onStopSending(id: StreamId, code: number): void {
+    const event = this.#events.delete(id);
+    if (event === undefined) return;
+    this.#refused++;
+    const { code: errorCode, retryable, text } = resetMeaning(code, "event");
+    event.reject?.(new MxpError(errorCode, text, { retryable, remoteCode: code }));
+    this.#checkDrained();
+  }
+
+  /** The connection is over. */
+  close(error: MxpError): void {
+    const events = [...this.#events.values(), ...this.#queue.slice(this.#queueHead)];
+    this.#events.clear();
+    this.#queue = [];
+    this.#queueHead = 0;
+    for (const event of events) event.reject?.(error);
+    this.#checkDrained();
+  }
+
+  #open(event: OutgoingEvent): boolean {
+    const id = this.#link.connection.openStream(true, StreamClass.BULK);
+    if (id === -1) return false;
+    this.#events.set(id, event);
+    this.#write(event, id);
+    return true;
+  }
+
+  #write(event: OutgoingEvent, id: StreamId): void {
+    const message = event.message!;
+    const accepted = this.#link.connection.write(id, message, true);
+    this.#driver.touch(this.#link);
+    if (accepted < message.length) {
+      event.message = message.subarray(accepted);
+      return;
+    }
+    event.message = undefined;
+    event.resolve?.();
+    event.resolve = event.reject = undefined;
+  }
+
+  #checkDrained(): void {
+    if (this.#drained.length === 0 || this.pending > 0) return;
+    for (const resolve of this.#drained.splice(0)) resolve();
+  }
+}

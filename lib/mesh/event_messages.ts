@@ -1,0 +1,47 @@
+/**
+ * Writes the messages of events (SPEC §8.7).
+ *
+ * @module
+ */
+
+import { messageLength } from "../codec/message.ts";
+import { MAX_PAYLOAD_BYTES, MESSAGE_HEADER_BYTES, MessageFlag } from "../codec/message_header.ts";
+import { MessageType } from "../codec/message_type.ts";
+import { ACK_BYTES, encodeAck } from "../codec/payloads/ack.ts";
+import { encodeEvent, type EventPayload, sizeOfEvent } from "../codec/payloads/event.ts";
+import type { Metadata } from "../codec/payloads/metadata.ts";
+import type { MessageIds, MessageWriter } from "./message_writer.ts";
+
+/** Writes messages. One for a driver; knows no connection. */
+export class EventMessages {
+  readonly #writer: MessageWriter;
+
+  constructor(writer: MessageWriter) {
+    this.#writer = writer;
+  }
+
+  /**
+   * An Event, with a Metadata message in front if there is anything for it.
+   *
+   * @throws RangeError if topic and data are over 16 MiB together, the topic is too long, or metadata is out of bounds.
+   */
+  event(ids: MessageIds, metadata: Metadata | undefined, event: EventPayload, requiresAck: boolean): Uint8Array {
+    const size = sizeOfEvent(event);
+    if (size > MAX_PAYLOAD_BYTES) throw new RangeError(`an Event holds ${MAX_PAYLOAD_BYTES} bytes, not ${size}`);
+    const writer = this.#writer;
+    const at = writer.metadataLength(metadata);
+    const out = writer.allocate(at + messageLength(size));
+    if (metadata !== undefined) writer.metadata(out, ids, metadata);
+    const end = encodeEvent(out, at + MESSAGE_HEADER_BYTES, event);
+    writer.seal(out, at, MessageType.EVENT, requiresAck ? MessageFlag.REQUIRES_ACK : 0, ids, end);
+    return out;
+  }
+
+  /** The Ack for the message with these ids. */
+  ack(ids: MessageIds): Uint8Array {
+    const out = this.#writer.allocate(messageLength(ACK_BYTES));
+    const end = encodeAck(out, MESSAGE_HEADER_BYTES, ids);
+    this.#writer.seal(out, 0, MessageType.ACK, 0, ids, end);
+    return out;
+  }
+}
