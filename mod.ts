@@ -54,17 +54,16 @@ export {
 } from "./lib/agent/known_peers.ts";
 
 export { connect, type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS, type Trust } from "./lib/agent/connect.ts";
-export {
-  type CallOptions,
-  Client,
-  type ClientStats,
-  type CloseInfo,
-  DEFAULT_CALL_TIMEOUT_MS,
-  type EventOptions,
-  type HandshakeInfo,
-  type RequestOptions,
-  type StreamOptions,
-} from "./lib/agent/client.ts";
+export { Client, DEFAULT_CALL_TIMEOUT_MS } from "./lib/agent/client.ts";
+export type {
+  CallOptions,
+  ClientStats,
+  CloseInfo,
+  EventOptions,
+  RequestOptions,
+  StreamOptions,
+} from "./lib/agent/client_types.ts";
+export type { ConnectionInfo, HandshakeInfo, SocketStats, TransportStats } from "./lib/agent/connection_info.ts";
 export type { CallBody } from "./lib/agent/call_body.ts";
 export type { CallProgress } from "./lib/agent/outgoing_calls.ts";
 export type { EventStats } from "./lib/agent/outgoing_events.ts";
@@ -88,6 +87,7 @@ export type { Platform } from "./lib/agent/platform.ts";
 export type { BindUdp, UdpHandlers, UdpSocket } from "./lib/agent/udp_socket.ts";
 export type { TransportSettings } from "./lib/transport/settings.ts";
 export type { ConnectionStats } from "./lib/transport/connection_stats.ts";
+export type { FlowStats } from "./lib/transport/flow_stats.ts";
 export type { EndpointCounters } from "./lib/transport/endpoint.ts";
 
 /** Files, standard streams, processes and signals, the same on every runtime: for programs built on the library. */

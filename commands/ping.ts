@@ -46,7 +46,8 @@ export const ping: CommandSpec<Flags> = {
     "A round trip is a PING frame and its acknowledgement inside the encrypted connection: it costs the node no call. " +
     "--timeout limits connecting and each round trip, not the whole command.",
     'With --json: {"url", "address", "handshake": {"kind", "pattern", "suite", "ms"}, "rtt_ms": {"count", "min", "avg", ' +
-    '"max", "samples"}, "path_mtu", "congestion": {"controller", "window"}}.',
+    '"p50", "max", "samples"}, "path_mtu", "congestion": {"controller", "state", "window"}}. path_mtu and window are bytes.',
+    "The handshake is full where the node's key was known, and a first contact where it had to be learned.",
     ...URL_HELP,
   ],
   examples: [
@@ -96,38 +97,46 @@ function head(client: Client, console: Console): string {
 
 function summary(client: Client, samples: readonly number[], console: Console): string {
   const { dim } = console.colors.stdout;
-  const { min, avg, max, count } = aggregate(samples);
+  const { min, avg, p50, max, count } = aggregate(samples);
   const { udpPayload, congestion } = client.stats().transport;
   const trips = count === 1 ? "1 round trip" : `${count} round trips`;
-  return `${dim("round trips")}   min ${formatMilliseconds(min)}, avg ${formatMilliseconds(avg)}, max ${
-    formatMilliseconds(max)
-  } (${trips})\n` +
+  const times = [["min", min], ["avg", avg], ["p50", p50], ["max", max]] as const;
+  const text = times.map(([name, value]) => `${name} ${formatMilliseconds(value)}`).join(", ");
+  return `${dim("round trips")}   ${text} (${trips})\n` +
     `${dim("path MTU")}      ${udpPayload} bytes a UDP datagram\n` +
-    `${dim("congestion")}    ${congestion.name}, window ${formatBytes(congestion.window)}\n`;
+    `${dim("congestion")}    ${congestion.name}, ${congestion.state.replaceAll("_", " ")}, window ${
+      formatBytes(congestion.window)
+    }\n`;
 }
 
 function summaryObject(client: Client, samples: readonly number[]): unknown {
-  const { min, avg, max, count } = aggregate(samples);
+  const { min, avg, p50, max, count } = aggregate(samples);
   const { udpPayload, congestion } = client.stats().transport;
   const { kind, pattern, suite, ms } = client.handshake;
   return {
     url: client.url,
     address: client.peer.address,
     handshake: { kind, pattern, suite, ms: round(ms) },
-    rtt_ms: { count, min: round(min), avg: round(avg), max: round(max), samples: samples.map(round) },
+    rtt_ms: { count, min: round(min), avg: round(avg), p50: round(p50), max: round(max), samples: samples.map(round) },
     path_mtu: udpPayload,
-    congestion: { controller: congestion.name, window: congestion.window },
+    congestion: { controller: congestion.name, state: congestion.state, window: congestion.window },
   };
 }
 
-function aggregate(samples: readonly number[]): { min: number; avg: number; max: number; count: number } {
-  let min = Infinity, max = 0, sum = 0;
-  for (const sample of samples) {
-    min = Math.min(min, sample);
-    max = Math.max(max, sample);
-    sum += sample;
-  }
-  return { min, avg: sum / samples.length, max, count: samples.length };
+interface Aggregate {
+  readonly min: number;
+  readonly avg: number;
+  /** The middle one; of an even number the lower one of the two. */
+  readonly p50: number;
+  readonly max: number;
+  readonly count: number;
+}
+
+function aggregate(samples: readonly number[]): Aggregate {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const count = sorted.length;
+  const sum = sorted.reduce((total, sample) => total + sample, 0);
+  return { min: sorted[0], avg: sum / count, p50: sorted[(count - 1) >> 1], max: sorted[count - 1], count };
 }
 
 function round(milliseconds: number): number {

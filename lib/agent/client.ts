@@ -11,7 +11,7 @@ import { MessageType } from "../codec/message_type.ts";
 import { sizeOfEvent } from "../codec/payloads/event.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
-import { headerTraceId, isTraceparent } from "../codec/traceparent.ts";
+import { headerTraceId } from "../codec/traceparent.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
 import { type CallMessages, MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
 import { EventMessages } from "../mesh/event_messages.ts";
@@ -20,121 +20,25 @@ import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { uuidV4 } from "../base/uuid.ts";
-import type { ConnectionStats } from "../transport/connection_stats.ts";
-import type { CloseReason } from "../transport/events.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { bodyBytes, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
-import { type CallProgress, OutgoingCall } from "./outgoing_calls.ts";
-import type { EventStats } from "./outgoing_events.ts";
+import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
+import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
+import { OutgoingCall } from "./outgoing_calls.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
+import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
 import { Reply } from "./reply.ts";
 import type { Session } from "./session.ts";
 import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
-import { suiteName } from "./transport_settings.ts";
 
 /** How long a call waits for its answer unless it is told otherwise. */
 export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
 /** How long events that are on their way have when a client is closed. */
 const EVENT_LINGER_MS = 2_000;
-/** Longest time-out in milliseconds that travels as such. */
-const MAX_DEADLINE_MS = 0xffff_ffff;
-
-/** What calls and streams may be told. */
-export interface RequestOptions {
-  /** The agent: a UUID or a name. Default: the URL's agent, else the node itself. */
-  readonly agent?: string;
-  /** What the agent is to do. */
-  readonly method?: string;
-  /** Gives the call or stream up on both sides. */
-  readonly signal?: AbortSignal;
-  /** Keys and values for the handler. */
-  readonly metadata?: Readonly<Record<string, string>>;
-  /** W3C trace context to go on with. */
-  readonly traceparent?: string;
-  /** Two requests with the same key are one. */
-  readonly idempotencyKey?: string;
-  /** Media type of the body, or of the chunks. */
-  readonly contentType?: string;
-}
-
-/** What a call may be told. */
-export interface CallOptions extends RequestOptions {
-  /** How long to wait for the whole answer; default 30 000, 0 = without end. */
-  readonly timeoutMs?: number;
-  /** Called as bytes are taken by the transport, and as the answer arrives. */
-  readonly onProgress?: (progress: CallProgress) => void;
-}
-
-/** What an event may be told. */
-export interface EventOptions extends Omit<RequestOptions, "agent" | "method"> {
-  /** Waits until the other side's handler has taken the event. */
-  readonly ack?: boolean;
-  /** How long to wait for that; default 30 000, 0 = without end. */
-  readonly timeoutMs?: number;
-}
-
-/** What a stream may be told. */
-export interface StreamOptions extends RequestOptions {
-  /** How long the stream may last altogether; default 0 = without end. */
-  readonly timeoutMs?: number;
-  /** True if only we send: the other side answers with nothing but its end. */
-  readonly unidirectional?: boolean;
-  /** Gives way to calls and other streams where the path is full. */
-  readonly bulk?: boolean;
-}
-
-/** How the connection came about. */
-export interface HandshakeInfo {
-  /** `full`: the node's key was known. `first contact`: it was learned. */
-  readonly kind: "full" | "first contact";
-  /** Which Noise pattern was run: IK with a known key, XX to learn it. */
-  readonly pattern: "IK" | "XX";
-  /** The cipher, such as `ChaCha20-Poly1305`. */
-  readonly suite: string;
-  /** How long it took, in milliseconds. */
-  readonly ms: number;
-}
-
-/** Why a client is closed. */
-export interface CloseInfo {
-  /** Who or what ended it; `socket` if the UDP socket failed. */
-  readonly by: CloseReason["by"] | "socket";
-  /** One line for people. */
-  readonly message: string;
-}
-
-/** Numbers about a client. */
-export interface ClientStats {
-  /** Calls since the connection was made. */
-  readonly calls: {
-    readonly started: number;
-    readonly ok: number;
-    readonly failed: number;
-    /** Waiting for an answer, the queued ones included. */
-    readonly pending: number;
-    /** Waiting for the node to allow more calls at once. */
-    readonly queued: number;
-  };
-  /** Agent streams that were opened here since the connection was made. */
-  readonly streams: {
-    readonly opened: number;
-    /** Came to a good end in both directions. */
-    readonly ok: number;
-    readonly failed: number;
-    /** Not over, the queued ones included. */
-    readonly open: number;
-    /** Waiting for the node to allow more streams at once. */
-    readonly queued: number;
-  };
-  /** Events that were emitted here, those with `ack` excepted, which count as calls. */
-  readonly events: EventStats;
-  /** Traffic, round trips and losses of the connection. */
-  readonly transport: ConnectionStats;
-}
 
 /** What `connect` gives a client to work with. */
 export interface ClientParts {
@@ -189,13 +93,7 @@ export class Client implements AsyncDisposable {
     this.#ids = new IdSequence(platform.random);
     this.#traces = new IdSequence(platform.random);
     this.peer = peer;
-    const { connection } = session.link;
-    this.handshake = {
-      kind: connection.pattern === "IK" ? "full" : "first contact",
-      pattern: connection.pattern,
-      suite: suiteName(connection.suite),
-      ms: (connection.stats().handshakeTime ?? 0) / 1000,
-    };
+    this.handshake = handshakeInfo(session.link.connection);
     this.closed = parts.ended.then((end) => ({ by: end.by, message: describeClose(end) }));
     this.#lastAgent = url.agent;
     this.#lastTarget = this.#targetOf(url.agent);
@@ -383,6 +281,7 @@ export class Client implements AsyncDisposable {
     const { started, ok, failed, pending, queued } = this.#session.outgoing;
     const { streams, events } = this.#session;
     return {
+      handshake: this.handshake,
       calls: { started, ok, failed, pending, queued },
       streams: {
         opened: streams.opened,
@@ -392,7 +291,8 @@ export class Client implements AsyncDisposable {
         queued: streams.queued,
       },
       events: events.stats(),
-      transport: this.#session.link.connection.stats(),
+      transport: transportStats(this.#session.link.connection),
+      socket: socketStats(this.#session.driver),
     };
   }
 
@@ -552,25 +452,6 @@ export class Client implements AsyncDisposable {
 }
 
 const NO_OPTIONS: CallOptions = {};
-
-/** Metadata for a request; undefined if it needs none. @throws {MxpError} `usage` for fields that cannot be sent. */
-function metadataOf(options: RequestOptions, method: string | undefined, timeoutMs: number): Metadata | undefined {
-  const { traceparent, idempotencyKey, contentType, metadata } = options;
-  if (traceparent !== undefined && !isTraceparent(traceparent)) {
-    throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
-  }
-  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata;
-  const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
-  if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
-  return {
-    ...(method !== undefined && { method }),
-    ...(exact && { deadlineMillis: Math.ceil(timeoutMs) }),
-    ...(traceparent !== undefined && { traceparent }),
-    ...(contentType !== undefined && { contentType }),
-    ...(idempotencyKey !== undefined && { idempotencyKey }),
-    ...(metadata !== undefined && { application: Object.entries(metadata) }),
-  };
-}
 
 function asMxpError(problem: unknown): MxpError {
   if (problem instanceof MxpError) return problem;

@@ -16,6 +16,13 @@ import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ConnectionEnd } from "./call_failure.ts";
+import {
+  type ConnectionInfo,
+  handshakeInfo,
+  type SocketStats,
+  socketStats,
+  transportStats,
+} from "./connection_info.ts";
 import { defaultPlatform } from "./default_platform.ts";
 import { deferred } from "./deferred.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -64,7 +71,7 @@ export interface ServeOptions {
   readonly platform?: Platform;
 }
 
-/** Numbers about a server. */
+/** Numbers about a server: a plain object that survives JSON. */
 export interface ServerStats {
   /** Connections that are open. */
   readonly connections: number;
@@ -109,6 +116,8 @@ export interface ServerStats {
     /** Turned away: malformed, too large, or with nobody to take them. */
     readonly refused: number;
   };
+  /** The socket of all connections. */
+  readonly socket: SocketStats;
   /** Bytes that large messages take now, may take, and took at most. */
   readonly memory: { readonly used: number; readonly limit: number; readonly peak: number };
   /** Connections that were closed because the peer broke a rule of the transport, by the name of the code. */
@@ -238,10 +247,27 @@ export class Server implements AsyncDisposable {
       calls: { running: dispatcher.running, ...dispatcher.counters },
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
+      socket: socketStats(this.#driver),
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       violations: { ...endpoint.violations },
       endpoint: { ...endpoint.counters },
     };
+  }
+
+  /** A snapshot of each connection: as many objects, so not for every second of a busy node. */
+  connections(): ConnectionInfo[] {
+    return [...this.#sessions].map((session) => {
+      const { connection } = session.link;
+      const { publicKeyText: peer, address } = session.incoming!.peer;
+      return {
+        peer,
+        address,
+        handshake: handshakeInfo(connection),
+        calls: session.incoming!.size,
+        streams: session.streams.size,
+        transport: transportStats(connection),
+      };
+    });
   }
 
   /**

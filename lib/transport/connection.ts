@@ -186,6 +186,7 @@ export class Connection {
       retransmittedBytes: this.#streams.retransmittedBytes,
       handshakeMessagesSent: this.#handshakePackets,
       handshakeRetries: this.#initiator?.retries ?? 0,
+      flow: this.#streams.flowStats(),
       openStreams: this.#streams.openCount,
       keyUpdatesSent: this.#keys?.updatesSent ?? 0,
       keyUpdatesReceived: this.#keys?.updatesReceived ?? 0,

@@ -6,6 +6,7 @@
 
 import type { Micros } from "../base/time.ts";
 import type { CongestionSnapshot } from "./congestion/controller.ts";
+import type { FlowStats } from "./flow_stats.ts";
 import type { LossDetection } from "./loss_detection.ts";
 
 /** Input that was dropped, by reason. */
@@ -76,6 +77,8 @@ export interface ConnectionStats extends RecoverySnapshot, Readonly<Traffic> {
   readonly handshakeMessagesSent: number;
   /** How often the handshake began anew because the responder asked for a cookie. */
   readonly handshakeRetries: number;
+  /** Credit and windows. */
+  readonly flow: FlowStats;
   /** Streams of either side that are not over. */
   readonly openStreams: number;
   /** Key updates that this side began. */

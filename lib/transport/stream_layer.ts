@@ -35,6 +35,7 @@ import { type StreamId, StreamKind, type StreamRole } from "../wire/stream_id.ts
 import type { TransportParameters } from "../wire/transport_parameters.ts";
 import type { ConnectionEvent } from "./events.ts";
 import { ReceiveCredit, SendCredit } from "./flow_control.ts";
+import { FlowCounters, type FlowStats } from "./flow_stats.ts";
 import { toStreamClass } from "./scheduler.ts";
 import type { SentCreditFrame, SentFrame, SentStreamControl, SentStreamFrame } from "./sent_frame.ts";
 import type { TransportSettings } from "./settings.ts";
@@ -59,6 +60,7 @@ export class StreamLayer {
   readonly #streams: StreamSet;
   readonly #sendCredit = new SendCredit();
   readonly #receiveCredit: ReceiveCredit;
+  readonly #flow = new FlowCounters();
   readonly #emit: (event: ConnectionEvent) => void;
   #retransmittedBytes = 0;
   #sendBuffer: number;
@@ -79,6 +81,24 @@ export class StreamLayer {
   /** Streams that are open. */
   get openCount(): number {
     return this.#streams.size;
+  }
+
+  /** Where flow control stands. Allocates: not for hot paths. */
+  flowStats(): FlowStats {
+    const send = this.#sendCredit, receive = this.#receiveCredit;
+    const { updatesSent, updatesReceived, blockedConnection, blockedStream, blockedStreams } = this.#flow;
+    return {
+      sendLimit: send.limit,
+      sendUsed: send.used,
+      sendBlocked: send.isBlocked,
+      receiveLimit: receive.limit,
+      received: receive.received,
+      consumed: receive.consumed,
+      receiveWindow: receive.window,
+      updatesSent,
+      updatesReceived,
+      blocked: { connection: blockedConnection, stream: blockedStream, streams: blockedStreams },
+    };
   }
 
   /** Bytes of streams that were sent again. */
@@ -222,12 +242,14 @@ export class StreamLayer {
     const stream = this.#streams.forSending(id);
     if (typeof stream === "number") return stream;
     if (stream.send === undefined) return TransportError.STREAM_STATE;
+    this.#flow.updatesReceived++;
     if (stream.send.setMaxData(limit)) this.#streams.scheduler.activate(stream.send);
     return 0;
   }
 
   /** CONNECTION_MAX_DATA. */
   onMaxData(limit: number): void {
+    this.#flow.updatesReceived++;
     if (this.#sendCredit.setLimit(limit)) this.#streams.scheduler.onConnectionCredit();
   }
 
@@ -361,11 +383,13 @@ export class StreamLayer {
   #writeCredit(out: Uint8Array, at: number, now: Micros, rtt: Micros, frames: SentFrame[]): number {
     const maxData = this.#receiveCredit.takeMaxData(now, rtt);
     if (maxData > 0) {
+      this.#flow.updatesSent++;
       at = writeConnectionMaxData(out, at, maxData);
       frames.push({ type: "max_data" });
     }
     const blockedAt = this.#streams.scheduler.isBlockedOnCredit ? this.#sendCredit.takeBlocked() : -1;
     if (blockedAt >= 0) {
+      this.#flow.blockedConnection++;
       at = writeDataBlocked(out, at, blockedAt);
       frames.push({ type: "data_blocked", limit: blockedAt });
     }
@@ -377,6 +401,7 @@ export class StreamLayer {
       }
       const exhausted = this.#streams.localIds(kind).takeBlocked();
       if (exhausted >= 0) {
+        this.#flow.blockedStreams++;
         at = writeStreamsBlocked(out, at, kind, exhausted);
         frames.push({ type: "streams_blocked", kind, limit: exhausted });
       }
@@ -405,12 +430,14 @@ export class StreamLayer {
     }
     const limit = receive === undefined ? 0 : receive.takeMaxData(now, rtt);
     if (limit > 0) {
+      this.#flow.updatesSent++;
       this.#receiveCredit.ensureWindow(receive!.span);
       at = writeStreamMaxData(out, at, id, limit);
       frames.push({ type: "stream_max_data", stream });
     }
     const blockedAt = send === undefined ? -1 : send.takeBlocked();
     if (blockedAt >= 0) {
+      this.#flow.blockedStream++;
       at = writeStreamDataBlocked(out, at, id, blockedAt);
       frames.push({ type: "stream_blocked", stream, limit: blockedAt });
     }

@@ -137,7 +137,7 @@ test("ping tells of the handshake, the round trips, the path and the congestion 
   assert.equal(text.stderr, "");
   assert.match(text.stdout, /^node +mxp:\/\/\S+ \(127\.0\.0\.1:\d+\)\nhandshake +[\d.]+ ms \(full, IK, \S+\)\n/);
   assert.equal(text.stdout.match(/^round trip \d/gm)!.length, 3);
-  assert.match(text.stdout, /^round trips +min .* ms, avg .* ms, max .* ms \(3 round trips\)$/m);
+  assert.match(text.stdout, /^round trips +min .* ms, avg .* ms, p50 .* ms, max .* ms \(3 round trips\)$/m);
   assert.match(text.stdout, /^path MTU +\d+ bytes/m);
   assert.match(text.stdout, /^congestion +\S+.*window/m);
 
@@ -149,6 +149,7 @@ test("ping tells of the handshake, the round trips, the path and the congestion 
   assert.equal(json.handshake.pattern, "IK");
   assert.equal(json.rtt_ms.count, 5);
   assert.equal(json.rtt_ms.samples.length, 5);
+  assert.equal(json.rtt_ms.p50, [...json.rtt_ms.samples].sort((a: number, b: number) => a - b)[2]);
   assert.ok(json.rtt_ms.min > 0 && json.rtt_ms.min <= json.rtt_ms.avg && json.rtt_ms.avg <= json.rtt_ms.max);
   assert.ok(json.path_mtu >= 1200);
   assert.ok(json.congestion.window > 0);

@@ -1,0 +1,95 @@
+/**
+ * What a client is told, and what it tells about itself.
+ *
+ * @module
+ */
+
+import type { CloseReason } from "../transport/events.ts";
+import type { HandshakeInfo, SocketStats, TransportStats } from "./connection_info.ts";
+import type { EventStats } from "./outgoing_events.ts";
+import type { CallProgress } from "./outgoing_calls.ts";
+
+/** What calls and streams may be told. */
+export interface RequestOptions {
+  /** The agent: a UUID or a name. Default: the URL's agent, else the node itself. */
+  readonly agent?: string;
+  /** What the agent is to do. */
+  readonly method?: string;
+  /** Gives the call or stream up on both sides. */
+  readonly signal?: AbortSignal;
+  /** Keys and values for the handler. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** W3C trace context to go on with. */
+  readonly traceparent?: string;
+  /** Two requests with the same key are one. */
+  readonly idempotencyKey?: string;
+  /** Media type of the body, or of the chunks. */
+  readonly contentType?: string;
+}
+
+/** What a call may be told. */
+export interface CallOptions extends RequestOptions {
+  /** How long to wait for the whole answer; default 30 000, 0 = without end. */
+  readonly timeoutMs?: number;
+  /** Called as bytes are taken by the transport, and as the answer arrives. */
+  readonly onProgress?: (progress: CallProgress) => void;
+}
+
+/** What an event may be told. */
+export interface EventOptions extends Omit<RequestOptions, "agent" | "method"> {
+  /** Waits until the other side's handler has taken the event. */
+  readonly ack?: boolean;
+  /** How long to wait for that; default 30 000, 0 = without end. */
+  readonly timeoutMs?: number;
+}
+
+/** What a stream may be told. */
+export interface StreamOptions extends RequestOptions {
+  /** How long the stream may last altogether; default 0 = without end. */
+  readonly timeoutMs?: number;
+  /** True if only we send: the other side answers with nothing but its end. */
+  readonly unidirectional?: boolean;
+  /** Gives way to calls and other streams where the path is full. */
+  readonly bulk?: boolean;
+}
+
+/** Why a client is closed. */
+export interface CloseInfo {
+  /** Who or what ended it; `socket` if the UDP socket failed. */
+  readonly by: CloseReason["by"] | "socket";
+  /** One line for people. */
+  readonly message: string;
+}
+
+/** Numbers about a client: a plain object that survives JSON. */
+export interface ClientStats {
+  /** How the connection came about. */
+  readonly handshake: HandshakeInfo;
+  /** Calls since the connection was made. */
+  readonly calls: {
+    readonly started: number;
+    readonly ok: number;
+    readonly failed: number;
+    /** Waiting for an answer, the queued ones included. */
+    readonly pending: number;
+    /** Waiting for the node to allow more calls at once. */
+    readonly queued: number;
+  };
+  /** Agent streams that were opened here since the connection was made. */
+  readonly streams: {
+    readonly opened: number;
+    /** Came to a good end in both directions. */
+    readonly ok: number;
+    readonly failed: number;
+    /** Not over, the queued ones included. */
+    readonly open: number;
+    /** Waiting for the node to allow more streams at once. */
+    readonly queued: number;
+  };
+  /** Events that were emitted here, those with `ack` excepted, which count as calls. */
+  readonly events: EventStats;
+  /** Traffic, round trips, losses and credit of the connection. */
+  readonly transport: TransportStats;
+  /** The socket that the connection has for itself. */
+  readonly socket: SocketStats;
+}

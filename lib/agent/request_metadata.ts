@@ -1,0 +1,37 @@
+/**
+ * What of a request's options travels in its Metadata message.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import type { Metadata } from "../codec/payloads/metadata.ts";
+import { isTraceparent } from "../codec/traceparent.ts";
+import type { RequestOptions } from "./client_types.ts";
+import { quote } from "./quote.ts";
+
+/** Longest time-out in milliseconds that travels as such. */
+export const MAX_DEADLINE_MS = 0xffff_ffff;
+
+/** Metadata for a request; undefined if it needs none. @throws {MxpError} `usage` for fields that cannot be sent. */
+export function metadataOf(
+  options: RequestOptions,
+  method: string | undefined,
+  timeoutMs: number,
+): Metadata | undefined {
+  const { traceparent, idempotencyKey, contentType, metadata } = options;
+  if (traceparent !== undefined && !isTraceparent(traceparent)) {
+    throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
+  }
+  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata;
+  const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
+  if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
+  return {
+    ...(method !== undefined && { method }),
+    ...(exact && { deadlineMillis: Math.ceil(timeoutMs) }),
+    ...(traceparent !== undefined && { traceparent }),
+    ...(contentType !== undefined && { contentType }),
+    ...(idempotencyKey !== undefined && { idempotencyKey }),
+    ...(metadata !== undefined && { application: Object.entries(metadata) }),
+  };
+}
