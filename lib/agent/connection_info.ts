@@ -12,10 +12,10 @@ import { suiteName } from "./transport_settings.ts";
 
 /** How the connection came about. */
 export interface HandshakeInfo {
-  /** `full`: the node's key was known. `first contact`: it was learned. */
-  readonly kind: "full" | "first contact";
-  /** Which Noise pattern was run: IK with a known key, XX to learn it. */
-  readonly pattern: "IK" | "XX";
+  /** `full`: the node's key was known. `first contact`: it was learned. `resumed`: a ticket of an earlier connection was used. */
+  readonly kind: "full" | "first contact" | "resumed";
+  /** Which Noise pattern was run: IK with a known key, XX to learn it, NNpsk0 with a ticket. */
+  readonly pattern: "IK" | "XX" | "NNpsk0";
   /** The cipher, such as `ChaCha20-Poly1305`. */
   readonly suite: string;
   /** How long it took, in milliseconds. */
@@ -57,10 +57,12 @@ export interface ConnectionInfo {
   readonly transport: TransportStats;
 }
 
+const HANDSHAKE_KINDS = { IK: "full", XX: "first contact", NNpsk0: "resumed" } as const;
+
 /** Describes a connection's beginning. */
 export function handshakeInfo(connection: Connection): HandshakeInfo {
   return {
-    kind: connection.pattern === "IK" ? "full" : "first contact",
+    kind: HANDSHAKE_KINDS[connection.pattern],
     pattern: connection.pattern,
     suite: suiteName(connection.suite),
     ms: (connection.stats().handshakeTime ?? 0) / 1000,

@@ -142,6 +142,7 @@ export class PatternTraffic implements NodeApplication {
         break;
       case "confirmed":
       case "pong":
+      case "ticket":
         break;
     }
     this.onOther?.(node, connection, event);

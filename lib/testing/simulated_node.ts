@@ -11,6 +11,7 @@ import { selectProvider } from "../crypto/select.ts";
 import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
 import type { Connection } from "../transport/connection.ts";
 import { Endpoint } from "../transport/endpoint.ts";
+import type { ConnectOptions } from "../transport/initiator_plan.ts";
 import type { CloseReason, ConnectionEvent } from "../transport/events.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { MAX_UDP_PAYLOAD_SIZE } from "../wire/constants.ts";
@@ -182,8 +183,8 @@ export class SimulatedNode implements SimulatedHost {
     return new SimulatedNode(this.network, { ...this.#options, address: this.#address, identity, application });
   }
 
-  /** Begins a connection: IK with the peer's key, XX without. */
-  connect(remote: Address, options: { readonly peerKey?: Uint8Array } = {}): Connection {
+  /** Begins a connection: IK with the peer's key, XX without, NNpsk0 with a ticket. */
+  connect(remote: Address, options: ConnectOptions = {}): Connection {
     const connection = this.endpoint.connect(this.network.now, remote, options);
     this.#pump(connection);
     return connection;

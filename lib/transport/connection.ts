@@ -10,7 +10,7 @@
 import { type Address, isLoopback } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
-import { HandshakePattern, WIRE_VERSION } from "../wire/constants.ts";
+import { WIRE_VERSION } from "../wire/constants.ts";
 import { TransportError, transportErrorName } from "../wire/error_codes.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
 import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
@@ -18,14 +18,22 @@ import { type StreamId, StreamRole } from "../wire/stream_id.ts";
 import { AckFrequency } from "./ack_frequency.ts";
 import { CloseState } from "./close_state.ts";
 import { createController } from "./congestion/create.ts";
+import type { ConnectionShared, ConnectionStart, ConnectionState } from "./connection_start.ts";
 import { type ConnectionStats, Drops, recoveryStats, Traffic } from "./connection_stats.ts";
+import { ConnectionTickets } from "./connection_tickets.ts";
 import { ControlQueue, NO_TOKEN } from "./control_queue.ts";
-import type { ConnectionShared, ConnectionStart } from "./connection_start.ts";
 import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts";
 import { FrameFate } from "./frame_fate.ts";
 import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from "./frame_handler.ts";
 import type { HandshakeResult } from "./handshake.ts";
-import { type HandshakeOutcome, type HandshakeRtt, InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
+import {
+  type HandshakeOutcome,
+  type HandshakeRtt,
+  InitiatorFlow,
+  type PatternName,
+  patternName,
+  ResponderFlow,
+} from "./handshake_flow.ts";
 import { IdleTimer } from "./idle_timer.ts";
 import { KeyPhases, OpenResult } from "./key_phases.ts";
 import { LossDetection } from "./loss_detection.ts";
@@ -35,29 +43,24 @@ import { PeerAddress } from "./peer_address.ts";
 import { ReceivedPackets } from "./received_packets.ts";
 import { ReplayWindow } from "./replay_window.ts";
 import type { SentFrame } from "./sent_frame.ts";
+import { StreamCommands } from "./stream_commands.ts";
 import { StreamLayer } from "./stream_layer.ts";
 import { UndecryptablePackets } from "./undecryptable.ts";
 
-/** Where a connection stands. */
-export type ConnectionState = "handshake" | "established" | "closing" | "draining" | "closed";
-
 /** One connection. Made by `Endpoint.connect` and `Endpoint.handleDatagram`. */
-export class Connection {
+export class Connection extends StreamCommands {
   /** Which side of the handshake we are. */
   readonly role: "initiator" | "responder";
-  /** The id that the peer addresses us with. */
-  readonly localId: ConnectionId;
   /** What the endpoint matches a repeated hello with; responders only. */
   readonly helloKey: string | undefined;
   /** Where our UDP datagrams go. */
   readonly remote: Address;
-  /** Which handshake pattern is used. */
-  readonly pattern: "IK" | "XX";
-
+  /** The stream whose data was taken from the hello, read only; undefined if there is none. An initiator knows once it is established. */
+  earlyStream: StreamId | undefined = undefined;
   readonly #shared: ConnectionShared;
+  readonly #flow: InitiatorFlow | ResponderFlow;
   readonly #initiator: InitiatorFlow | undefined;
   readonly #responder: ResponderFlow | undefined;
-  readonly #createdAt: Micros;
   readonly #received: ReceivedPackets;
   readonly #replay = new ReplayWindow();
   readonly #undecryptable = new UndecryptablePackets();
@@ -71,6 +74,7 @@ export class Connection {
   readonly #address: PeerAddress;
   readonly #dropped = new Drops();
   #state: ConnectionState = "handshake";
+  readonly #localId: ConnectionId;
   #remoteId: ConnectionId | undefined;
   #peerKey: Uint8Array | undefined;
   #suite = 0;
@@ -87,27 +91,29 @@ export class Connection {
   #pingTokens = 0;
   #handshakeTime: Micros | undefined;
   readonly #traffic = new Traffic();
+  readonly #tickets: ConnectionTickets;
+  #isWelcome: boolean | undefined;
 
   /** Begins at `now`, when the first hello is to be sent or has arrived. */
   constructor(now: Micros, start: ConnectionStart, shared: ConnectionShared) {
+    super();
     const { settings } = shared;
     const { remote, flow } = start;
-    this.#initiator = flow instanceof InitiatorFlow ? flow : undefined;
-    this.#responder = flow instanceof ResponderFlow ? flow : undefined;
-    this.role = flow instanceof InitiatorFlow ? "initiator" : "responder";
-    this.remote = remote;
-    this.localId = start.localId;
-    this.helloKey = start.helloKey;
-    this.pattern = start.pattern === HandshakePattern.IK ? "IK" : "XX";
-    this.#shared = shared;
-    this.#createdAt = now;
-    this.#now = now;
     const isInitiator = flow instanceof InitiatorFlow;
+    this.#flow = flow;
+    this.#initiator = isInitiator ? flow : undefined;
+    this.#responder = isInitiator ? undefined : flow;
+    this.role = isInitiator ? "initiator" : "responder";
+    this.remote = remote;
+    this.#localId = start.localId;
+    this.helloKey = start.helloKey;
+    this.#shared = shared;
+    this.#now = now;
     this.#address = new PeerAddress(remote, isInitiator, isInitiator || start.validated === true);
     this.#udpPayload = isLoopback(remote.host) ? settings.loopbackUdpPayload : settings.udpPayload;
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
-    const role = flow instanceof InitiatorFlow ? StreamRole.INITIATOR : StreamRole.RESPONDER;
-    this.#streams = new StreamLayer(role, settings, (event) => this.#events.push(event));
+    const streamRole = isInitiator ? StreamRole.INITIATOR : StreamRole.RESPONDER;
+    this.#streams = new StreamLayer(streamRole, settings, (event) => this.#events.push(event));
     this.#fate = new FrameFate(
       this.#streams,
       this.#control,
@@ -122,18 +128,51 @@ export class Connection {
     });
     this.#idle = new IdleTimer(now, settings.idleTimeout, settings.keepAlive);
     this.#remoteId = start.initiatorId;
+    this.#isWelcome = start.isWelcome;
+    this.#tickets = new ConnectionTickets(shared.options.crypto, this.role, start.tickets ?? 0);
     if (start.keys !== undefined) this.#installKeys(now, start.keys);
+    if (start.early !== undefined) this.#establish(now, () => this.#streams.receiveEarly(start.early!));
   }
 
   // Getters.
+
+  /** @internal For the commands. */
+  protected override get streams(): StreamLayer {
+    return this.#streams;
+  }
+
+  /** The id that the peer addresses us with. */
+  get localId(): ConnectionId {
+    return this.#initiator?.localId ?? this.#localId;
+  }
+
+  /** Every id that may address us: more than one where an attempt with a ticket was followed by another. */
+  get localIds(): ConnectionId[] {
+    return this.#initiator?.localIds ?? [this.#localId];
+  }
 
   /** The id that we address the peer with, once it is known. */
   get remoteId(): ConnectionId | undefined {
     return this.#remoteId;
   }
 
+  /** Which handshake pattern is used; what is tried first, until there is an answer. */
+  get pattern(): PatternName {
+    return patternName(this.#flow.pattern);
+  }
+
+  /** Whether nothing was sent yet, because the connection waits for {@link begin}. */
+  get isHeld(): boolean {
+    return this.#initiator?.isHeld === true;
+  }
+
+  /** Bytes of early data that {@link begin} takes. */
+  get earlyCapacity(): number {
+    return this.#initiator?.earlyCapacity ?? 0;
+  }
+
   /** Where the connection stands. */
-  get state(): ConnectionState {
+  override get state(): ConnectionState {
     return this.#state;
   }
 
@@ -198,49 +237,12 @@ export class Connection {
   // Commands.
 
   /**
-   * Opens a stream: class 0 Control, 1 Interactive, 2 Bulk. −1 if the connection is not established, or the peer's limit is
-   * reached (the event `streams_available` follows). The peer learns of it with the first byte, or the end, that is written.
+   * Lets the handshake of a held connection begin. `early` is everything on its first stream, up to {@link earlyCapacity}, and is acted upon before
+   * the handshake is over. If it is not taken nobody knows whether it was: what is sent again must be harmless twice. Throws a TypeError unless held.
    */
-  openStream(unidirectional: boolean, streamClass: number): StreamId | -1 {
-    return this.#state === "established" ? this.#streams.open(unidirectional, streamClass) : -1;
-  }
-
-  /**
-   * Takes ownership of `bytes`: they must not change until the stream is done with. Returns how many were accepted, 0 on a stream
-   * that is over; `writable` follows when there is room for more. `fin` counts only if all were. Throws a TypeError after `fin`.
-   */
-  write(id: StreamId, bytes: Uint8Array, fin: boolean): number {
-    return this.#state === "established" ? this.#streams.write(id, bytes, fin) : 0;
-  }
-
-  /** How many bytes `write` would accept. */
-  writableBytes(id: StreamId): number {
-    return this.#streams.writableBytes(id);
-  }
-
-  /** The next bytes of a stream, which belong to the caller from then on; undefined if there are none now. */
-  read(id: StreamId): Uint8Array | undefined {
-    return this.#streams.read(id);
-  }
-
-  /** Whether everything up to the end of the stream was read, or will never come, which `stream_reset` or `stopSending` has said before. */
-  readFinished(id: StreamId): boolean {
-    return this.#streams.readFinished(id);
-  }
-
-  /** Gives up our sending side of a stream. */
-  resetStream(id: StreamId, code: number): void {
-    this.#streams.reset(id, code);
-  }
-
-  /** Asks the peer to give up its sending side, and discards what was not read. */
-  stopSending(id: StreamId, code: number): void {
-    this.#streams.stopSending(id, code);
-  }
-
-  /** Changes the class of our sending side. */
-  setStreamClass(id: StreamId, streamClass: number): void {
-    this.#streams.setClass(id, streamClass);
+  begin(now: Micros, early?: Uint8Array): void {
+    if (!this.isHeld) throw new TypeError("the handshake has begun already");
+    this.#initiator!.begin(now, early);
   }
 
   /** Sends a PING; returns the token that the event `pong` will carry. Lost pings are not answered. */
@@ -293,7 +295,7 @@ export class Connection {
         this.#remoteId = senderId;
         this.#installKeys(now, outcome.result);
         this.#sampleRtt(now, outcome);
-        this.#establish(now);
+        this.#establish(now, outcome.taken && (() => this.#streams.openDelivered(outcome.taken!)));
         break;
       case "proven":
         if (this.#sender === undefined) this.#installKeys(now, outcome.result);
@@ -364,7 +366,7 @@ export class Connection {
       if (this.#close.deadline <= now) this.#state = "closed";
       return;
     }
-    if (this.#handshakeDeadline <= now) {
+    if (this.#flow.deadline <= now) {
       this.#fail("handshake_timeout", "the peer did not answer the handshake");
       return;
     }
@@ -389,7 +391,7 @@ export class Connection {
     if (this.#close !== undefined) return this.#close.deadline;
     const idle = this.#idle;
     return micros(Math.min(
-      this.#handshakeDeadline,
+      this.#flow.deadline,
       this.#initiator === undefined ? NEVER : this.#initiator.retryAt,
       this.#recovery.pollTimeout(),
       this.#received.ackDeadline,
@@ -414,7 +416,9 @@ export class Connection {
   pollTransmit(now: Micros, out: Uint8Array): number {
     if (this.#state === "closed" || this.#state === "draining") return 0;
     const limit = this.#address.allows(Math.min(out.length, this.#udpPayload));
-    const size = this.#close === undefined ? this.#fill(now, out, limit) : this.#sendClose(out, limit, this.#close);
+    const size = this.#close === undefined
+      ? this.#fill(now, out, limit)
+      : this.#sender!.sendClose(out, limit, this.#close);
     if (size === 0) return 0;
     this.#address.onSent(size);
     this.#traffic.bytesSent += size;
@@ -423,13 +427,12 @@ export class Connection {
   }
 
   #fill(now: Micros, out: Uint8Array, limit: number): number {
-    const flow = this.#initiator ?? this.#responder!;
-    const message = flow.dueMessage;
+    const message = this.#flow.dueMessage;
     let size = 0;
     if (message !== undefined && handshakePacketSize(message.length) <= limit) {
       const dst = this.#remoteId ?? ZERO_CONNECTION_ID;
       size = writeHandshakePacket(out, 0, dst, this.#handshakePackets++, this.localId, WIRE_VERSION, message);
-      flow.onSent(now);
+      this.#flow.onSent(now);
     }
     const sender = this.#sender;
     if (sender === undefined) return size;
@@ -438,18 +441,7 @@ export class Connection {
     return size;
   }
 
-  #sendClose(out: Uint8Array, limit: number, close: CloseState): number {
-    if (!close.due) return 0;
-    const size = this.#sender!.sendClose(out, limit, close);
-    if (size > 0) close.onSent();
-    return size;
-  }
-
   // State.
-
-  get #handshakeDeadline(): Micros {
-    return (this.#initiator ?? this.#responder!).deadline;
-  }
 
   #installKeys(now: Micros, result: HandshakeResult): void {
     const { options, settings } = this.#shared;
@@ -468,6 +460,7 @@ export class Connection {
       this.#remoteId!,
       options.random,
     );
+    this.#tickets.onKeys(result);
     this.#suite = result.suite;
     this.#peerKey = result.peerKey;
     const parameters = result.peerParameters;
@@ -487,23 +480,28 @@ export class Connection {
     this.#pacer.update(now, this.#recovery.congestion, this.#recovery.rtt);
   }
 
-  #establish(now: Micros): void {
+  /** `early` makes the stream that came with the hello, on either side; it says −1 if its data contradicts the limits of whoever took it. */
+  #establish(now: Micros, early?: () => StreamId | -1): void {
     this.#state = "established";
-    this.#handshakeTime = micros(now - this.#createdAt);
+    this.#handshakeTime = micros(now - this.#flow.beganAt);
     this.#events.push({ type: "established" });
+    const id = early?.();
+    if (id !== -1) this.earlyStream = id;
+    else this.#violate(now, TransportError.PROTOCOL_VIOLATION, "early data beyond the limits of the side that took it");
   }
 
   /** Responder: the initiator has proven itself, and that it receives at its address. */
   #prove(now: Micros): void {
     this.#address.prove();
     this.#responder?.prove();
-    const { authorize } = this.#shared.options;
-    if (authorize !== undefined && !authorize(this.#peerKey!)) {
+    this.#isWelcome ??= this.#shared.options.authorize?.(this.#peerKey!) ?? true;
+    if (!this.#isWelcome) {
       this.#end(now, { by: "local", code: TransportError.NOT_ALLOWED, message: "this key is not allowed here" });
       return;
     }
-    this.#establish(now);
+    if (this.#state === "handshake") this.#establish(now);
     this.#control.queueHandshakeDone();
+    this.#tickets.give(now, this.#shared, this.#control);
     this.#confirm();
   }
 
@@ -558,6 +556,7 @@ export class Connection {
       return true;
     },
     onAckFrequency: (threshold) => this.#received.setThreshold(threshold, this.#keys!.packetNumber),
+    onTicket: (reader) => this.#tickets.take(reader, this.#events),
     onPathChallenge: (data) => this.#control.queuePathResponse(data),
     onClose: (code, reason) => this.#drain(this.#now, code, reason),
     onViolation: (code, message) => this.#violate(this.#now, code, message),

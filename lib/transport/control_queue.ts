@@ -5,9 +5,19 @@
  * @module
  */
 
-import { ACK_FREQUENCY_SIZE, HANDSHAKE_DONE_SIZE, PATH_CHALLENGE_FRAME_SIZE, PING_SIZE } from "../wire/frame_writer.ts";
-import { writeAckFrequency, writeHandshakeDone, writePathResponse, writePing } from "../wire/frame_writer.ts";
-import type { SentFrame } from "./sent_frame.ts";
+import {
+  ACK_FREQUENCY_SIZE,
+  HANDSHAKE_DONE_SIZE,
+  PATH_CHALLENGE_FRAME_SIZE,
+  PING_SIZE,
+  TICKET_OVERHEAD,
+  writeAckFrequency,
+  writeHandshakeDone,
+  writePathResponse,
+  writePing,
+  writeTicket,
+} from "../wire/frame_writer.ts";
+import type { SentFrame, SentTicketFrame } from "./sent_frame.ts";
 
 /** PATH_RESPONSEs that may wait; of a flood of challenges only so many are answered (they are not repeated). */
 const MAX_PATH_RESPONSES = 4;
@@ -24,10 +34,12 @@ export class ControlQueue {
   #ackThreshold = 0;
   readonly #pings: number[] = [];
   readonly #pathResponses: Uint8Array[] = [];
+  readonly #tickets: SentTicketFrame[] = [];
 
   /** Whether anything waits. */
   get hasPending(): boolean {
-    return this.#handshakeDone || this.#ackThreshold > 0 || this.#pings.length > 0 || this.#pathResponses.length > 0;
+    return this.#handshakeDone || this.#ackThreshold > 0 || this.#pings.length > 0 || this.#pathResponses.length > 0 ||
+      this.#tickets.length > 0;
   }
 
   /** Queues HANDSHAKE_DONE, unless it has been acknowledged. */
@@ -58,6 +70,11 @@ export class ControlQueue {
     if (this.#pathResponses.length < MAX_PATH_RESPONSES) this.#pathResponses.push(challenge);
   }
 
+  /** Queues a ticket, the first time or because it was lost. */
+  queueTicket(ticket: SentTicketFrame): void {
+    this.#tickets.push(ticket);
+  }
+
   /** Writes what fits between `at` and `end`, notes it in `frames`, and returns the position behind it. */
   write(out: Uint8Array, at: number, end: number, frames: SentFrame[]): number {
     if (this.#handshakeDone && end - at >= HANDSHAKE_DONE_SIZE) {
@@ -76,6 +93,11 @@ export class ControlQueue {
     while (this.#pings.length > 0 && end - at >= PING_SIZE) {
       at = writePing(out, at);
       frames.push({ type: "ping", token: this.#pings.shift()! });
+    }
+    while (this.#tickets.length > 0 && end - at >= TICKET_OVERHEAD + this.#tickets[0].ticket.length) {
+      const frame = this.#tickets.shift()!;
+      at = writeTicket(out, at, frame.lifetime, frame.number, frame.ticket);
+      frames.push(frame);
     }
     return at;
   }

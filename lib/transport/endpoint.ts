@@ -31,13 +31,16 @@ import {
 import { FrameReader } from "../wire/frame_reader.ts";
 import { handshakePacketSize, PacketReader, writeHandshakePacket } from "../wire/packet_header.ts";
 import { Connection } from "./connection.ts";
-import type { ConnectionShared } from "./connection_start.ts";
-import { type HandshakeContext, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+import type { ConnectionShared, ConnectionStart } from "./connection_start.ts";
+import { type HandshakeContext, ResponderHandshake, type ResponderRole } from "./handshake.ts";
 import { InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
 import { type GateCounters, HelloGate } from "./hello_gate.ts";
 import { RateLimit } from "./rate_limit.ts";
+import { type ConnectOptions, planOf } from "./initiator_plan.ts";
+import { ResumedResponder } from "./resumed_handshake.ts";
 import { completeSettings, type TransportSettings } from "./settings.ts";
 import { PeerResetTokens, ResetTokens } from "./stateless_reset.ts";
+import { TicketVault } from "./ticket_vault.ts";
 
 /** What an endpoint is made from. */
 export interface EndpointOptions {
@@ -89,6 +92,22 @@ export interface EndpointCounters extends GateCounters {
   connectionsInitiated: number;
   /** Connections that others began and that were taken, whatever became of their handshakes. */
   connectionsAccepted: number;
+  /** Tickets given away. */
+  ticketsIssued: number;
+  /** Hellos with a ticket that was good. */
+  ticketsAccepted: number;
+  /** Hellos with a ticket under a key that is not known (any more): after a restart, or long ago. */
+  ticketsUnknown: number;
+  /** Hellos with a ticket whose time was over. */
+  ticketsExpired: number;
+  /** Hellos with a ticket that had been used before. */
+  ticketsUsed: number;
+  /** Hellos with something that is no ticket, or was not made here. */
+  ticketsMalformed: number;
+  /** Early data that was acted upon. */
+  earlyDataAccepted: number;
+  /** Early data of good tickets that was not: it is not wanted, or its sender is not. */
+  earlyDataRefused: number;
 }
 
 /** Stateless answers that may wait for the driver to collect them. */
@@ -153,6 +172,14 @@ export class Endpoint {
     abandonedHandshakes: 0,
     connectionsInitiated: 0,
     connectionsAccepted: 0,
+    ticketsIssued: 0,
+    ticketsAccepted: 0,
+    ticketsUnknown: 0,
+    ticketsExpired: 0,
+    ticketsUsed: 0,
+    ticketsMalformed: 0,
+    earlyDataAccepted: 0,
+    earlyDataRefused: 0,
   };
   /** How many connections were closed because the peer broke a rule, by the name of the CLOSE code; live, read only. */
   readonly violations: Record<string, number> = {};
@@ -193,6 +220,8 @@ export class Endpoint {
       settings: this.settings,
       resets: new PeerResetTokens(crypto.sha256, identity.privateKey),
       violations: this.violations,
+      vault: new TicketVault(options.crypto, options.random, this.settings.ticketLifetime),
+      counters: this.counters,
     };
     this.#helloSecret = hkdf(crypto.sha256, NO_BYTES, identity.privateKey, "mxp1 hello index", 32);
     if (!options.accept) return;
@@ -217,22 +246,24 @@ export class Endpoint {
 
   /**
    * Begins a connection. With `peerKey` the handshake is IK and fails unless the peer holds that key; without, it is XX and the caller
-   * has to judge `connection.peerKey` once it is established. Throws a RangeError for a port of 0 or a key of the wrong length.
+   * has to judge `connection.peerKey` once it is established. Throws a RangeError for a port of 0, a key, ticket or number of tickets out of bounds.
    */
-  connect(now: Micros, remote: Address, options: { readonly peerKey?: Uint8Array } = {}): Connection {
+  connect(now: Micros, remote: Address, options: ConnectOptions = {}): Connection {
     if (!(remote.port >= 1 && remote.port <= 65535)) throw new RangeError(`cannot connect to port ${remote.port}`);
     if (options.peerKey !== undefined && options.peerKey.length !== 32) {
       throw new RangeError(`a public key has 32 bytes, got ${options.peerKey.length}`);
     }
-    const context = this.#context();
-    const handshake = new InitiatorHandshake(context, options.peerKey);
-    const flow = new InitiatorFlow(now, handshake, this.settings.handshakeTimeout, {
-      hash: context.crypto.sha256,
-      maxProofOfWork: this.settings.maxProofOfWork,
-      begin: (answer) => new InitiatorHandshake(context, options.peerKey, answer),
-    });
+    const { tickets } = options;
+    const context = this.#context(tickets);
     const { localId } = context;
-    const connection = new Connection(now, { remote, localId, flow, pattern: handshake.pattern }, this.#shared);
+    const anew = (): HandshakeContext => {
+      const again = this.#context(tickets);
+      this.#byId.set(again.localId, connection);
+      return again;
+    };
+    const plan = planOf(context, options, this.settings.maxProofOfWork, anew);
+    const flow = new InitiatorFlow(now, plan, this.settings.handshakeTimeout);
+    const connection: Connection = new Connection(now, { remote, localId, flow, tickets }, this.#shared);
     this.#add(connection);
     this.counters.connectionsInitiated++;
     return connection;
@@ -281,7 +312,7 @@ export class Endpoint {
   forget(connection: Connection): void {
     if (connection.state !== "closed") throw new TypeError(`cannot forget a connection that is ${connection.state}`);
     this.#connections.delete(connection);
-    this.#byId.delete(connection.localId);
+    for (const id of connection.localIds) this.#byId.delete(id);
     this.#halfOpen.delete(connection);
     if (connection.role === "responder" && connection.closeReason?.by === "handshake_timeout") {
       this.counters.abandonedHandshakes++;
@@ -290,12 +321,13 @@ export class Endpoint {
     if (connection.helloKey !== undefined) this.#byHello.delete(connection.helloKey);
   }
 
-  #context(): HandshakeContext {
+  #context(tickets?: number): HandshakeContext {
     const { crypto, random, identity } = this.#options;
     let localId = randomConnectionId(random);
     while (this.#byId.has(localId)) localId = randomConnectionId(random);
     const resetToken = this.#resetTokens?.of(localId);
-    return { crypto, random, identity, localId, parameters: this.settings, resetToken };
+    const parameters = tickets ? { ...this.settings, tickets } : this.settings;
+    return { crypto, random, identity, localId, parameters, resetToken };
   }
 
   #add(connection: Connection): void {
@@ -393,7 +425,7 @@ export class Endpoint {
    */
   #helloKey(remote: Address, initiatorId: ConnectionId, message: HandshakeMessage): string {
     const { ephemeral, payload } = message;
-    const rest = payload[0] === HandshakePattern.IK ? NO_BYTES : payload;
+    const rest = payload[0] === HandshakePattern.XX ? payload : NO_BYTES;
     const { sha256 } = this.#options.crypto;
     return String.fromCharCode(
       ...sha256.hmac(this.#helloSecret, initiatorId.bytes, ephemeral, encoder.encode(remote.key), rest),
@@ -409,7 +441,8 @@ export class Endpoint {
     helloKey: string,
   ): Connection | undefined {
     const { message } = hello;
-    if (!ResponderHandshake.knowsPattern(message)) {
+    const isResumed = message.payload[0] === HandshakePattern.NNPSK0;
+    if (!isResumed && !ResponderHandshake.knowsPattern(message)) {
       this.counters.failedHellos++;
       this.#reject(remote, initiatorId, RejectCode.UNKNOWN_PATTERN);
       return undefined;
@@ -426,21 +459,23 @@ export class Endpoint {
       return undefined;
     }
     const context = this.#context();
-    const handshake = ResponderHandshake.accept(context, message, initiatorId);
+    const accepted = isResumed
+      ? this.#resume(now, context, message, initiatorId)
+      : { handshake: ResponderHandshake.accept(context, message, initiatorId), reject: RejectCode.UNDECRYPTABLE };
+    const { handshake } = accepted;
     if (handshake === undefined) {
-      this.counters.failedHellos++;
+      if (accepted.reject === RejectCode.UNDECRYPTABLE) this.counters.failedHellos++;
       // Nothing in an XX hello is encrypted: it was damaged, or never meant to be one.
-      if (message.payload[0] === HandshakePattern.IK) {
-        this.#reject(remote, initiatorId, RejectCode.UNDECRYPTABLE);
-      }
+      if (message.payload[0] !== HandshakePattern.XX) this.#reject(remote, initiatorId, accepted.reject);
       return undefined;
     }
     if (this.#halfOpen.size >= this.settings.maxHalfOpen) this.#displaceOldest();
     const { localId } = context;
-    const { pattern, result: keys } = handshake;
+    const { result: keys } = handshake;
+    const { early, isWelcome } = accepted;
     const flow = new ResponderFlow(now, handshake, initiatorId, this.settings.handshakeTimeout);
     const validated = admission === "validated";
-    const start = { remote, localId, flow, pattern, initiatorId, helloKey, keys, validated };
+    const start: ConnectionStart = { remote, localId, flow, initiatorId, helloKey, keys, early, isWelcome, validated };
     const connection = new Connection(now, start, this.#shared);
     this.#add(connection);
     this.#byHello.set(helloKey, connection);
@@ -448,6 +483,31 @@ export class Endpoint {
     this.counters.connectionsAccepted++;
     connection.onDatagram(remote, size);
     return connection;
+  }
+
+  /** Answers a hello with a ticket, or says with which code to turn it away. */
+  #resume(now: Micros, context: HandshakeContext, message: HandshakeMessage, initiatorId: ConnectionId): Acceptance {
+    const { counters, settings } = this;
+    let isWelcome: boolean | undefined;
+    const handshake = ResumedResponder.accept(context, message, initiatorId, {
+      now,
+      vault: this.#shared.vault,
+      acceptsEarly: (peerKey, early) => {
+        if (!settings.acceptEarlyData || settings.maxStreamsBidi < 1) return false;
+        if (early.length > Math.min(settings.maxData, settings.maxStreamData)) return false;
+        return isWelcome = this.#options.authorize?.(peerKey) ?? true;
+      },
+    });
+    if (typeof handshake === "string") {
+      if (handshake === "unauthentic") return { handshake: undefined, reject: RejectCode.UNDECRYPTABLE };
+      counters[REFUSALS[handshake]]++;
+      return { handshake: undefined, reject: RejectCode.TICKET };
+    }
+    counters.ticketsAccepted++;
+    const { early, result } = handshake;
+    if (early !== undefined) counters.earlyDataAccepted++;
+    else if (result.peerParameters.earlyData !== undefined) counters.earlyDataRefused++;
+    return { handshake, reject: RejectCode.TICKET, early, isWelcome };
   }
 
   /**
@@ -492,6 +552,21 @@ export class Endpoint {
     return true;
   }
 }
+
+/** What became of a hello: the answer to it, or the code to reject it with. */
+interface Acceptance {
+  readonly handshake: ResponderRole | undefined;
+  readonly reject: number;
+  readonly early?: Uint8Array | undefined;
+  readonly isWelcome?: boolean | undefined;
+}
+
+const REFUSALS = {
+  unknown_key: "ticketsUnknown",
+  expired: "ticketsExpired",
+  used: "ticketsUsed",
+  malformed: "ticketsMalformed",
+} as const;
 
 /** Whether the connection ids at `first` and at `second` are the same. */
 function isSameId(bytes: Uint8Array, first: number, second: number): boolean {

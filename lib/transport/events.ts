@@ -6,6 +6,7 @@
 
 import type { Micros } from "../base/time.ts";
 import type { StreamId } from "../wire/stream_id.ts";
+import type { ResumptionTicket } from "./resumed_handshake.ts";
 
 /** Why a connection ended. */
 export interface CloseReason {
@@ -39,6 +40,8 @@ export type ConnectionEvent =
   | { readonly type: "streams_available"; readonly unidirectional: boolean }
   /** A ping was acknowledged. */
   | { readonly type: "pong"; readonly token: number; readonly rtt: Micros }
+  /** The peer gave us a ticket. Its secret is one: do not show it. */
+  | { readonly type: "ticket"; readonly ticket: ResumptionTicket; readonly lifetime: Micros }
   /** The connection ended. Exactly once, and nothing follows. */
   | { readonly type: "closed"; readonly reason: CloseReason };
 

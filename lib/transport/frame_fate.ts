@@ -58,6 +58,7 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
       case "max_streams":
       case "data_blocked":
       case "streams_blocked":
+      case "ticket":
         return;
       case "handshake_done":
         this.#control.onHandshakeDoneAcked();
@@ -90,6 +91,9 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
         return;
       case "ack_frequency":
         this.#ackFrequency.onLost(frame.threshold);
+        return;
+      case "ticket":
+        this.#control.queueTicket(frame);
         return;
       case "ack": // The next one says more.
       case "ping": // A late answer would be no measurement.

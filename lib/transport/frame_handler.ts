@@ -25,6 +25,8 @@ export interface FrameTarget {
   onHandshakeDone(): boolean;
   /** ACK_FREQUENCY: acknowledge after so many packets. */
   onAckFrequency(threshold: number): void;
+  /** TICKET, in the reader's fields; whether it may come from this peer. */
+  onTicket(reader: FrameReader): boolean;
   /** PATH_CHALLENGE. */
   onPathChallenge(data: Uint8Array): void;
   /** CLOSE. */
@@ -77,6 +79,7 @@ export function handleFrames(reader: FrameReader, streams: StreamLayer, target: 
 function violation(type: number, reader: FrameReader): string {
   if (type === FrameType.CRYPTO) return "a CRYPTO frame";
   if (type === FrameType.CONTROL && reader.op === ControlOp.HANDSHAKE_DONE) return "HANDSHAKE_DONE from the initiator";
+  if (type === FrameType.CONTROL && reader.op === ControlOp.TICKET) return "TICKET from the initiator";
   const op = type === FrameType.CONTROL ? `, op ${reader.op},` : "";
   return `frame type ${type}${op} on stream ${reader.streamId}`;
 }
@@ -122,6 +125,8 @@ function handleControl(reader: FrameReader, streams: StreamLayer, target: FrameT
       return 0;
     case ControlOp.HANDSHAKE_DONE:
       return target.onHandshakeDone() ? 0 : TransportError.PROTOCOL_VIOLATION;
+    case ControlOp.TICKET:
+      return target.onTicket(reader) ? 0 : TransportError.PROTOCOL_VIOLATION;
     default:
       // PING, the *_BLOCKED reports, PATH_RESPONSE, and what later versions may add: nothing to do.
       return 0;

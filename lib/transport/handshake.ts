@@ -7,6 +7,7 @@
 
 import { concatBytes, constantTimeEqual, writeU32 } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
+import type { Micros } from "../base/time.ts";
 import { hkdfExpand } from "../crypto/hkdf.ts";
 import { chooseSuite } from "../crypto/select.ts";
 import { type CryptoProvider, type KeyPair, TAG_LENGTH } from "../crypto/types.ts";
@@ -40,6 +41,7 @@ import {
 const CONFIRMATION_LABEL = "mxp1 confirm";
 const PROLOGUE_LABEL = Uint8Array.of(0x4d, 0x58, 0x50, 0x31); // "MXP1"
 const CONFIRMATION_LENGTH = 32;
+const NO_BYTES = new Uint8Array(0);
 
 /** What both roles need. */
 export interface HandshakeContext {
@@ -48,7 +50,7 @@ export interface HandshakeContext {
   readonly identity: KeyPair;
   /** The connection id that this side receives with. */
   readonly localId: ConnectionId;
-  /** Our limits, without the suites, which the handshake decides. */
+  /** Our limits and wishes, without the suites, which the handshake decides. */
   readonly parameters: Omit<TransportParameters, "connectionId" | "suites" | "resetToken">;
   /** The token of {@link localId}, on a side that sends stateless resets. */
   readonly resetToken?: Uint8Array | undefined;
@@ -63,21 +65,67 @@ export interface HandshakeResult {
   readonly suite: number;
   readonly peerKey: Uint8Array;
   readonly peerParameters: TransportParameters;
+  /** The Noise transcript, which both sides agree on; what a resumption secret is bound to. */
+  readonly handshakeHash: Uint8Array;
+  /** Resumed, responder: when the peer's key was proven by a full handshake. Undefined if it was by this one. */
+  readonly authenticatedAt?: Micros;
 }
 
-function prologue(pattern: number, initiatorId: ConnectionId): Uint8Array {
+/** One attempt of an initiator: its hello, and what it makes of the answer. */
+export interface InitiatorRole {
+  /** Pattern byte. */
+  readonly pattern: number;
+  /** The id that we receive with if this attempt succeeds. */
+  readonly localId: ConnectionId;
+  /** The InitiatorHello message. */
+  readonly hello: Uint8Array;
+  /** SHA-256 of {@link hello}. */
+  readonly helloHash: Uint8Array;
+  /** The InitiatorFinish message, once the responder's hello has been believed. */
+  readonly finish: Uint8Array | undefined;
+  /** Believes a ResponderHello, or says undefined and stays as it was. */
+  onResponderHello(message: HandshakeMessage, senderId: ConnectionId): HandshakeResult | undefined;
+}
+
+/** A responder's answer to one hello. */
+export interface ResponderRole {
+  /** Pattern byte. */
+  readonly pattern: number;
+  /** The ResponderHello message. */
+  readonly hello: Uint8Array;
+  /** The keys, where they are there as soon as the hello is: in every pattern but XX. */
+  readonly result: HandshakeResult | undefined;
+  /** Whether a hello is the one that this handshake answered, seen again. */
+  isSameHello(message: HandshakeMessage): boolean;
+  /** Believes an InitiatorFinish, or says undefined and stays as it was. */
+  onInitiatorFinish(message: HandshakeMessage, initiatorId: ConnectionId): HandshakeResult | undefined;
+}
+
+/** What both sides agree on without sending it; with a ticket, its hash stands at the end. */
+export function prologue(pattern: number, initiatorId: ConnectionId, ticketHash: Uint8Array = NO_BYTES): Uint8Array {
   const version = new Uint8Array(4);
   writeU32(version, 0, WIRE_VERSION);
-  return concatBytes(PROLOGUE_LABEL, version, Uint8Array.of(pattern), initiatorId.bytes);
+  return concatBytes(PROLOGUE_LABEL, version, Uint8Array.of(pattern), initiatorId.bytes, ticketHash);
 }
 
-function confirmation(crypto: CryptoProvider, initiatorSecret: Uint8Array, handshakeHash: Uint8Array): Uint8Array {
+/** What the InitiatorFinish holds where no Noise message is left for it. */
+export function confirmation(
+  crypto: CryptoProvider,
+  initiatorSecret: Uint8Array,
+  handshakeHash: Uint8Array,
+): Uint8Array {
   const key = hkdfExpand(crypto.sha256, initiatorSecret, CONFIRMATION_LABEL, 32);
   return crypto.sha256.hmac(key, handshakeHash);
 }
 
+/** Whether an initiator's confirmation is right, for the responder's keys. */
+export function confirms(crypto: CryptoProvider, result: HandshakeResult, proof: Uint8Array): boolean {
+  return proof.length === CONFIRMATION_LENGTH &&
+    constantTimeEqual(proof, confirmation(crypto, result.receiveSecret, result.handshakeHash));
+}
+
 /** Splits a Noise message that begins with `e` into the fields of a handshake message, whose payload begins with `head`. */
-function wrap(kind: HandshakeKind, head: Uint8Array, noiseMessage: Uint8Array): Uint8Array {
+export function wrap(kind: HandshakeKind, head: Uint8Array, noiseMessage: Uint8Array): Uint8Array {
   return encodeHandshakeMessage(
     kind,
     noiseMessage.subarray(0, PUBLIC_KEY_SIZE),
@@ -86,7 +134,7 @@ function wrap(kind: HandshakeKind, head: Uint8Array, noiseMessage: Uint8Array): 
 }
 
 /** What a hello's payload begins with: the pattern, and the answer to a Retry. */
-function helloHead(pattern: number, answer: CookieAnswer | undefined): Uint8Array {
+export function helloHead(pattern: number, answer: CookieAnswer | undefined): Uint8Array {
   if (answer === undefined) return Uint8Array.of(pattern);
   return concatBytes(Uint8Array.of(pattern | COOKIE_FLAG), encodeCookieAnswer(answer));
 }
@@ -97,32 +145,32 @@ function unwrap(message: HandshakeMessage): Uint8Array {
 }
 
 /** Parameters of a sealed payload; undefined when malformed or when their id is not the header's. */
-function sealedParameters(payload: Uint8Array, senderId: ConnectionId): TransportParameters | undefined {
+export function sealedParameters(payload: Uint8Array, senderId: ConnectionId): TransportParameters | undefined {
   const decoded = decodeTransportParameters(payload, senderId);
   return decoded.ok ? decoded.parameters : undefined;
 }
 
 /** The one suite that the other side took, if it is one of ours. */
-function chosenSuite(suites: readonly number[], own: readonly number[]): number | undefined {
+export function chosenSuite(suites: readonly number[], own: readonly number[]): number | undefined {
   return suites.length === 1 && own.includes(suites[0]) ? suites[0] : undefined;
 }
 
 /** The side that sends the first hello. */
-export class InitiatorHandshake {
+export class InitiatorHandshake implements InitiatorRole {
   readonly pattern: number;
+  readonly localId: ConnectionId;
   readonly #context: HandshakeContext;
   readonly #noise: HandshakeState;
   readonly #ephemeral: Uint8Array;
   readonly hello: Uint8Array;
-  /** SHA-256 of {@link hello}. */
   readonly helloHash: Uint8Array;
-  /** The InitiatorFinish message, once the responder's hello has been believed. */
   finish: Uint8Array | undefined;
 
   /** With `peerKey` the pattern is IK, without it XX. `answer` is what a Retry has asked for. */
   constructor(context: HandshakeContext, peerKey: Uint8Array | undefined, answer?: CookieAnswer) {
     this.#context = context;
     const { crypto, random, identity, localId } = context;
+    this.localId = localId;
     this.pattern = peerKey === undefined ? HandshakePattern.XX : HandshakePattern.IK;
     this.#noise = new HandshakeState({
       pattern: peerKey === undefined ? PATTERN_XX : PATTERN_IK,
@@ -154,7 +202,6 @@ export class InitiatorHandshake {
     );
   }
 
-  /** Believes a ResponderHello, or says undefined and stays as it was. */
   onResponderHello(message: HandshakeMessage, senderId: ConnectionId): HandshakeResult | undefined {
     if (
       message.kind !== HandshakeKind.RESPONDER_HELLO || message.payload[0] !== this.pattern || this.finish !== undefined
@@ -188,19 +235,18 @@ export class InitiatorHandshake {
       )
       : undefined;
     const [sendSecret, receiveSecret] = this.#noise.split();
-    const proof = rest ?? confirmation(crypto, sendSecret, this.#noise.handshakeHash);
+    const { handshakeHash } = this.#noise;
+    const proof = rest ?? confirmation(crypto, sendSecret, handshakeHash);
     const payload = concatBytes(Uint8Array.of(this.pattern), proof);
     this.finish = encodeHandshakeMessage(HandshakeKind.INITIATOR_FINISH, this.#ephemeral, payload);
-    return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
+    return { sendSecret, receiveSecret, suite, peerKey, peerParameters, handshakeHash };
   }
 }
 
 /** The side that answers. */
-export class ResponderHandshake {
+export class ResponderHandshake implements ResponderRole {
   readonly pattern: number;
-  /** The ResponderHello message. */
   readonly hello: Uint8Array;
-  /** In IK, the keys are there as soon as the hello is. */
   readonly result: HandshakeResult | undefined;
   readonly #context: HandshakeContext;
   readonly #noise: HandshakeState;
@@ -229,7 +275,8 @@ export class ResponderHandshake {
     const peerKey = noise.remoteStatic;
     if (initiatorParameters !== undefined && suite !== undefined && peerKey !== undefined) {
       const [receiveSecret, sendSecret] = noise.split();
-      this.result = { sendSecret, receiveSecret, suite, peerKey, peerParameters: initiatorParameters };
+      const { handshakeHash } = noise;
+      this.result = { sendSecret, receiveSecret, suite, peerKey, peerParameters: initiatorParameters, handshakeHash };
     }
   }
 
@@ -269,26 +316,19 @@ export class ResponderHandshake {
     return new ResponderHandshake(context, noise, pattern, ephemeral, parameters);
   }
 
-  /** Whether a hello is the one that this handshake answered, seen again. */
   isSameHello(message: HandshakeMessage): boolean {
     return constantTimeEqual(message.ephemeral, this.#initiatorEphemeral);
   }
 
-  /** Believes an InitiatorFinish, or says undefined and stays as it was. */
   onInitiatorFinish(message: HandshakeMessage, initiatorId: ConnectionId): HandshakeResult | undefined {
     if (
       message.kind !== HandshakeKind.INITIATOR_FINISH || message.payload[0] !== this.pattern ||
       !this.isSameHello(message)
     ) return undefined;
     const rest = message.payload.subarray(1);
-    return this.pattern === HandshakePattern.IK ? this.#checkConfirmation(rest) : this.#readFinish(rest, initiatorId);
-  }
-
-  #checkConfirmation(proof: Uint8Array): HandshakeResult | undefined {
-    const result = this.result;
-    if (result === undefined || proof.length !== CONFIRMATION_LENGTH) return undefined;
-    const expected = confirmation(this.#context.crypto, result.receiveSecret, this.#noise.handshakeHash);
-    return constantTimeEqual(proof, expected) ? result : undefined;
+    if (this.pattern === HandshakePattern.XX) return this.#readFinish(rest, initiatorId);
+    const { result } = this;
+    return result !== undefined && confirms(this.#context.crypto, result, rest) ? result : undefined;
   }
 
   #readFinish(noiseMessage: Uint8Array, initiatorId: ConnectionId): HandshakeResult | undefined {
@@ -304,6 +344,7 @@ export class ResponderHandshake {
     const peerKey = this.#noise.remoteStatic;
     if (peerParameters === undefined || suite === undefined || peerKey === undefined) return undefined;
     const [receiveSecret, sendSecret] = this.#noise.split();
-    return { sendSecret, receiveSecret, suite, peerKey, peerParameters };
+    const { handshakeHash } = this.#noise;
+    return { sendSecret, receiveSecret, suite, peerKey, peerParameters, handshakeHash };
   }
 }

@@ -10,7 +10,7 @@
 
 import { type Micros, millis, NEVER, seconds } from "../base/time.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
-import { HandshakeKind, WIRE_VERSION, WORK_NONCE_SIZE } from "../wire/constants.ts";
+import { HandshakeKind, HandshakePattern, WIRE_VERSION, WORK_NONCE_SIZE } from "../wire/constants.ts";
 import { RejectCode } from "../wire/error_codes.ts";
 import {
   type CookieAnswer,
@@ -21,7 +21,7 @@ import {
   rejects,
 } from "../wire/handshake_message.ts";
 import type { Hash } from "../crypto/types.ts";
-import type { HandshakeResult, InitiatorHandshake, ResponderHandshake } from "./handshake.ts";
+import type { HandshakeResult, InitiatorRole, ResponderRole } from "./handshake.ts";
 import { WorkSearch } from "./proof_of_work.ts";
 
 const FIRST_RETRY = millis(300);
@@ -36,6 +36,8 @@ const WAIT_AFTER_REJECT = seconds(1);
 const MAX_RETRIES = 3;
 /** Pause between two steps of work, in which others have their turn. */
 const WORK_PAUSE = millis(1);
+/** Hellos with a ticket that may go unanswered before a full handshake is tried: 1.3 s, and a lossy path has had its chance. */
+const RESUMED_HELLOS = 3;
 /** Versions of a VersionNegotiation that are passed on: they are shown to people, and anybody on the path can make up thousands. */
 const MAX_VERSIONS_SHOWN = 16;
 
@@ -47,12 +49,20 @@ export interface HandshakeRtt {
   readonly leastRtt: Micros;
 }
 
+/** A handshake pattern for people. */
+export type PatternName = "IK" | "XX" | "NNpsk0";
+
+/** Name of a pattern byte that is spoken here. */
+export function patternName(pattern: number): PatternName {
+  return pattern === HandshakePattern.IK ? "IK" : pattern === HandshakePattern.XX ? "XX" : "NNpsk0";
+}
+
 /** What a handshake message led to. */
 export type HandshakeOutcome =
   /** Dropped: not believed, repeated, or not for this state. */
   | { readonly type: "ignored" }
-  /** The keys are there. */
-  | ({ readonly type: "keys"; readonly result: HandshakeResult } & HandshakeRtt)
+  /** The keys are there. `taken` is the early data, if it was. */
+  | ({ readonly type: "keys"; readonly result: HandshakeResult; readonly taken: Uint8Array | undefined } & HandshakeRtt)
   /** The responder wants the hello again, with a cookie. */
   | { readonly type: "retry" }
   /** The peer speaks other versions only. */
@@ -66,25 +76,43 @@ const IGNORED: HandshakeOutcome = { type: "ignored" };
 const RETRY: HandshakeOutcome = { type: "retry" };
 const UNCONFIRMED: HandshakeOutcome = { type: "unconfirmed" };
 
-/** What an initiator answers a Retry with. */
-export interface RetryPolicy {
+/**
+ * How an initiator goes about it. Both factories may be asked again, with the answer to a Retry, and use another ephemeral key every time:
+ * under the old one the responder's cookie would be the only thing that differs, and no key must ever seal two payloads.
+ */
+export interface InitiatorPlan {
   readonly hash: Hash;
-  /** Zero bits of work that it is willing to do. */
+  /** Zero bits of work for a cookie that it is willing to do. */
   readonly maxProofOfWork: number;
+  /** The id that we receive with in the first attempt. */
+  readonly localId: ConnectionId;
+  /** Makes the first attempt, with early data if the pattern takes any. */
+  readonly first: (early: Uint8Array | undefined, answer?: CookieAnswer) => InitiatorRole;
   /**
-   * Begins the handshake anew, with another ephemeral key: under the old one the responder's cookie would be the only thing that
-   * differs, and no key must ever seal two payloads.
+   * Makes the attempt that follows if that one is turned away or not answered, under an id of its own: should the responder have taken both, their
+   * packets must not get mixed up. Only a ticket has one.
    */
-  readonly begin: (answer: CookieAnswer) => InitiatorHandshake;
+  readonly fallback?: (answer?: CookieAnswer) => InitiatorRole;
+  /** Bytes of early data that the first attempt takes. */
+  readonly earlyCapacity: number;
+  /** Whether nothing is to be sent before {@link InitiatorFlow.begin}. */
+  readonly held: boolean;
 }
 
 /** The initiator's side. */
 export class InitiatorFlow {
-  readonly #policy: RetryPolicy;
-  #handshake: InitiatorHandshake;
+  /** When the first attempt began. */
+  beganAt: Micros;
+  readonly #plan: InitiatorPlan;
+  readonly #timeout: Micros;
+  /** The attempt whose messages are sent; undefined as long as it is held. */
+  #handshake: InitiatorRole | undefined;
+  /** The attempt with a ticket that was given up. Should it be answered first after all, that answer counts. */
+  #abandoned: InitiatorRole | undefined;
+  #early: Uint8Array | undefined;
   #work: WorkSearch | undefined;
-  readonly #lastChance: Micros;
-  #deadline: Micros;
+  #lastChance: Micros = NEVER;
+  #deadline: Micros = NEVER;
   #retryAt: Micros;
   #retryAfter: Micros = FIRST_RETRY;
   #due = true;
@@ -96,12 +124,47 @@ export class InitiatorFlow {
   /** What a Reject suggested, as long as nobody else has answered. */
   hint: "rejected_key" | "overloaded" | undefined;
 
-  constructor(now: Micros, handshake: InitiatorHandshake, timeout: Micros, policy: RetryPolicy) {
-    this.#handshake = handshake;
-    this.#policy = policy;
+  constructor(now: Micros, plan: InitiatorPlan, timeout: Micros) {
+    this.beganAt = now;
+    this.#plan = plan;
+    this.#timeout = timeout;
     this.#lastSentAt = now;
-    this.#deadline = this.#lastChance = (now + timeout) as Micros;
     this.#retryAt = NEVER;
+    if (!plan.held) this.begin(now, undefined);
+  }
+
+  /** Whether it waits for {@link begin}. */
+  get isHeld(): boolean {
+    return this.#handshake === undefined;
+  }
+
+  /** Bytes of early data that {@link begin} takes; 0 once it was called. */
+  get earlyCapacity(): number {
+    return this.isHeld ? this.#plan.earlyCapacity : 0;
+  }
+
+  /** The id that we receive with in the attempt that counts. */
+  get localId(): ConnectionId {
+    return this.#handshake?.localId ?? this.#plan.localId;
+  }
+
+  /** That, and the id of an attempt that was given up, under which an answer may still come. */
+  get localIds(): ConnectionId[] {
+    return this.#abandoned === undefined ? [this.localId] : [this.localId, this.#abandoned.localId];
+  }
+
+  /** Pattern byte of the attempt that counts. */
+  get pattern(): number {
+    return this.#handshake?.pattern ?? HandshakePattern.NNPSK0;
+  }
+
+  /** Lets the first hello go. Throws a TypeError the second time, a RangeError for early data that does not fit. */
+  begin(now: Micros, early: Uint8Array | undefined): void {
+    if (!this.isHeld) throw new TypeError("the handshake has begun already");
+    this.#handshake = this.#plan.first(early);
+    this.#early = early;
+    this.beganAt = now;
+    this.#deadline = this.#lastChance = (now + this.#timeout) as Micros;
   }
 
   /** When to give up, as long as the responder has not confirmed. */
@@ -116,7 +179,7 @@ export class InitiatorFlow {
 
   /** The message to send now, undefined if none is due. */
   get dueMessage(): Uint8Array | undefined {
-    return this.#due ? this.#handshake.finish ?? this.#handshake.hello : undefined;
+    return this.#due ? this.#handshake?.finish ?? this.#handshake?.hello : undefined;
   }
 
   /** The due message has been put into a packet. */
@@ -141,7 +204,8 @@ export class InitiatorFlow {
 
   #beginAnew(answer: CookieAnswer): void {
     this.#work = undefined;
-    this.#handshake = this.#policy.begin(answer);
+    const { first, fallback } = this.#plan;
+    this.#handshake = this.#abandoned === undefined ? first(this.#early, answer) : fallback!(answer);
     this.#transmissions = 0;
     this.#retryAfter = FIRST_RETRY;
     this.repeat();
@@ -149,6 +213,8 @@ export class InitiatorFlow {
 
   /** Repeats the last message if its time has come, or because a probe wants it along. */
   repeat(): void {
+    const canFallBack = this.#plan.fallback !== undefined && this.#abandoned === undefined;
+    if (canFallBack && this.#handshake?.finish === undefined && this.#transmissions >= RESUMED_HELLOS) this.#fallBack();
     if (!this.#confirmed) this.#due = true;
     this.#retryAt = NEVER;
   }
@@ -164,20 +230,29 @@ export class InitiatorFlow {
   onMessage(now: Micros, message: HandshakeMessage, senderId: ConnectionId): HandshakeOutcome {
     switch (message.kind) {
       case HandshakeKind.RESPONDER_HELLO: {
-        const result = this.#handshake.onResponderHello(message, senderId);
+        if (this.#handshake?.finish !== undefined) return IGNORED;
+        const current = this.#handshake;
+        const answered = current?.pattern === message.payload[0] ? current : this.#abandoned;
+        const result = answered?.onResponderHello(message, senderId);
         if (result === undefined) return IGNORED;
+        const isCurrent = answered === current;
+        if (!isCurrent) {
+          this.#handshake = answered;
+          this.#abandoned = current;
+        }
         const leastRtt = (now - this.#lastSentAt) as Micros;
-        const rtt = this.#transmissions === 1 ? leastRtt : undefined;
+        const rtt = this.#transmissions === 1 && isCurrent ? leastRtt : undefined;
         this.#due = true;
         this.#work = undefined;
         this.#retryAfter = FIRST_RETRY;
         // Whoever sent a Reject before did not speak for the responder.
         this.#deadline = this.#lastChance;
         this.hint = undefined;
-        return { type: "keys", result, rtt, leastRtt };
+        const isTaken = this.pattern === HandshakePattern.NNPSK0 && result.peerParameters.earlyAccepted === true;
+        return { type: "keys", result, rtt, leastRtt, taken: isTaken ? this.#early : undefined };
       }
       case HandshakeKind.VERSION_NEGOTIATION: {
-        if (this.#handshake.finish !== undefined) return IGNORED;
+        if (this.#handshake === undefined || this.#handshake.finish !== undefined) return IGNORED;
         const spoken = readVersions(message);
         if (spoken.includes(WIRE_VERSION)) return IGNORED;
         return { type: "version", spoken: spoken.slice(0, MAX_VERSIONS_SHOWN) };
@@ -186,7 +261,14 @@ export class InitiatorFlow {
         return this.#onRetry(now, message);
       case HandshakeKind.REJECT: {
         // A copy that was damaged on the way is rejected too, and says nothing about the one that was not.
-        if (this.#handshake.finish !== undefined || !rejects(message, this.#handshake.helloHash)) return IGNORED;
+        const current = this.#handshake;
+        if (current === undefined || current.finish !== undefined || !rejects(message, current.helloHash)) {
+          return IGNORED;
+        }
+        if (this.#plan.fallback !== undefined && this.#abandoned === undefined) {
+          this.#fallBack();
+          return IGNORED;
+        }
         this.hint ??= hintOf(readReject(message));
         this.#deadline = Math.min(this.#deadline, now + WAIT_AFTER_REJECT) as Micros;
         return IGNORED;
@@ -198,11 +280,12 @@ export class InitiatorFlow {
 
   /** Anybody who has seen the hello can have sent this: what it makes us do is bounded, and takes nothing from us for good. */
   #onRetry(now: Micros, message: HandshakeMessage): HandshakeOutcome {
-    if (this.#handshake.finish !== undefined || this.#work !== undefined || this.retries >= MAX_RETRIES) return IGNORED;
-    const retry = readRetry(message, this.#handshake.helloHash);
+    const current = this.#handshake;
+    if (current === undefined || current.finish !== undefined || this.#work !== undefined) return IGNORED;
+    const retry = this.retries < MAX_RETRIES ? readRetry(message, current.helloHash) : undefined;
     if (retry === undefined) return IGNORED;
     const { cookie, difficulty } = retry;
-    const { hash, maxProofOfWork } = this.#policy;
+    const { hash, maxProofOfWork } = this.#plan;
     if (difficulty > maxProofOfWork) {
       this.hint ??= "overloaded";
       return IGNORED;
@@ -216,11 +299,24 @@ export class InitiatorFlow {
     }
     return RETRY;
   }
+
+  /** Goes on without the ticket. */
+  #fallBack(): void {
+    this.#abandoned = this.#handshake;
+    this.#handshake = this.#plan.fallback!();
+    this.#work = undefined;
+    this.#transmissions = 0;
+    this.#retryAfter = FIRST_RETRY;
+    this.#retryAt = NEVER;
+    this.#due = true;
+  }
 }
 
 /** The responder's side. */
 export class ResponderFlow {
-  readonly #handshake: ResponderHandshake;
+  /** When the hello arrived. */
+  readonly beganAt: Micros;
+  readonly #handshake: ResponderRole;
   readonly #initiatorId: ConnectionId;
   readonly #deadline: Micros;
   #due = true;
@@ -228,11 +324,17 @@ export class ResponderFlow {
   #transmissions = 0;
   #lastSentAt: Micros;
 
-  constructor(now: Micros, handshake: ResponderHandshake, initiatorId: ConnectionId, timeout: Micros) {
+  constructor(now: Micros, handshake: ResponderRole, initiatorId: ConnectionId, timeout: Micros) {
+    this.beganAt = now;
     this.#handshake = handshake;
     this.#initiatorId = initiatorId;
     this.#lastSentAt = now;
     this.#deadline = (now + timeout) as Micros;
+  }
+
+  /** Pattern byte. */
+  get pattern(): number {
+    return this.#handshake.pattern;
   }
 
   /** When to give up on an initiator that does not prove itself. */

@@ -5,15 +5,20 @@
  * @module
  */
 
-export { Connection, type ConnectionState } from "./connection.ts";
+export { Connection } from "./connection.ts";
+export type { ConnectionState } from "./connection_start.ts";
 export { type ConnectionStats, type Drops, type RecoverySnapshot, type Traffic } from "./connection_stats.ts";
 export type { CongestionController, CongestionSnapshot } from "./congestion/controller.ts";
 export type { CongestionName } from "./congestion/create.ts";
 export { Endpoint, type EndpointCounters, type EndpointOptions } from "./endpoint.ts";
 export type { CloseReason, ConnectionEvent } from "./events.ts";
+export type { ConnectOptions } from "./initiator_plan.ts";
+export type { ResumptionTicket } from "./resumed_handshake.ts";
 export type { RttEstimator } from "./rtt.ts";
 export { StreamClass } from "./scheduler.ts";
 export type { PacketState, SentPacket } from "./sent_packets.ts";
+export { StreamCommands } from "./stream_commands.ts";
+export type { PatternName } from "./handshake_flow.ts";
 export type { GateCounters } from "./hello_gate.ts";
 export { defaultSettings, type RetryMode, type TransportSettings } from "./settings.ts";
 export type { ConnectionId } from "../wire/connection_id.ts";

@@ -157,11 +157,12 @@ export class PacketSender {
     return false;
   }
 
-  /** Writes a packet with CLOSE; returns its size, 0 if there is no room. Nothing else may be sent afterwards but CLOSE. */
+  /** Writes a packet with CLOSE if one is due; returns its size, 0 if none is or there is no room. Nothing else may be sent afterwards but CLOSE. */
   sendClose(out: Uint8Array, limit: number, close: CloseState): number {
     const reason = encodeCloseReason(close.message);
-    if (limit < PACKET_HEADER_SIZE + LEAST_PACKET_ROOM + reason.length + TAG_LENGTH) return 0;
+    if (!close.due || limit < PACKET_HEADER_SIZE + LEAST_PACKET_ROOM + reason.length + TAG_LENGTH) return 0;
     const at = writeClose(out, PACKET_HEADER_SIZE, close.code, reason);
+    close.onSent();
     return this.#keys.seal(out, 0, at, this.#remoteId, this.#nextPacketNumber++, 0);
   }
 }

@@ -29,11 +29,21 @@ export type SentCreditFrame =
   | { readonly type: "data_blocked"; readonly limit: number }
   | { readonly type: "streams_blocked"; readonly kind: StreamKind; readonly limit: number };
 
+/** A ticket. */
+export interface SentTicketFrame {
+  readonly type: "ticket";
+  /** Seconds. */
+  readonly lifetime: number;
+  readonly number: number;
+  readonly ticket: Uint8Array;
+}
+
 /** One frame of a sent packet. */
 export type SentFrame =
   | SentStreamFrame
   | SentStreamControl
   | SentCreditFrame
+  | SentTicketFrame
   | { readonly type: "ack"; readonly largest: number }
   | { readonly type: "handshake_done" }
   | { readonly type: "ack_frequency"; readonly threshold: number }

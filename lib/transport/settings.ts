@@ -71,6 +71,12 @@ export interface TransportSettings {
   readonly proofOfWork: number;
   /** Zero bits of work that we are willing to do for others. */
   readonly maxProofOfWork: number;
+  /** Tickets that we give to a peer that would like some, for each of its connections. 0 = none, and nobody resumes. */
+  readonly maxTickets: number;
+  /** How long a ticket that we give is good. */
+  readonly ticketLifetime: Micros;
+  /** Whether we act on data that comes in the hello of a resumed connection. */
+  readonly acceptEarlyData: boolean;
 }
 
 /** The defaults. */
@@ -112,6 +118,11 @@ export const defaultSettings: TransportSettings = {
   proofOfWork: 0,
   // About a second of one core.
   maxProofOfWork: 18,
+  maxTickets: 4,
+  // Long enough for whoever calls now and then, short enough that a stolen one is soon worth nothing.
+  ticketLifetime: seconds(3600),
+  // A ticket works once, so there is nothing to gain by replaying the data that came with it.
+  acceptEarlyData: true,
 };
 
 /** Completes and checks settings. Throws a RangeError that names the first one out of bounds. */
@@ -136,6 +147,8 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   check("keyUpdateInterval", settings.keyUpdateInterval, 0, 2 ** 53 - 1);
   checkWhole("keyUpdatePackets", settings.keyUpdatePackets, 1, 2 ** 48);
   checkWhole("maxConnections", settings.maxConnections, 1, 2 ** 24);
+  checkWhole("maxTickets", settings.maxTickets, 0, 16);
+  check("ticketLifetime", settings.ticketLifetime, seconds(1), seconds(7 * 86_400));
   checkWhole("maxHalfOpen", settings.maxHalfOpen, 1, 2 ** 24);
   checkWhole("retryHalfOpen", settings.retryHalfOpen, 0, 2 ** 24);
   check("retryRate", settings.retryRate, 1, 1e9);

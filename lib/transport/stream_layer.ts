@@ -31,12 +31,12 @@ import {
   writeStreamMaxData,
   writeStreamsBlocked,
 } from "../wire/frame_writer.ts";
-import { type StreamId, StreamKind, type StreamRole } from "../wire/stream_id.ts";
+import { makeStreamId, type StreamId, StreamKind, StreamRole } from "../wire/stream_id.ts";
 import type { TransportParameters } from "../wire/transport_parameters.ts";
 import type { ConnectionEvent } from "./events.ts";
 import { ReceiveCredit, SendCredit } from "./flow_control.ts";
 import { FlowCounters, type FlowStats } from "./flow_stats.ts";
-import { toStreamClass } from "./scheduler.ts";
+import { StreamClass, toStreamClass } from "./scheduler.ts";
 import type { SentCreditFrame, SentFrame, SentStreamControl, SentStreamFrame } from "./sent_frame.ts";
 import type { TransportSettings } from "./settings.ts";
 import type { Stream } from "./streams/stream.ts";
@@ -114,6 +114,27 @@ export class StreamLayer {
     // Windows need not be whole numbers of bytes; what a stream keeps does.
     const wanted = Math.ceil(3 * window);
     if (wanted > this.#sendBuffer) this.#sendBuffer = wanted;
+  }
+
+  // Early data (SPEC §5.1).
+
+  /** Initiator: the peer has everything on our first stream already. −1 if it allows us none, or less than that. */
+  openDelivered(bytes: Uint8Array): StreamId | -1 {
+    const stream = this.#streams.openLocal(StreamKind.BIDIRECTIONAL, StreamClass.INTERACTIVE);
+    const send = stream?.send;
+    if (stream === undefined || send === undefined) return -1;
+    send.bufferLimit = Math.max(send.bufferLimit, bytes.length);
+    send.write(bytes, true);
+    if (!send.takeChunk(bytes.length, this.#sendCredit.available) || !send.chunkFin) return -1;
+    this.#sendCredit.use(send.chunkNewBytes);
+    send.onAcked(0, bytes.length, true);
+    return stream.id;
+  }
+
+  /** Responder: everything on the peer's first stream. Returns its id, or −1 if that breaks our own limits. */
+  receiveEarly(bytes: Uint8Array): StreamId | -1 {
+    const id = makeStreamId(0, StreamRole.INITIATOR, StreamKind.BIDIRECTIONAL);
+    return this.#receive(id, bytes, 0, bytes.length, 0, true, NOT_OPENING) === 0 ? id : -1;
   }
 
   // Commands.
@@ -196,11 +217,23 @@ export class StreamLayer {
 
   /** STREAM_OPEN, STREAM_DATA and STREAM_FIN. */
   onData(reader: FrameReader, start: number, end: number, offset: number, fin: boolean, streamClass: number): number {
-    const stream = this.#streams.forReceiving(reader.streamId, streamClass);
+    return this.#receive(reader.streamId, reader.bytes, start, end, offset, fin, streamClass);
+  }
+
+  #receive(
+    id: StreamId,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    offset: number,
+    fin: boolean,
+    streamClass: number,
+  ): number {
+    const stream = this.#streams.forReceiving(id, streamClass);
     if (typeof stream === "number") return stream;
     const receive = stream.receive;
     if (receive === undefined) return TransportError.STREAM_STATE;
-    const grown = receive.onData(reader.bytes, start, end, offset, fin);
+    const grown = receive.onData(bytes, start, end, offset, fin);
     if (grown < 0) return -grown;
     if (grown > 0 && !this.#receiveCredit.onReceived(grown)) return TransportError.FLOW_CONTROL;
     if (receive.readable && !receive.readableReported) {

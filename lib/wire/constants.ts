@@ -67,6 +67,8 @@ export type HandshakeKind = typeof HandshakeKind[keyof typeof HandshakeKind];
 export const HandshakePattern = {
   IK: 0x01,
   XX: 0x02,
+  /** Resumption with a ticket. */
+  NNPSK0: 0x03,
 } as const;
 
 /** Bit of the pattern byte of an InitiatorHello: a cookie follows directly behind it (SPEC §5 "Retry"). */
@@ -94,6 +96,9 @@ export const ParameterType = {
   MAX_UDP_PAYLOAD: 0x08,
   MAX_ACK_DELAY: 0x09,
   RESET_TOKEN: 0x0b,
+  EARLY_DATA: 0x0d,
+  EARLY_ACCEPTED: 0x18,
+  TICKETS: 0x19,
 } as const;
 
 /** Most streams of one kind that can ever be opened: the index of a stream id has 51 bits (SPEC §5). */
@@ -140,7 +145,6 @@ export const ControlOp = {
   RETIRE_CONNECTION_ID: 0x07,
   PATH_CHALLENGE: 0x08,
   PATH_RESPONSE: 0x09,
-  /** Reserved for resumption. */
   TICKET: 0x0a,
   DATA_BLOCKED: 0x0b,
   STREAM_DATA_BLOCKED: 0x0c,
@@ -151,5 +155,9 @@ export const ControlOp = {
 
 /** Most bytes of a CLOSE frame's reason (SPEC §7). */
 export const MAX_CLOSE_REASON_SIZE = 256;
+/** Longest ticket (SPEC §5). */
+export const MAX_TICKET_SIZE = 256;
+/** Lifetime and number, which precede the ticket in CONTROL TICKET (SPEC §7). */
+export const TICKET_PREFIX_SIZE = 8;
 /** Length of the data in PATH_CHALLENGE and PATH_RESPONSE. */
 export const PATH_CHALLENGE_SIZE = 8;

@@ -70,6 +70,8 @@ export const RejectCode = {
   UNDECRYPTABLE: 1,
   OVERLOADED: 2,
   UNKNOWN_PATTERN: 3,
+  /** The ticket is unknown, expired or used: make a full handshake. */
+  TICKET: 4,
 } as const;
 
 /** The first code that belongs to the application. */

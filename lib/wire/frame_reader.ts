@@ -4,15 +4,17 @@
  * @module
  */
 
-import { readSafeU64, readU16 } from "../base/bytes.ts";
+import { readSafeU64, readU16, readU32 } from "../base/bytes.ts";
 import {
   ControlOp,
   FrameType,
   MAX_CLOSE_REASON_SIZE,
   MAX_SAFE_U64,
   MAX_STREAMS_LIMIT,
+  MAX_TICKET_SIZE,
   PATH_CHALLENGE_SIZE,
   StreamDataFlag,
+  TICKET_PREFIX_SIZE,
 } from "./constants.ts";
 import type { StreamId, StreamKind } from "./stream_id.ts";
 
@@ -103,6 +105,12 @@ export class FrameReader {
   reasonStart = 0;
   /** Behind the last byte of the reason. */
   reasonEnd = 0;
+  /** TICKET: for how long it is good, in seconds. The ticket itself is at {@link ticketStart} to {@link dataEnd}. */
+  lifetime = 0;
+  /** TICKET: which of the connection's tickets it is. */
+  ticketNumber = 0;
+  /** TICKET: where the ticket begins. */
+  ticketStart = 0;
 
   #at = 0;
   #end = 0;
@@ -304,6 +312,14 @@ export class FrameReader {
       case ControlOp.ACK_FREQUENCY:
         if (length !== 1) error = WRONG_CONTROL_LENGTH;
         else this.ackThreshold = Math.max(1, bytes[body]);
+        break;
+      case ControlOp.TICKET:
+        if (length <= TICKET_PREFIX_SIZE || length > TICKET_PREFIX_SIZE + MAX_TICKET_SIZE) error = WRONG_CONTROL_LENGTH;
+        else {
+          this.lifetime = readU32(bytes, body);
+          this.ticketNumber = readU32(bytes, body + 4);
+          this.ticketStart = body + TICKET_PREFIX_SIZE;
+        }
         break;
       case ControlOp.DATA_BLOCKED:
         error = length !== 8 ? WRONG_CONTROL_LENGTH : this.#controlLimit(body);

@@ -5,9 +5,17 @@
  * @module
  */
 
-import { writeSafeU64, writeU16 } from "../base/bytes.ts";
+import { writeSafeU64, writeU16, writeU32 } from "../base/bytes.ts";
 import type { RangeSet } from "../base/range_set.ts";
-import { ControlOp, FrameType, MAX_CLOSE_REASON_SIZE, PATH_CHALLENGE_SIZE, StreamDataFlag } from "./constants.ts";
+import {
+  ControlOp,
+  FrameType,
+  MAX_CLOSE_REASON_SIZE,
+  MAX_TICKET_SIZE,
+  PATH_CHALLENGE_SIZE,
+  StreamDataFlag,
+  TICKET_PREFIX_SIZE,
+} from "./constants.ts";
 import type { StreamId, StreamKind } from "./stream_id.ts";
 
 /** STREAM_OPEN: all of it. */
@@ -48,6 +56,8 @@ export const STOP_SENDING_SIZE = CONTROL_OVERHEAD + 10;
 export const MAX_STREAMS_SIZE = CONTROL_OVERHEAD + 9;
 /** CONTROL PATH_CHALLENGE and PATH_RESPONSE: all of it. */
 export const PATH_CHALLENGE_FRAME_SIZE = CONTROL_OVERHEAD + PATH_CHALLENGE_SIZE;
+/** CONTROL TICKET: what precedes the ticket. */
+export const TICKET_OVERHEAD = CONTROL_OVERHEAD + TICKET_PREFIX_SIZE;
 /** CONTROL DATA_BLOCKED: all of it. */
 export const DATA_BLOCKED_SIZE = CONTROL_OVERHEAD + 8;
 /** CONTROL STREAM_DATA_BLOCKED: all of it. */
@@ -281,6 +291,18 @@ function writePathFrame(out: Uint8Array, at: number, op: number, data: Uint8Arra
     throw new RangeError(`a path challenge has ${PATH_CHALLENGE_SIZE} bytes, got ${data.length}`);
   }
   return writeControl(out, at, op, data);
+}
+
+/** CONTROL TICKET; a RangeError unless the ticket has 1 to 256 bytes. */
+export function writeTicket(out: Uint8Array, at: number, lifetime: number, number: number, ticket: Uint8Array): number {
+  if (ticket.length < 1 || ticket.length > MAX_TICKET_SIZE) {
+    throw new RangeError(`a ticket has 1 to ${MAX_TICKET_SIZE} bytes, got ${ticket.length}`);
+  }
+  at = writeControlHeader(out, at, ControlOp.TICKET, TICKET_PREFIX_SIZE + ticket.length);
+  at = writeU32(out, at, lifetime);
+  at = writeU32(out, at, number);
+  out.set(ticket, at);
+  return at + ticket.length;
 }
 
 /** CONTROL DATA_BLOCKED. */

@@ -60,6 +60,13 @@ export type Frame =
   | { readonly type: "streams_blocked"; readonly kind: StreamKind; readonly limit: number }
   | { readonly type: "handshake_done" }
   | { readonly type: "ack_frequency"; readonly threshold: number }
+  | {
+    readonly type: "ticket";
+    /** Seconds. */
+    readonly lifetime: number;
+    readonly number: number;
+    readonly ticket: Uint8Array;
+  }
   /** A CONTROL frame whose op is reserved or unknown. */
   | { readonly type: "control"; readonly op: number; readonly body: Uint8Array };
 
@@ -155,6 +162,10 @@ function currentControl(reader: FrameReader, body: Uint8Array): Frame {
       return { type: "handshake_done" };
     case ControlOp.ACK_FREQUENCY:
       return { type: "ack_frequency", threshold: reader.ackThreshold };
+    case ControlOp.TICKET: {
+      const ticket = reader.bytes.subarray(reader.ticketStart, reader.dataEnd);
+      return { type: "ticket", lifetime: reader.lifetime, number: reader.ticketNumber, ticket };
+    }
     default:
       return { type: "control", op, body };
   }
@@ -213,6 +224,8 @@ export function frameSize(frame: Frame): number {
       return write.HANDSHAKE_DONE_SIZE;
     case "ack_frequency":
       return write.ACK_FREQUENCY_SIZE;
+    case "ticket":
+      return write.TICKET_OVERHEAD + frame.ticket.length;
     case "control":
       return CONTROL_OVERHEAD + frame.body.length;
   }
@@ -270,6 +283,8 @@ function writeFrame(out: Uint8Array, at: number, frame: Frame): number {
       return write.writeHandshakeDone(out, at);
     case "ack_frequency":
       return write.writeAckFrequency(out, at, frame.threshold);
+    case "ticket":
+      return write.writeTicket(out, at, frame.lifetime, frame.number, frame.ticket);
     case "control":
       return write.writeControl(out, at, frame.op, frame.body);
   }
@@ -303,4 +318,6 @@ const FIELD_MAXIMA: ReadonlyMap<string, number> = new Map([
   ["code", 0xffff],
   ["kind", 1],
   ["threshold", 0xff],
+  ["lifetime", 0xffff_ffff],
+  ["number", 0xffff_ffff],
 ]);

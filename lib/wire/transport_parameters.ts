@@ -39,6 +39,12 @@ export interface TransportParameters {
   readonly maxAckDelay: Micros;
   /** What a stateless reset for {@link connectionId} would end with; sides that never send one leave it out. */
   readonly resetToken?: Uint8Array | undefined;
+  /** Resumed InitiatorHello: everything on the initiator's first bidirectional stream, at least a byte. */
+  readonly earlyData?: Uint8Array | undefined;
+  /** Answer to it: whether the early data was taken. */
+  readonly earlyAccepted?: boolean | undefined;
+  /** How many tickets the initiator would like; 0 is not sent. */
+  readonly tickets?: number | undefined;
 }
 
 /** What holds for a parameter that is not sent (SPEC §5). */
@@ -72,8 +78,10 @@ export type DecodedParameters =
 
 /** Size of the encoded parameters without padding. */
 export function transportParametersSize(parameters: TransportParameters): number {
-  const resetToken = parameters.resetToken === undefined ? 0 : TLV_OVERHEAD + RESET_TOKEN_SIZE;
-  return FIXED_SIZE + parameters.suites.length + resetToken;
+  const { resetToken, earlyData, earlyAccepted, tickets } = parameters;
+  return FIXED_SIZE + parameters.suites.length + (resetToken === undefined ? 0 : TLV_OVERHEAD + RESET_TOKEN_SIZE) +
+    (earlyData === undefined ? 0 : TLV_OVERHEAD + earlyData.length) + (earlyAccepted ? TLV_OVERHEAD : 0) +
+    (tickets ? TLV_OVERHEAD + 1 : 0);
 }
 
 /**
@@ -116,6 +124,7 @@ export function encodeTransportParameters(parameters: TransportParameters, minLe
     out.set(parameters.resetToken, at);
     at += RESET_TOKEN_SIZE;
   }
+  at = writeResumption(out, at, parameters);
   writePaddingParameter(out, at);
   return out;
 }
@@ -180,6 +189,15 @@ export function decodeTransportParameters(bytes: Uint8Array, sender: ConnectionI
       case ParameterType.RESET_TOKEN:
         found.resetToken = bytes.slice(value, at);
         break;
+      case ParameterType.EARLY_DATA:
+        found.earlyData = bytes.slice(value, at);
+        break;
+      case ParameterType.EARLY_ACCEPTED:
+        found.earlyAccepted = true;
+        break;
+      case ParameterType.TICKETS:
+        found.tickets = bytes[value];
+        break;
     }
   }
   const { connectionId, suites } = found;
@@ -209,6 +227,12 @@ function hasRightLength(type: number, length: number): boolean {
   switch (type) {
     case ParameterType.SUITES:
       return length >= 1 && length <= MAX_SUITES;
+    case ParameterType.EARLY_DATA:
+      return length >= 1;
+    case ParameterType.EARLY_ACCEPTED:
+      return length === 0;
+    case ParameterType.TICKETS:
+      return length === 1;
     case ParameterType.MAX_UDP_PAYLOAD:
       return length === 2;
     case ParameterType.IDLE_TIMEOUT:
@@ -239,7 +263,27 @@ function checkBounds(parameters: TransportParameters): string | undefined {
   if (parameters.resetToken !== undefined && parameters.resetToken.length !== RESET_TOKEN_SIZE) {
     return `a reset token of ${RESET_TOKEN_SIZE} bytes expected`;
   }
+  const { earlyData, tickets = 0 } = parameters;
+  if (earlyData !== undefined && !(earlyData.length >= 1 && earlyData.length <= MAX_PADDED_SIZE)) {
+    return "early data is out of bounds";
+  }
+  if (!isCount(tickets, 0xff)) return "tickets is out of bounds";
   return undefined;
+}
+
+function writeResumption(out: Uint8Array, at: number, parameters: TransportParameters): number {
+  const { earlyData, earlyAccepted, tickets } = parameters;
+  if (earlyData !== undefined) {
+    at = writeHeader(out, at, ParameterType.EARLY_DATA, earlyData.length);
+    out.set(earlyData, at);
+    at += earlyData.length;
+  }
+  if (earlyAccepted) at = writeHeader(out, at, ParameterType.EARLY_ACCEPTED, 0);
+  if (tickets) {
+    at = writeHeader(out, at, ParameterType.TICKETS, 1);
+    out[at++] = tickets;
+  }
+  return at;
 }
 
 function idleMillis(parameters: TransportParameters): number {

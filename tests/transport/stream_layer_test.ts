@@ -78,6 +78,7 @@ class Side {
       onAck: () => true,
       onHandshakeDone: () => true,
       onAckFrequency: () => {},
+      onTicket: () => true,
       onPathChallenge: () => {},
       onClose: () => {},
       onViolation: (violation) => code = violation,

@@ -196,8 +196,19 @@ test("a close has a code and at most 256 bytes of reason", () => {
   for (const length of [0, 1, 259, 1000]) assert.match(errorOf(close(length)), /wrong length/);
 });
 
+test("a ticket has 1 to 256 bytes behind its lifetime and number", () => {
+  const ticket = (length: number): Uint8Array => {
+    const bytes = new Uint8Array(4 + length);
+    bytes.set([0x07, ControlOp.TICKET]);
+    writeU16(bytes, 2, length);
+    return bytes;
+  };
+  for (const length of [9, 10, 264]) assert.equal(errorOf(ticket(length)), "");
+  for (const length of [0, 7, 8, 265, 1000]) assert.match(errorOf(ticket(length)), /wrong length/);
+});
+
 test("control ops that are unknown or reserved are passed over, whatever they hold", () => {
-  for (const op of [0x00, 0x06, 0x07, 0x0a, 0x10, 0x80, 0xff]) {
+  for (const op of [0x00, 0x06, 0x07, 0x10, 0x80, 0xff]) {
     const reader = new FrameReader();
     const bytes = Uint8Array.of(0x07, op, 3, 0, 0xff, 0xff, 0xff, 0x07, 0x01, 0, 0);
     reader.reset(bytes, 0, bytes.length);

@@ -65,7 +65,8 @@ const GOLDEN: [Frame, string][] = [
   [{ type: "stream_data_blocked", streamId: id, limit: 3 }, "070c1000" + ID + "0300000000000000"],
   [{ type: "streams_blocked", kind: 0, limit: 3 }, "070d0900" + "00" + "0300000000000000"],
   [{ type: "handshake_done" }, "070e0000"],
-  [{ type: "control", op: 0x0a, body: data }, "070a0300" + "d1d2d3"],
+  [{ type: "ticket", lifetime: 3600, number: 1, ticket: data }, "070a0b00" + "100e0000" + "01000000" + "d1d2d3"],
+  [{ type: "control", op: 0x10, body: data }, "07100300" + "d1d2d3"],
   [{ type: "control", op: 0xff, body: new Uint8Array(0) }, "07ff0000"],
 ];
 

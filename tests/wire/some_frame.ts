@@ -17,7 +17,7 @@ const streams = u64.map((n) => n % (2 ** 51 + 1));
 const data = fc.uint8Array({ maxLength: 40 });
 const eight = fc.uint8Array({ minLength: 8, maxLength: 8 });
 const known: number[] = Object.values(ControlOp);
-const reserved: number[] = [ControlOp.NEW_CONNECTION_ID, ControlOp.RETIRE_CONNECTION_ID, ControlOp.TICKET];
+const reserved: number[] = [ControlOp.NEW_CONNECTION_ID, ControlOp.RETIRE_CONNECTION_ID];
 const skippedOp = u8.filter((op) => !known.includes(op) || reserved.includes(op));
 
 /** From the highest down, with at least one missing number between any two. */
@@ -73,5 +73,10 @@ export const someFrame: fc.Arbitrary<Frame> = fc.oneof(
   frame("streams_blocked", { kind, limit: streams }),
   frame("handshake_done", {}),
   frame("ack_frequency", { threshold: fc.integer({ min: 1, max: 255 }) }),
+  frame("ticket", {
+    lifetime: fc.nat(0xffff_ffff),
+    number: fc.nat(0xffff_ffff),
+    ticket: fc.uint8Array({ minLength: 1, maxLength: 256 }),
+  }),
   frame("control", { op: skippedOp, body: data }),
 );

@@ -31,7 +31,7 @@ function refusal(hex: string): string {
   return result.ok ? "" : result.error;
 }
 
-const BUT_THE_TOKEN: Exclude<keyof TransportParameters, "resetToken">[] = [
+const ALWAYS_THERE: Exclude<keyof TransportParameters, "resetToken" | "earlyData" | "earlyAccepted" | "tickets">[] = [
   "connectionId",
   "suites",
   "maxData",
@@ -54,7 +54,10 @@ const someParameters: fc.Arbitrary<TransportParameters> = fc.record({
   maxUdpPayload: fc.integer({ min: 1200, max: 65507 }),
   maxAckDelay: fc.nat(1_000_000).map(micros),
   resetToken: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-}, { noNullPrototype: true, requiredKeys: BUT_THE_TOKEN });
+  earlyData: fc.uint8Array({ minLength: 1, maxLength: 900 }),
+  earlyAccepted: fc.constant(true),
+  tickets: fc.integer({ min: 1, max: 255 }),
+}, { noNullPrototype: true, requiredKeys: ALWAYS_THERE });
 
 test("parameters have exactly these bytes", () => {
   const bytes = encodeTransportParameters({
@@ -88,6 +91,25 @@ test("parameters survive the way there and back, whatever the padding", () => {
     }),
     property(),
   );
+});
+
+test("what resumption adds to the parameters has exactly these bytes, and is there once or not at all", () => {
+  const parameters = decoded(MANDATORY + "0d0300" + "a1a2a3" + "180000" + "190100" + "05");
+  assert.deepEqual(
+    [toHex(parameters.earlyData!), parameters.earlyAccepted, parameters.tickets],
+    ["a1a2a3", true, 5],
+  );
+  const { earlyData, earlyAccepted, tickets } = decoded(MANDATORY);
+  assert.deepEqual([earlyData, earlyAccepted, tickets], [undefined, undefined, undefined]);
+  assert.equal(decoded(MANDATORY + "190100" + "00").tickets, 0);
+  assert.match(refusal(MANDATORY + "0d0000"), /parameter 13 has 0 bytes/);
+  assert.match(refusal(MANDATORY + "180100" + "01"), /parameter 24 has 1 bytes/);
+  assert.match(refusal(MANDATORY + "190200" + "0100"), /parameter 25 has 2 bytes/);
+  for (const twice of ["0d0100" + "a1", "180000", "190100" + "05"]) {
+    assert.match(refusal(MANDATORY + twice.repeat(2)), /appears twice/);
+  }
+  assert.throws(() => encodeTransportParameters({ ...MINIMAL, earlyData: new Uint8Array(0) }), RangeError);
+  assert.throws(() => encodeTransportParameters({ ...MINIMAL, tickets: 256 }), RangeError);
 });
 
 test("a reset token has sixteen bytes, and is there once or not at all", () => {
