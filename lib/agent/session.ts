@@ -51,6 +51,11 @@ export class Session implements ConnectionUser {
   events!: OutgoingEvents;
   #incomingEvents: IncomingEvents | undefined;
   closeReason: ConnectionEnd | undefined = undefined;
+  /**
+   * Gets the data of every DATAGRAM frame, which may be kept; without it they are dropped, and counted as unread. Sending is
+   * `link.connection.datagrams.send`, and a {@link Driver.touch} behind it.
+   */
+  onDatagram: ((data: Uint8Array) => void) | undefined = undefined;
   /** Whether streams can be used. */
   established = false;
   readonly #options: SessionOptions;
@@ -106,6 +111,9 @@ export class Session implements ConnectionUser {
         // There are fewer of them, and each lives longer: a backlog of calls must not keep them waiting for good.
         this.streams.onStreamsAvailable();
         this.outgoing.onStreamsAvailable();
+        return;
+      case "datagram":
+        this.#readDatagrams();
         return;
       case "pong": {
         const settle = this.#pings.get(event.token);
@@ -185,6 +193,12 @@ export class Session implements ConnectionUser {
       case "stop_sending":
         return this.events.onStopSending(event.id, event.code);
     }
+  }
+
+  #readDatagrams(): void {
+    const { datagrams } = this.link.connection;
+    for (let data; this.onDatagram !== undefined && (data = datagrams.read()) !== undefined;) this.onDatagram(data);
+    datagrams.drop();
   }
 
   #isOwn(id: StreamId): boolean {

@@ -25,6 +25,7 @@ import { ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts";
 import { FrameFate } from "./frame_fate.ts";
 import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from "./frame_handler.ts";
+import { DatagramFrames } from "./datagram_frames.ts";
 import type { HandshakeResult } from "./handshake.ts";
 import {
   type HandshakeOutcome,
@@ -35,17 +36,16 @@ import {
   ResponderFlow,
 } from "./handshake_flow.ts";
 import { IdleTimer } from "./idle_timer.ts";
-import { KeyPhases, OpenResult } from "./key_phases.ts";
+import { KeyPhases } from "./key_phases.ts";
 import { LossDetection } from "./loss_detection.ts";
 import { Pacer } from "./pacer.ts";
+import { OPENED, PacketReceiver } from "./packet_receiver.ts";
 import { PacketSender } from "./packet_sender.ts";
 import { PeerAddress } from "./peer_address.ts";
 import { ReceivedPackets } from "./received_packets.ts";
-import { ReplayWindow } from "./replay_window.ts";
 import type { SentFrame } from "./sent_frame.ts";
 import { StreamCommands } from "./stream_commands.ts";
 import { StreamLayer } from "./stream_layer.ts";
-import { UndecryptablePackets } from "./undecryptable.ts";
 
 /** One connection. Made by `Endpoint.connect` and `Endpoint.handleDatagram`. */
 export class Connection extends StreamCommands {
@@ -57,13 +57,13 @@ export class Connection extends StreamCommands {
   readonly remote: Address;
   /** The stream whose data was taken from the hello, read only; undefined if there is none. An initiator knows once it is established. */
   earlyStream: StreamId | undefined = undefined;
+  /** Unreliable data: DATAGRAM frames, to be sent and read. */
+  readonly datagrams: DatagramFrames;
   readonly #shared: ConnectionShared;
   readonly #flow: InitiatorFlow | ResponderFlow;
   readonly #initiator: InitiatorFlow | undefined;
   readonly #responder: ResponderFlow | undefined;
   readonly #received: ReceivedPackets;
-  readonly #replay = new ReplayWindow();
-  readonly #undecryptable = new UndecryptablePackets();
   readonly #fate: FrameFate;
   readonly #recovery: LossDetection<SentFrame>;
   readonly #pacer = new Pacer();
@@ -73,13 +73,13 @@ export class Connection extends StreamCommands {
   readonly #idle: IdleTimer;
   readonly #address: PeerAddress;
   readonly #dropped = new Drops();
+  readonly #receiver = new PacketReceiver(this.#dropped);
   #state: ConnectionState = "handshake";
   readonly #localId: ConnectionId;
   #remoteId: ConnectionId | undefined;
   #peerKey: Uint8Array | undefined;
   #suite = 0;
   #sender: PacketSender | undefined;
-  #keys: KeyPhases | undefined;
   #confirmed = false;
   #close: CloseState | undefined;
   #closeReason: CloseReason | undefined;
@@ -114,11 +114,14 @@ export class Connection extends StreamCommands {
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
     const streamRole = isInitiator ? StreamRole.INITIATOR : StreamRole.RESPONDER;
     this.#streams = new StreamLayer(streamRole, settings, (event) => this.#events.push(event));
+    const onDatagram = (): void => this.#events.push({ type: "datagram" });
+    this.datagrams = new DatagramFrames(this.#streams.scheduler, settings, onDatagram);
     this.#fate = new FrameFate(
       this.#streams,
       this.#control,
       this.#received,
       this.#ackFrequency,
+      this.datagrams,
       (token, rtt) => this.#events.push({ type: "pong", token, rtt }),
     );
     this.#recovery = new LossDetection<SentFrame>({
@@ -227,8 +230,9 @@ export class Connection extends StreamCommands {
       handshakeRetries: this.#initiator?.retries ?? 0,
       flow: this.#streams.flowStats(),
       openStreams: this.#streams.openCount,
-      keyUpdatesSent: this.#keys?.updatesSent ?? 0,
-      keyUpdatesReceived: this.#keys?.updatesReceived ?? 0,
+      keyUpdatesSent: this.#receiver.keys?.updatesSent ?? 0,
+      keyUpdatesReceived: this.#receiver.keys?.updatesReceived ?? 0,
+      datagramFrames: this.datagrams.counters,
       udpPayload: this.#udpPayload,
       dropped: { ...this.#dropped },
     };
@@ -306,7 +310,7 @@ export class Connection extends StreamCommands {
         this.#control.queueHandshakeDone();
         return;
     }
-    for (const packet of this.#undecryptable.takeAll()) this.onProtectedPacket(now, packet, 0, packet.length);
+    for (const packet of this.#receiver.takeEarly()) this.onProtectedPacket(now, packet, 0, packet.length);
   }
 
   /** A protected packet, at `start`–`end` of `bytes`. Called by the endpoint. */
@@ -315,23 +319,13 @@ export class Connection extends StreamCommands {
       this.#dropped.late++;
       return;
     }
-    const keys = this.#keys;
-    if (keys === undefined) {
-      if (!this.#undecryptable.keep(bytes, start, end)) this.#dropped.undecryptable++;
-      return;
-    }
     const { scratch, reader } = this.#shared;
-    const result = keys.open(now, bytes, start, end, scratch);
-    if (result !== OpenResult.OPENED) {
-      this.#onUnopened(now, result);
+    const opened = this.#receiver.open(now, bytes, start, end, scratch);
+    if (opened !== OPENED) {
+      if (opened > 0) this.#violate(now, opened, "misuse of packet keys");
       return;
     }
-    const { packetNumber, plaintextStart, plaintextEnd } = keys;
-    if (!this.#replay.isFresh(packetNumber)) {
-      this.#dropped.replayed++;
-      return;
-    }
-    this.#replay.mark(packetNumber);
+    const { packetNumber, plaintextStart, plaintextEnd } = this.#receiver.keys!;
     // The peer moved. Paths are not validated yet, so we go on answering where it proved itself.
     if (this.#address.hasMoved) this.#dropped.otherAddress++;
     this.#traffic.packetsReceived++;
@@ -340,17 +334,9 @@ export class Connection extends StreamCommands {
     if (this.#closeReason !== undefined) return;
     this.#now = now;
     reader.reset(scratch, plaintextStart, plaintextEnd);
-    const handled = handleFrames(reader, this.#streams, this.#frameTarget);
-    if (handled === STOPPED) return;
-    this.#received.onPacket(packetNumber, now, (handled & ELICITING) !== 0, (handled & IMMEDIATE) !== 0);
-  }
-
-  #onUnopened(now: Micros, result: OpenResult): void {
-    if (result === OpenResult.OLD_KEYS) this.#dropped.oldKeys++;
-    else if (result === OpenResult.KEY_UPDATE) {
-      this.#violate(now, TransportError.KEY_UPDATE, "broke the rules of key updates");
-    } else this.#dropped.unauthentic++;
-    if (result === OpenResult.KEY_LIMIT) this.#violate(now, TransportError.KEY_LIMIT, "too many forged packets");
+    const result = handleFrames(reader, this.#streams, this.#frameTarget);
+    if (result === STOPPED) return;
+    this.#received.onPacket(packetNumber, now, (result & ELICITING) !== 0, (result & IMMEDIATE) !== 0);
   }
 
   /** The peer has shown that it knows nothing of this connection. Called by the endpoint, which has checked the token. */
@@ -376,7 +362,7 @@ export class Connection extends StreamCommands {
     }
     if (this.#initiator !== undefined && this.#initiator.retryAt <= now) this.#initiator.onTimeout(now);
     if (this.#recovery.pollTimeout() <= now) this.#onRecoveryTimeout(now);
-    this.#keys?.onTimeout(now);
+    this.#receiver.keys?.onTimeout(now);
     if (this.#state === "established" && this.#idle.keepAliveAt() <= now) {
       this.#control.queuePing(NO_TOKEN);
       this.#idle.onKeepAlive(now);
@@ -395,7 +381,7 @@ export class Connection extends StreamCommands {
       this.#initiator === undefined ? NEVER : this.#initiator.retryAt,
       this.#recovery.pollTimeout(),
       this.#received.ackDeadline,
-      this.#keys === undefined ? NEVER : this.#keys.deadline,
+      this.#receiver.keys?.deadline ?? NEVER,
       this.#sender === undefined ? NEVER : this.#sender.pacingUntil,
       this.#state === "established" ? Math.min(idle.deadline(this.#recovery.pto()), idle.keepAliveAt()) : NEVER,
     ));
@@ -436,6 +422,7 @@ export class Connection extends StreamCommands {
     }
     const sender = this.#sender;
     if (sender === undefined) return size;
+    this.datagrams.setUdpPayload(this.#udpPayload);
     size = sender.send(now, out, size, limit);
     if (sender.isUsedUp) this.#violate(now, TransportError.KEY_LIMIT, "the key has sealed as many packets as it may");
     return size;
@@ -445,7 +432,8 @@ export class Connection extends StreamCommands {
 
   #installKeys(now: Micros, result: HandshakeResult): void {
     const { options, settings } = this.#shared;
-    this.#keys = KeyPhases.begin(now, result, options.crypto, settings, () => this.#recovery.pto());
+    const keys = KeyPhases.begin(now, result, options.crypto, settings, () => this.#recovery.pto());
+    this.#receiver.keys = keys;
     this.#sender = new PacketSender(
       {
         received: this.#received,
@@ -456,7 +444,7 @@ export class Connection extends StreamCommands {
         idle: this.#idle,
         frames: this.#shared.frames,
       },
-      this.#keys,
+      keys,
       this.#remoteId!,
       options.random,
     );
@@ -470,6 +458,8 @@ export class Connection extends StreamCommands {
     this.#idle.negotiate(parameters.idleTimeout);
     this.#udpPayload = Math.min(this.#udpPayload, parameters.maxUdpPayload);
     this.#recovery.congestion.setMaxDatagramSize(this.#udpPayload);
+    this.datagrams.setPeerLimit(parameters.maxDatagramFrame);
+    this.datagrams.setUdpPayload(this.#udpPayload);
     this.#idle.onReceived(now);
   }
 
@@ -483,6 +473,7 @@ export class Connection extends StreamCommands {
   /** `early` makes the stream that came with the hello, on either side; it says −1 if its data contradicts the limits of whoever took it. */
   #establish(now: Micros, early?: () => StreamId | -1): void {
     this.#state = "established";
+    this.datagrams.open();
     this.#handshakeTime = micros(now - this.#flow.beganAt);
     this.#events.push({ type: "established" });
     const id = early?.();
@@ -537,7 +528,8 @@ export class Connection extends StreamCommands {
       ) {
         return false;
       }
-      if (!this.#keys!.onAck(this.#now, reader.ackLargest)) {
+      if (!this.#receiver.keys!.onAck(this.#now, reader.ackLargest)) {
+        this.#dropped.keyUpdates++;
         this.#violate(this.#now, TransportError.KEY_UPDATE, "acknowledged new keys with old ones");
         return false;
       }
@@ -555,8 +547,9 @@ export class Connection extends StreamCommands {
       this.#confirm();
       return true;
     },
-    onAckFrequency: (threshold) => this.#received.setThreshold(threshold, this.#keys!.packetNumber),
+    onAckFrequency: (threshold) => this.#received.setThreshold(threshold, this.#receiver.keys!.packetNumber),
     onTicket: (reader) => this.#tickets.take(reader, this.#events),
+    onDatagram: ({ bytes, dataStart, dataEnd }) => this.datagrams.onFrame(bytes, dataStart, dataEnd),
     onPathChallenge: (data) => this.#control.queuePathResponse(data),
     onClose: (code, reason) => this.#drain(this.#now, code, reason),
     onViolation: (code, message) => this.#violate(this.#now, code, message),
@@ -594,6 +587,7 @@ export class Connection extends StreamCommands {
   #finish(reason: CloseReason): void {
     this.#closeReason = reason;
     this.#recovery.discard();
+    this.datagrams.close();
     this.#events.push({ type: "closed", reason });
   }
 }

@@ -7,6 +7,7 @@
 import type { Micros } from "../base/time.ts";
 import type { CongestionSnapshot } from "./congestion/controller.ts";
 import type { FlowStats } from "./flow_stats.ts";
+import type { DatagramFrameCounters } from "./datagram_frames.ts";
 import type { LossDetection } from "./loss_detection.ts";
 
 /** Input that was dropped, by reason. */
@@ -17,6 +18,8 @@ export class Drops {
   unauthentic = 0;
   /** Packets that were so late that the keys of their phase were gone. */
   oldKeys = 0;
+  /** Packets that broke the rules of key updates; the connection closes with the first. */
+  keyUpdates = 0;
   /** Packets that had been seen before. */
   replayed = 0;
   /** Packets that arrived before their keys, and for which there was no room. */
@@ -85,6 +88,8 @@ export interface ConnectionStats extends RecoverySnapshot, Readonly<Traffic> {
   readonly keyUpdatesSent: number;
   /** Key updates that the peer began. */
   readonly keyUpdatesReceived: number;
+  /** What happened to DATAGRAM frames. */
+  readonly datagramFrames: Readonly<DatagramFrameCounters>;
   /** Largest UDP datagram that we send, in bytes. */
   readonly udpPayload: number;
   /** Input that was dropped, by reason. */

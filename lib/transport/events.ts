@@ -38,6 +38,8 @@ export type ConnectionEvent =
   | { readonly type: "delivered"; readonly id: StreamId }
   /** The peer allows more streams after `openStream` had said −1. */
   | { readonly type: "streams_available"; readonly unidirectional: boolean }
+  /** DATAGRAM frames have arrived. Comes once until `datagrams.read` has said that there are no more. */
+  | { readonly type: "datagram" }
   /** A ping was acknowledged. */
   | { readonly type: "pong"; readonly token: number; readonly rtt: Micros }
   /** The peer gave us a ticket. Its secret is one: do not show it. */

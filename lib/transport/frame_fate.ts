@@ -7,6 +7,7 @@
 import { type Micros, micros } from "../base/time.ts";
 import type { AckFrequency } from "./ack_frequency.ts";
 import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
+import type { DatagramFrames } from "./datagram_frames.ts";
 import type { RecoveryHandler } from "./loss_detection.ts";
 import type { ReceivedPackets } from "./received_packets.ts";
 import type { SentFrame } from "./sent_frame.ts";
@@ -21,6 +22,7 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
   readonly #control: ControlQueue;
   readonly #received: ReceivedPackets;
   readonly #ackFrequency: AckFrequency;
+  readonly #datagrams: DatagramFrames;
   readonly #onPong: (token: number, rtt: Micros) => void;
 
   constructor(
@@ -28,12 +30,14 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
     control: ControlQueue,
     received: ReceivedPackets,
     ackFrequency: AckFrequency,
+    datagrams: DatagramFrames,
     onPong: (token: number, rtt: Micros) => void,
   ) {
     this.#streams = streams;
     this.#control = control;
     this.#received = received;
     this.#ackFrequency = ackFrequency;
+    this.#datagrams = datagrams;
     this.#onPong = onPong;
   }
 
@@ -60,6 +64,9 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
       case "streams_blocked":
       case "ticket":
         return;
+      case "datagram":
+        this.#datagrams.onAcked(packet.probed);
+        return;
       case "handshake_done":
         this.#control.onHandshakeDoneAcked();
         return;
@@ -85,6 +92,9 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
       case "data_blocked":
       case "streams_blocked":
         this.#streams.onCreditLost(frame);
+        return;
+      case "datagram":
+        this.#datagrams.onLost();
         return;
       case "handshake_done":
         this.#control.queueHandshakeDone();

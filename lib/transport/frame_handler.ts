@@ -29,6 +29,8 @@ export interface FrameTarget {
   onTicket(reader: FrameReader): boolean;
   /** PATH_CHALLENGE. */
   onPathChallenge(data: Uint8Array): void;
+  /** DATAGRAM; 0, or the code that closes the connection. */
+  onDatagram(reader: FrameReader): number;
   /** CLOSE. */
   onClose(code: number, reason: string): void;
   /** The peer broke a rule: close with this code. */
@@ -63,6 +65,9 @@ export function handleFrames(reader: FrameReader, streams: StreamLayer, target: 
         if (reader.op === ControlOp.PING) result |= IMMEDIATE;
         error = handleControl(reader, streams, target);
         break;
+      case FrameType.DATAGRAM:
+        error = target.onDatagram(reader);
+        break;
       default:
         error = handleStreamFrame(type, reader, streams);
         break;
@@ -78,6 +83,7 @@ export function handleFrames(reader: FrameReader, streams: StreamLayer, target: 
 /** What was wrong, in the words of SPEC §7. */
 function violation(type: number, reader: FrameReader): string {
   if (type === FrameType.CRYPTO) return "a CRYPTO frame";
+  if (type === FrameType.DATAGRAM) return "a DATAGRAM frame larger than was allowed";
   if (type === FrameType.CONTROL && reader.op === ControlOp.HANDSHAKE_DONE) return "HANDSHAKE_DONE from the initiator";
   if (type === FrameType.CONTROL && reader.op === ControlOp.TICKET) return "TICKET from the initiator";
   const op = type === FrameType.CONTROL ? `, op ${reader.op},` : "";
@@ -98,9 +104,6 @@ function handleStreamFrame(type: number, reader: FrameReader, streams: StreamLay
       return streams.onStreamMaxData(reader.streamId, reader.limit);
     case FrameType.CONNECTION_MAX_DATA:
       streams.onMaxData(reader.limit);
-      return 0;
-    case FrameType.DATAGRAM:
-      // Unreliable by contract, and nobody here takes them: dropped.
       return 0;
     default:
       // CRYPTO: not used by wire version 1 (SPEC §7).

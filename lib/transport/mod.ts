@@ -10,6 +10,7 @@ export type { ConnectionState } from "./connection_start.ts";
 export { type ConnectionStats, type Drops, type RecoverySnapshot, type Traffic } from "./connection_stats.ts";
 export type { CongestionController, CongestionSnapshot } from "./congestion/controller.ts";
 export type { CongestionName } from "./congestion/create.ts";
+export type { DatagramDrop, DatagramFrameCounters, DatagramFrames, SendDatagramResult } from "./datagram_frames.ts";
 export { Endpoint, type EndpointCounters, type EndpointOptions } from "./endpoint.ts";
 export type { CloseReason, ConnectionEvent } from "./events.ts";
 export type { ConnectOptions } from "./initiator_plan.ts";

@@ -1,5 +1,6 @@
 /**
- * Which stream may put data into the next packet: weighted fair between classes, round robin inside a class.
+ * Which stream may put data into the next packet: weighted fair between classes, round robin inside a class. DATAGRAM frames have a lane in
+ * each class, which shares the class evenly with its streams.
  *
  * Start-time fair queueing: every class has a virtual time, which advances by what it sent divided by its weight; the class that is
  * furthest behind goes next, the more urgent one first where they are equal. A class that was idle resumes at
@@ -9,6 +10,7 @@
  * @module
  */
 
+import type { DatagramLane } from "./datagram_frames.ts";
 import type { SendStream } from "./streams/send_stream.ts";
 
 /** Scheduling classes of streams. */
@@ -55,6 +57,12 @@ export class Scheduler {
   readonly #times: number[] = [0, 0, 0];
   /** Virtual time of the class that was served last, at that moment. */
   #now = 0;
+  /** DATAGRAM frames by class; none before the first one. */
+  #lanes: readonly DatagramLane[] = [];
+  /** By how many bytes each class's lane is ahead of its streams, since both have had something to send. */
+  readonly #leads: number[] = [0, 0, 0];
+  /** After {@link next} has said undefined: the lane whose turn it is, if it is one's. */
+  lane: DatagramLane | undefined;
 
   /** Queues a stream behind the others of its class. Does nothing if it is queued; whether it really has something to send is looked at later. */
   activate(stream: SendStream): void {
@@ -62,35 +70,52 @@ export class Scheduler {
       if (stream.queuedIn !== PARKED) return;
       this.#unlink(stream);
     }
-    const streamClass = stream.streamClass;
-    if (this.#heads[streamClass] === undefined && this.#times[streamClass] < this.#now) {
-      this.#times[streamClass] = this.#now;
-    }
-    this.#append(streamClass, stream);
+    this.#resume(stream.streamClass);
+    this.#append(stream.streamClass, stream);
+  }
+
+  /** The lanes of the DATAGRAM frames, one for each class. */
+  setLanes(lanes: readonly DatagramLane[]): void {
+    this.#lanes = lanes;
+  }
+
+  /** A lane that was empty is about to have something to send. */
+  activateLane(lane: DatagramLane): void {
+    this.#resume(lane.streamClass);
   }
 
   /**
-   * Takes the stream out whose turn it is, given the connection's credit for new bytes; undefined if none has anything to send.
-   * Hand it back with {@link requeue} when its chunks were taken.
+   * Takes the stream out whose turn it is, given the connection's credit for new bytes; hand it back with {@link requeue} when its chunks were
+   * taken. Undefined if it is a lane's turn, which is then in {@link lane}, or if nobody has anything to send. Without `lanes` streams alone
+   * have a turn.
    */
-  next(connectionCredit: number): SendStream | undefined {
+  next(connectionCredit: number, lanes = true): SendStream | undefined {
+    const mayTakeLane = lanes && this.#lanes.length > 0;
     let best = NOT_QUEUED;
     for (let i = 0; i < CLASSES; i++) {
-      if (this.#ready(i, connectionCredit) && (best < 0 || this.#times[i] < this.#times[best])) best = i;
+      const ready = this.#ready(i, connectionCredit) || (mayTakeLane && !this.#lanes[i].isEmpty);
+      if (ready && (best < 0 || this.#times[i] < this.#times[best])) best = i;
     }
+    this.lane = undefined;
     if (best < 0) {
-      this.#now = Math.max(this.#times[0], this.#times[1], this.#times[2]);
+      // While a lane waits for the next packet nobody is ahead of it for good.
+      if (lanes) this.#now = Math.max(this.#times[0], this.#times[1], this.#times[2]);
       return undefined;
     }
     this.#now = this.#times[best];
+    if (mayTakeLane && !this.#lanes[best].isEmpty && (this.#leads[best] <= 0 || this.#heads[best] === undefined)) {
+      this.lane = this.#lanes[best];
+      return undefined;
+    }
     const stream = this.#heads[best]!;
     this.#unlink(stream);
     return stream;
   }
 
-  /** Whether {@link next} would return a stream. */
+  /** Whether {@link next} would find a stream or a lane. */
   hasReady(connectionCredit: number): boolean {
     for (let i = 0; i < CLASSES; i++) if (this.#ready(i, connectionCredit)) return true;
+    for (let i = 0; i < this.#lanes.length; i++) if (!this.#lanes[i].isEmpty) return true;
     return false;
   }
 
@@ -99,9 +124,20 @@ export class Scheduler {
     return this.#heads[PARKED] !== undefined;
   }
 
-  /** Notes that a class has sent `bytes`. */
+  /** Notes that a stream of a class has sent `bytes`. */
   charge(streamClass: number, bytes: number): void {
     this.#times[streamClass] += bytes / CLASS_WEIGHTS[streamClass];
+    if (this.#lanes.length === 0) return;
+    const lead = this.#leads[streamClass] - bytes;
+    // A lane that has nothing to send saves up no claim.
+    this.#leads[streamClass] = lead < 0 && this.#lanes[streamClass].isEmpty ? 0 : lead;
+  }
+
+  /** Notes that the lane of a class has sent `bytes`. */
+  chargeLane(streamClass: number, bytes: number): void {
+    this.#times[streamClass] += bytes / CLASS_WEIGHTS[streamClass];
+    // Nor do streams.
+    this.#leads[streamClass] = this.#heads[streamClass] === undefined ? 0 : this.#leads[streamClass] + bytes;
   }
 
   /** Puts a stream that {@link next} returned behind the others of its class if it has more to send. */
@@ -151,6 +187,13 @@ export class Scheduler {
       if (stream.hasPending(Infinity)) this.#append(PARKED, stream);
     }
     return false;
+  }
+
+  /** A class that had nothing to send takes part from the present on. */
+  #resume(streamClass: number): void {
+    if (this.#heads[streamClass] !== undefined) return;
+    if (this.#lanes.length > 0 && !this.#lanes[streamClass].isEmpty) return;
+    if (this.#times[streamClass] < this.#now) this.#times[streamClass] = this.#now;
   }
 
   #append(queue: number, stream: SendStream): void {

@@ -37,6 +37,8 @@ export interface SentTicketFrame {
   readonly number: number;
   readonly ticket: Uint8Array;
 }
+/** A DATAGRAM frame. What was in it is not remembered: it is never sent again. */
+export const DATAGRAM_SENT = { type: "datagram" } as const;
 
 /** One frame of a sent packet. */
 export type SentFrame =
@@ -44,6 +46,7 @@ export type SentFrame =
   | SentStreamControl
   | SentCreditFrame
   | SentTicketFrame
+  | typeof DATAGRAM_SENT
   | { readonly type: "ack"; readonly largest: number }
   | { readonly type: "handshake_done" }
   | { readonly type: "ack_frequency"; readonly threshold: number }

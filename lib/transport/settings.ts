@@ -8,6 +8,7 @@
 import { type Micros, millis, seconds } from "../base/time.ts";
 import { MAX_DIFFICULTY } from "./proof_of_work.ts";
 import { CONGESTION_NAMES, type CongestionName } from "./congestion/create.ts";
+import { DATAGRAM_DROPS, type DatagramDrop } from "./datagram_frames.ts";
 
 /** When a responder asks for a cookie. */
 export type RetryMode = "auto" | "always" | "never";
@@ -53,6 +54,14 @@ export interface TransportSettings {
   readonly keyUpdateInterval: Micros;
   /** How many packets one key seals; half of what its suite allows where that is less. */
   readonly keyUpdatePackets: number;
+  /** Largest data that the peer may send in a DATAGRAM frame; 0 = none is taken. Announced to the peer. */
+  readonly maxDatagramFrame: number;
+  /** DATAGRAM frames of one connection that may wait to be sent, and as many to be read. */
+  readonly datagramQueueLength: number;
+  /** Bytes of DATAGRAM frames that may wait to be sent, and as many to be read. */
+  readonly datagramQueueBytes: number;
+  /** Which DATAGRAM frame gives way when a queue is full: what has waited longest, or what comes. */
+  readonly datagramDrop: DatagramDrop;
   /** Connections that an endpoint holds at once. */
   readonly maxConnections: number;
   /** Connections among them whose peer has not yet proven its address. */
@@ -105,6 +114,12 @@ export const defaultSettings: TransportSettings = {
   // Short enough that a stolen key is worth little, and far below any suite's limit; an update costs as much as a few packets.
   keyUpdateInterval: seconds(60),
   keyUpdatePackets: 2 ** 20,
+  // Whatever fits into a packet; the queues bound what it costs.
+  maxDatagramFrame: 65535,
+  datagramQueueLength: 1024,
+  datagramQueueBytes: 256 << 10,
+  // Unreliable data is mostly about the present.
+  datagramDrop: DATAGRAM_DROPS[0],
   maxConnections: 16384,
   maxHalfOpen: 1024,
   retry: "auto",
@@ -146,6 +161,9 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   checkWhole("ackThreshold", settings.ackThreshold, 1, 64);
   check("keyUpdateInterval", settings.keyUpdateInterval, 0, 2 ** 53 - 1);
   checkWhole("keyUpdatePackets", settings.keyUpdatePackets, 1, 2 ** 48);
+  checkWhole("maxDatagramFrame", settings.maxDatagramFrame, 0, 65535);
+  checkWhole("datagramQueueLength", settings.datagramQueueLength, 1, 2 ** 20);
+  checkWhole("datagramQueueBytes", settings.datagramQueueBytes, 1, 2 ** 32);
   checkWhole("maxConnections", settings.maxConnections, 1, 2 ** 24);
   checkWhole("maxTickets", settings.maxTickets, 0, 16);
   check("ticketLifetime", settings.ticketLifetime, seconds(1), seconds(7 * 86_400));
@@ -158,6 +176,9 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   checkWhole("maxProofOfWork", settings.maxProofOfWork, 0, MAX_DIFFICULTY);
   if (!RETRY_MODES.includes(settings.retry)) {
     throw new RangeError(`retry must be one of ${RETRY_MODES.join(", ")}, got ${settings.retry}`);
+  }
+  if (!DATAGRAM_DROPS.includes(settings.datagramDrop)) {
+    throw new RangeError(`datagramDrop must be one of ${DATAGRAM_DROPS.join(", ")}, got ${settings.datagramDrop}`);
   }
   if (!CONGESTION_NAMES.includes(settings.congestion)) {
     throw new RangeError(`congestion must be one of ${CONGESTION_NAMES.join(", ")}, got ${settings.congestion}`);

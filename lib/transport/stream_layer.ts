@@ -13,6 +13,7 @@ import type { FrameReader } from "../wire/frame_reader.ts";
 import {
   CONNECTION_MAX_DATA_SIZE,
   DATA_BLOCKED_SIZE,
+  DATAGRAM_OVERHEAD,
   MAX_STREAMS_SIZE,
   NOT_OPENING,
   RESET_STREAM_SIZE,
@@ -23,6 +24,7 @@ import {
   STREAMS_BLOCKED_SIZE,
   writeConnectionMaxData,
   writeDataBlocked,
+  writeDatagram,
   writeMaxStreams,
   writeResetStream,
   writeStopSending,
@@ -36,8 +38,14 @@ import type { TransportParameters } from "../wire/transport_parameters.ts";
 import type { ConnectionEvent } from "./events.ts";
 import { ReceiveCredit, SendCredit } from "./flow_control.ts";
 import { FlowCounters, type FlowStats } from "./flow_stats.ts";
-import { StreamClass, toStreamClass } from "./scheduler.ts";
-import type { SentCreditFrame, SentFrame, SentStreamControl, SentStreamFrame } from "./sent_frame.ts";
+import { type Scheduler, StreamClass, toStreamClass } from "./scheduler.ts";
+import {
+  DATAGRAM_SENT,
+  type SentCreditFrame,
+  type SentFrame,
+  type SentStreamControl,
+  type SentStreamFrame,
+} from "./sent_frame.ts";
 import type { TransportSettings } from "./settings.ts";
 import type { Stream } from "./streams/stream.ts";
 import { StreamSet } from "./streams/stream_set.ts";
@@ -104,6 +112,11 @@ export class StreamLayer {
   /** Bytes of streams that were sent again. */
   get retransmittedBytes(): number {
     return this.#retransmittedBytes;
+  }
+
+  /** Decides who sends next. */
+  get scheduler(): Scheduler {
+    return this.#streams.scheduler;
   }
 
   /**
@@ -310,14 +323,27 @@ export class StreamLayer {
     return at;
   }
 
-  /** Fills the room up to `end` with stream data; notes it in `frames`; returns the position behind it. */
+  /** Fills the room up to `end` with stream data and DATAGRAM frames; notes them in `frames`; returns the position behind them. */
   writeData(out: Uint8Array, at: number, end: number, frames: SentFrame[]): number {
     const { scheduler } = this.#streams;
     const credit = this.#sendCredit;
     const start = at;
+    let lanes = true;
     while (end - at >= STREAM_DATA_OPEN_OVERHEAD + LEAST_CHUNK) {
-      const send = scheduler.next(credit.available);
-      if (send === undefined) break;
+      const send = scheduler.next(credit.available, lanes);
+      if (send === undefined) {
+        const { lane } = scheduler;
+        if (lane === undefined) break;
+        const data = lane.peek();
+        if (data === undefined) continue;
+        if (DATAGRAM_OVERHEAD + data.length <= end - at) {
+          at = writeDatagram(out, at, data);
+          frames.push(DATAGRAM_SENT);
+          scheduler.chargeLane(lane.streamClass, lane.take());
+        } else if (at === start) break; // Acknowledgements and the like go alone, so that the next packet has room for it.
+        else lanes = false;
+        continue;
+      }
       const room = end - at - STREAM_DATA_OPEN_OVERHEAD, { lastPiece } = send;
       if (lastPiece > room && lastPiece <= MAX_UNCUT && lastPiece <= credit.available && at > start) {
         scheduler.putBack(send);

@@ -95,6 +95,7 @@ export const ParameterType = {
   IDLE_TIMEOUT: 0x07,
   MAX_UDP_PAYLOAD: 0x08,
   MAX_ACK_DELAY: 0x09,
+  MAX_DATAGRAM_FRAME: 0x0a,
   RESET_TOKEN: 0x0b,
   EARLY_DATA: 0x0d,
   EARLY_ACCEPTED: 0x18,

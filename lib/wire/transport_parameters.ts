@@ -37,6 +37,8 @@ export interface TransportParameters {
   readonly maxUdpPayload: number;
   /** Longest time for which this side holds an acknowledgement back, at most a second. */
   readonly maxAckDelay: Micros;
+  /** Largest data that the peer may send in a DATAGRAM frame; 0 = this side takes none. */
+  readonly maxDatagramFrame: number;
   /** What a stateless reset for {@link connectionId} would end with; sides that never send one leave it out. */
   readonly resetToken?: Uint8Array | undefined;
   /** Resumed InitiatorHello: everything on the initiator's first bidirectional stream, at least a byte. */
@@ -56,6 +58,7 @@ export const DEFAULT_PARAMETERS = {
   idleTimeout: micros(0),
   maxUdpPayload: MIN_INITIATOR_DATAGRAM_SIZE,
   maxAckDelay: micros(25_000),
+  maxDatagramFrame: 0,
 } as const;
 
 /** Upper bound of {@link TransportParameters.maxAckDelay}, microseconds. */
@@ -63,7 +66,7 @@ export const MAX_ACK_DELAY_LIMIT = 1_000_000;
 /** Bytes of the type and the length before each value. */
 const TLV_OVERHEAD = 3;
 /** Everything but suites and padding, each with its type and length. */
-const FIXED_SIZE = 9 * TLV_OVERHEAD + CONNECTION_ID_SIZE + 4 * 8 + 4 + 2 + 4;
+const FIXED_SIZE = 10 * TLV_OVERHEAD + CONNECTION_ID_SIZE + 4 * 8 + 4 + 2 + 4 + 2;
 
 /** Types that mean something here; all others are skipped. */
 const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(ParameterType));
@@ -119,6 +122,8 @@ export function encodeTransportParameters(parameters: TransportParameters, minLe
   at = writeU16(out, at, parameters.maxUdpPayload);
   at = writeHeader(out, at, ParameterType.MAX_ACK_DELAY, 4);
   at = writeU32(out, at, parameters.maxAckDelay);
+  at = writeHeader(out, at, ParameterType.MAX_DATAGRAM_FRAME, 2);
+  at = writeU16(out, at, parameters.maxDatagramFrame);
   if (parameters.resetToken !== undefined) {
     at = writeHeader(out, at, ParameterType.RESET_TOKEN, RESET_TOKEN_SIZE);
     out.set(parameters.resetToken, at);
@@ -186,6 +191,9 @@ export function decodeTransportParameters(bytes: Uint8Array, sender: ConnectionI
       case ParameterType.MAX_ACK_DELAY:
         found.maxAckDelay = micros(readU32(bytes, value));
         break;
+      case ParameterType.MAX_DATAGRAM_FRAME:
+        found.maxDatagramFrame = readU16(bytes, value);
+        break;
       case ParameterType.RESET_TOKEN:
         found.resetToken = bytes.slice(value, at);
         break;
@@ -234,6 +242,7 @@ function hasRightLength(type: number, length: number): boolean {
     case ParameterType.TICKETS:
       return length === 1;
     case ParameterType.MAX_UDP_PAYLOAD:
+    case ParameterType.MAX_DATAGRAM_FRAME:
       return length === 2;
     case ParameterType.IDLE_TIMEOUT:
     case ParameterType.MAX_ACK_DELAY:
@@ -248,7 +257,7 @@ function hasRightLength(type: number, length: number): boolean {
 /** What is out of bounds, in words; the same rules for what is sent and for what is received. */
 function checkBounds(parameters: TransportParameters): string | undefined {
   const { connectionId, suites, maxData, maxStreamData, maxStreamsBidi, maxStreamsUni } = parameters;
-  const { maxUdpPayload, maxAckDelay } = parameters;
+  const { maxUdpPayload, maxAckDelay, maxDatagramFrame } = parameters;
   if (connectionId.isZero) return "the connection id is zero";
   if (suites.length < 1 || suites.length > MAX_SUITES) return `1 to ${MAX_SUITES} suites expected`;
   if (!isCount(maxData, Number.MAX_SAFE_INTEGER)) return "max data is out of bounds";
@@ -260,6 +269,7 @@ function checkBounds(parameters: TransportParameters): string | undefined {
     return "max udp payload is out of bounds";
   }
   if (!isCount(Math.ceil(maxAckDelay), MAX_ACK_DELAY_LIMIT)) return "max ack delay is out of bounds";
+  if (!isCount(maxDatagramFrame, 0xffff)) return "max datagram frame is out of bounds";
   if (parameters.resetToken !== undefined && parameters.resetToken.length !== RESET_TOKEN_SIZE) {
     return `a reset token of ${RESET_TOKEN_SIZE} bytes expected`;
   }

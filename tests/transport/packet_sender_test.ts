@@ -6,6 +6,7 @@ import { CloseState } from "../../lib/transport/close_state.ts";
 import { NewReno } from "../../lib/transport/congestion/new_reno.ts";
 import { AckFrequency } from "../../lib/transport/ack_frequency.ts";
 import { ControlQueue } from "../../lib/transport/control_queue.ts";
+import { DatagramFrames } from "../../lib/transport/datagram_frames.ts";
 import { FrameFate } from "../../lib/transport/frame_fate.ts";
 import { IdleTimer } from "../../lib/transport/idle_timer.ts";
 import { KeyPhases } from "../../lib/transport/key_phases.ts";
@@ -43,6 +44,7 @@ class Bench {
   readonly streams: StreamLayer;
   readonly recovery: LossDetection<SentFrame>;
   readonly pacer = new Pacer();
+  readonly datagrams: DatagramFrames;
   readonly keys: KeyPhases;
   readonly sender: PacketSender;
   readonly #opener = new PacketKeys(crypto.chacha20poly1305, crypto.sha256, SECRET);
@@ -69,7 +71,12 @@ class Bench {
       updatePackets: 2 ** 20,
       pto: () => millis(50),
     });
-    const fate = new FrameFate(this.streams, this.control, this.received, new AckFrequency(this.control), () => {});
+    const settings = completeSettings(), frequency = new AckFrequency(this.control);
+    this.datagrams = new DatagramFrames(this.streams.scheduler, settings, () => {});
+    this.datagrams.setPeerLimit(65535);
+    this.datagrams.setUdpPayload(SIZE);
+    this.datagrams.open();
+    const fate = new FrameFate(this.streams, this.control, this.received, frequency, this.datagrams, () => {});
     this.recovery = new LossDetection<SentFrame>({
       handler: fate,
       congestion: new NewReno(SIZE),
@@ -269,6 +276,47 @@ test("with many gaps the acknowledgement names the newest ranges and leaves room
   assert.equal(ack.largest, 398);
   assert.equal(ack.ranges.length, 32);
   assert.equal(ack.ranges[31].start, 336);
+});
+
+test("the largest DATAGRAM frame fills a packet, and acknowledgements go ahead of it on their own", () => {
+  const bench = new Bench();
+  const { maxSize } = bench.datagrams;
+  bench.receive(0);
+  bench.receive(1);
+  bench.datagrams.send(new Uint8Array(maxSize));
+  const sent = bench.sendAll();
+  assert.deepEqual(sent.map(types), [["ack"], ["datagram"]]);
+  assert.equal(sent[1].size, SIZE);
+  assert.equal(sent[1].flags & PacketFlag.ACK_ELICITING, PacketFlag.ACK_ELICITING);
+});
+
+test("small DATAGRAM frames share a packet with each other, with acknowledgements and with streams", () => {
+  const bench = new Bench();
+  bench.receive(0);
+  for (let i = 0; i < 3; i++) bench.datagrams.send(new Uint8Array(100).fill(i));
+  bench.write(200);
+  const sent = bench.sendAll();
+  assert.deepEqual(sent.map(types), [["ack", "stream_data", "datagram", "datagram", "datagram"]]);
+});
+
+test("what a DATAGRAM frame leaves of a packet goes to streams, when the next frame does not fit", () => {
+  const bench = new Bench();
+  for (let i = 0; i < 2; i++) bench.datagrams.send(new Uint8Array(800), 1);
+  bench.write(10_000);
+  const [first, second, third] = bench.sendAll();
+  assert.deepEqual(types(first), ["datagram", "stream_data"]);
+  assert.equal(first.size, SIZE);
+  assert.deepEqual(types(second), ["stream_data"]);
+  assert.deepEqual(types(third), ["datagram", "stream_data"]);
+});
+
+test("DATAGRAM frames wait for the congestion window and the pacer as everything else", () => {
+  const bench = new Bench();
+  for (let i = 0; i < 100; i++) bench.datagrams.send(new Uint8Array(1000));
+  const sent = bench.sendAll();
+  assert.ok(sent.length >= 10 && sent.length <= 12, `${sent.length} packets`);
+  assert.ok(bench.recovery.bytesInFlight <= bench.recovery.congestion.window);
+  assert.equal(bench.datagrams.queued, 100 - sent.length);
 });
 
 test("a key that is nearly used up leaves enough for CLOSE and all its repetitions", () => {

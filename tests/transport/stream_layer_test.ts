@@ -79,6 +79,7 @@ class Side {
       onHandshakeDone: () => true,
       onAckFrequency: () => {},
       onTicket: () => true,
+      onDatagram: () => 0,
       onPathChallenge: () => {},
       onClose: () => {},
       onViolation: (violation) => code = violation,

@@ -41,6 +41,7 @@ const ALWAYS_THERE: Exclude<keyof TransportParameters, "resetToken" | "earlyData
   "idleTimeout",
   "maxUdpPayload",
   "maxAckDelay",
+  "maxDatagramFrame",
 ];
 
 const someParameters: fc.Arbitrary<TransportParameters> = fc.record({
@@ -53,6 +54,7 @@ const someParameters: fc.Arbitrary<TransportParameters> = fc.record({
   idleTimeout: fc.nat({ max: 0xffff_ffff }).map(millis),
   maxUdpPayload: fc.integer({ min: 1200, max: 65507 }),
   maxAckDelay: fc.nat(1_000_000).map(micros),
+  maxDatagramFrame: fc.nat(0xffff),
   resetToken: fc.uint8Array({ minLength: 16, maxLength: 16 }),
   earlyData: fc.uint8Array({ minLength: 1, maxLength: 900 }),
   earlyAccepted: fc.constant(true),
@@ -70,12 +72,13 @@ test("parameters have exactly these bytes", () => {
     idleTimeout: millis(30_000),
     maxUdpPayload: 1452,
     maxAckDelay: micros(25_000),
-  }, 91);
+    maxDatagramFrame: 1000,
+  }, 96);
   assert.equal(
     toHex(bytes),
     "010800" + "0102030405060708" + "020200" + "0201" + "030800" + "0000100000000000" + "040800" + "0000010000000000" +
       "050800" + "6400000000000000" + "060800" + "0000000000000800" + "070400" + "30750000" + "080200" + "ac05" +
-      "090400" + "a8610000" + "000900" + "000000000000000000",
+      "090400" + "a8610000" + "0a0200" + "e803" + "000900" + "000000000000000000",
   );
 });
 
@@ -126,6 +129,7 @@ test("what is not sent has its default", () => {
   assert.deepEqual(decoded(MANDATORY), MINIMAL);
   assert.equal(decoded(MANDATORY).maxUdpPayload, 1200);
   assert.equal(decoded(MANDATORY).maxAckDelay, 25_000);
+  assert.equal(decoded(MANDATORY).maxDatagramFrame, 0);
 });
 
 test("an idle timeout between two milliseconds is rounded up, so that it never turns into none", () => {
@@ -135,7 +139,7 @@ test("an idle timeout between two milliseconds is rounded up, so that it never t
 });
 
 test("unknown types are skipped, even twice; padding may come often", () => {
-  assert.deepEqual(decoded(`0a0000${"ff0300aabbcc".repeat(2)}000000${MANDATORY}0002000000`), MINIMAL);
+  assert.deepEqual(decoded(`3a0000${"ff0300aabbcc".repeat(2)}000000${MANDATORY}0002000000`), MINIMAL);
 });
 
 test("a known parameter twice is refused", () => {
@@ -170,13 +174,14 @@ test("values are accepted up to their bounds and refused beyond", () => {
   refusal(MANDATORY + "080200" + "e4ff");
   assert.equal(decoded(MANDATORY + "090400" + "40420f00").maxAckDelay, 1_000_000);
   refusal(MANDATORY + "090400" + "41420f00");
+  assert.equal(decoded(MANDATORY + "0a0200" + "ffff").maxDatagramFrame, 65535);
   refusal("010800" + "0102030405060708" + "020000");
   assert.equal(decoded("010800" + "0102030405060708" + "021000" + "01".repeat(16)).suites.length, 16);
   refusal("010800" + "0102030405060708" + "021100" + "01".repeat(17));
 });
 
 test("a value of the wrong length is refused, for every type", () => {
-  for (const [type, length] of [[1, 8], [3, 8], [4, 8], [5, 8], [6, 8], [7, 4], [8, 2], [9, 4]]) {
+  for (const [type, length] of [[1, 8], [3, 8], [4, 8], [5, 8], [6, 8], [7, 4], [8, 2], [9, 4], [10, 2]]) {
     for (const wrong of [0, length - 1, length + 1]) {
       const tlv = toHex(Uint8Array.of(type, wrong, 0)) + "00".repeat(wrong);
       assert.match(refusal(tlv + (type === 1 ? "" : MANDATORY)), new RegExp(`parameter ${type} has ${wrong} bytes`));
