@@ -102,7 +102,7 @@ for (const pattern of ["IK", "XX"] as const) {
     pair.toClient([...second, ...transmit(server, pair.now)]);
     pair.toServer(third);
     pair.exchange(client, server);
-    assert.deepEqual(eventTypes(client), ["established", "confirmed"]);
+    assert.deepEqual(eventTypes(client), ["established", "delivered", "confirmed"]);
     assert.deepEqual(eventTypes(server), ["established", "confirmed", "readable"]);
     let sum = 0;
     for (let piece; (piece = server.read(id)) !== undefined;) sum += piece.length;
