@@ -69,8 +69,8 @@ export class CreditLedger {
 
   /**
    * Opens the accounts of a connection: what `initiatorId` and `responderId`, the ids that the sides receive with, stand for, and what
-   * each side has announced (undefined: that side is not watched, and the other one is not held to anything). Once for each connection; an
-   * id that has an account keeps it.
+   * each side has announced (undefined: that side is not watched, and the other one is not held to anything). Once for each connection. An
+   * initiator that turns out to talk to another responder than the one before, because that has forgotten it, gets new ones.
    */
   open(
     initiatorId: ConnectionId,
@@ -78,7 +78,7 @@ export class CreditLedger {
     initiatorCredit: InitialCredit | undefined,
     responderCredit: InitialCredit | undefined,
   ): void {
-    if (this.has(initiatorId) || this.has(responderId)) return;
+    if (this.has(responderId)) return;
     const toResponder: Account = {
       direction: new Direction(initiatorCredit),
       reverse: undefined,

@@ -88,8 +88,9 @@ export class Invariants {
     return connection.remoteId === undefined ? 0 : this.#ledger.dataSentTo(connection.remoteId);
   }
 
-  /** A node is there. Its settings are what its peers are held to. */
+  /** A node is there, in place of whoever was at its address before. Its settings are what its peers are held to. */
   addNode(node: WatchedNode): void {
+    for (const key of this.#unproven.keys()) if (key.startsWith(`${node.address.key} `)) this.#unproven.delete(key);
     this.#nodes.set(node.address.key, node);
   }
 

@@ -18,6 +18,7 @@ export { type Interception, LEAST_QUEUE, Link, type LinkCounters, type LinkProfi
 export { blackHole, flapping, type LinkChange, scheduleChanges } from "./link_schedule.ts";
 export { type BadSpells, LossModel, type LossProfile } from "./loss_model.ts";
 export { ManualClock } from "./manual_clock.ts";
+export { type MixtureOptions, type MixtureResult, runMixture } from "./mixture_run.ts";
 export { CLIENT_ADDRESS, Pair, type PairOptions, SERVER_ADDRESS } from "./pair.ts";
 export { Pattern } from "./pattern.ts";
 export {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makePair, millis, roughLink } from "./shared.ts";
+import { seconds } from "../../lib/base/time.ts";
+import { type MixtureResult, runMixture } from "../../lib/testing/mixture_run.ts";
+import { crypto, makePair, millis, roughLink } from "./shared.ts";
 
 /** A fingerprint of every datagram of a run over a bad link, with its time. */
 function traceOf(seed: number): { value: string; count: number } {
@@ -20,4 +22,12 @@ test("the same seed gives the same run to the last byte", () => {
 
 test("another seed gives another run", () => {
   assert.notEqual(traceOf(7).value, traceOf(8).value);
+});
+
+test("a mixture of everything is the same run whenever it is run with the same seed", () => {
+  const run = (seed: number): MixtureResult => runMixture({ seed, crypto, duration: seconds(4), trace: true });
+  const first = run(3);
+  assert.ok(first.restarts + first.moves + first.naps > 0, "something has happened");
+  assert.deepEqual(run(3), first);
+  assert.notEqual(run(4).trace, first.trace);
 });
