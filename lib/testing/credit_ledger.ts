@@ -22,6 +22,8 @@ export interface InitialCredit {
   /** Most that the side may allow beyond what it has received, on the connection and on a stream: its memory depends on it. */
   readonly maxDataWindow: number;
   readonly maxStreamWindow: number;
+  /** Largest data of a DATAGRAM frame. */
+  readonly maxDatagramFrame?: number;
 }
 
 /** One direction of a connection: what its sender has sent, and what it has allowed the other side. */
@@ -41,6 +43,7 @@ class Direction {
   readonly maxStreams: [number, number];
   readonly dataWindow: number;
   readonly streamWindow: number;
+  readonly maxDatagramFrame: number;
 
   constructor(credit: InitialCredit | undefined) {
     this.isWatched = credit !== undefined;
@@ -49,6 +52,7 @@ class Direction {
     this.maxStreamData = credit?.maxStreamData ?? Infinity;
     this.dataWindow = Math.max(this.maxData, credit?.maxDataWindow ?? Infinity);
     this.streamWindow = Math.max(this.maxStreamData, credit?.maxStreamWindow ?? Infinity);
+    this.maxDatagramFrame = credit?.maxDatagramFrame ?? Infinity;
     this.maxStreams = [credit?.maxStreamsBidi ?? Infinity, credit?.maxStreamsUni ?? Infinity];
   }
 }
@@ -165,6 +169,10 @@ export class CreditLedger {
           return this.#onSent(account, reader.streamId, reader.finalSize);
         }
         return undefined;
+      case FrameType.DATAGRAM: {
+        const size = reader.dataEnd - reader.dataStart, limit = account.reverse?.maxDatagramFrame ?? Infinity;
+        return limit === 0 || size > limit ? `sent a DATAGRAM frame of ${size} bytes, of ${limit}` : undefined;
+      }
       case FrameType.ACK:
         if (account.reverse !== undefined && reader.ackLargest > account.reverse.acknowledged) {
           account.reverse.acknowledged = reader.ackLargest;

@@ -54,7 +54,7 @@ const ONCE: ReadonlySet<ConnectionEvent["type"]> = new Set(["established", "conf
  *
  * - a key never seals two plaintexts under the same nonce, also across key updates, and packet numbers have gaps of one at most;
  * - keys are replaced only once they were acknowledged, KEY_PHASE says so, and none comes back;
- * - what a side sends never exceeds the credit that the other has given it, for data and for streams;
+ * - what a side sends never exceeds the credit that the other has given it, for data, for streams and in DATAGRAM frames;
  * - what is in flight never exceeds the congestion window but for probes;
  * - an address that has not proven itself gets at most three times what came from it;
  * - a timer is armed whenever something is in flight, and timers move on when they are served;

@@ -2,9 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readU32, writeU32 } from "../../lib/base/bytes.ts";
 import { type Micros, micros, millis, seconds } from "../../lib/base/time.ts";
+import { address } from "../../lib/base/address.ts";
+import { HostilePeer } from "../../lib/testing/hostile_peer.ts";
 import type { Pair } from "../../lib/testing/pair.ts";
+import { SimulatedNetwork } from "../../lib/testing/simulated_network.ts";
+import { SimulatedNode } from "../../lib/testing/simulated_node.ts";
 import type { Connection } from "../../lib/transport/connection.ts";
-import { establishedPair, roughLink, SEEDS } from "./shared.ts";
+import type { TransportSettings } from "../../lib/transport/settings.ts";
+import { TransportError } from "../../lib/wire/error_codes.ts";
+import type { Frame } from "../../lib/wire/frames.ts";
+import { crypto, establishedPair, roughLink, SEEDS } from "./shared.ts";
 
 /** Data that says which one it is, and can be checked. */
 function numbered(number: number, size: number): Uint8Array {
@@ -173,3 +180,38 @@ test("frames that wait when a connection ends are gone, and what has arrived can
   assert.equal(pair.connection.datagrams.send(numbered(1, 10)), "not_established");
   assert.ok(pair.serverConnection!.datagrams.read() !== undefined);
 });
+
+/** A victim of whose connection nobody reads, and a peer that has just finished an honest handshake with it. */
+function attack(peerIs: "initiator" | "responder", settings: Partial<TransportSettings> = {}) {
+  const network = new SimulatedNetwork({ seed: 5 });
+  const victim = new SimulatedNode(network, { address: address("10.0.0.1", 1), crypto, settings });
+  const peer = new HostilePeer(network, { address: address("10.6.6.6", 6), crypto });
+  if (peerIs === "initiator") peer.connect(victim.address, victim.identity.publicKey);
+  else victim.connect(peer.address, { peerKey: peer.identity.publicKey });
+  assert.ok(network.run(() => victim.connections[0]?.confirmed && peer.isEstablished, seconds(5)));
+  return { network, peer, connection: victim.connections[0] };
+}
+
+const datagram = (size: number): Frame => ({ type: "datagram", data: new Uint8Array(size) });
+
+for (const role of ["initiator", "responder"] as const) {
+  test(`an ${role} that sends a larger DATAGRAM frame than is taken is closed with PROTOCOL_VIOLATION`, () => {
+    for (const [limit, size] of [[0, 0], [0, 1], [100, 101]]) {
+      const { network, peer } = attack(role, { maxDatagramFrame: limit });
+      peer.send(datagram(size));
+      network.run(() => peer.closed !== undefined, seconds(5));
+      assert.equal(peer.closed?.code, TransportError.PROTOCOL_VIOLATION, `${size} bytes of ${limit}`);
+    }
+  });
+
+  test(`an ${role} that floods with DATAGRAM frames fills one queue, and gets no more packets than it sends`, () => {
+    const { network, peer, connection } = attack(role);
+    for (let i = 0; i < 500; i++) peer.send(...Array.from({ length: 200 }, () => datagram(i % 3)));
+    network.run(() => false, seconds(1));
+    assert.equal(connection.datagrams.unread, 1024);
+    assert.equal(connection.datagrams.counters.received, 100_000);
+    assert.equal(connection.datagrams.counters.droppedUnread, 100_000 - 1024);
+    assert.ok(peer.receivedDatagrams <= 510, `${peer.receivedDatagrams} datagrams`);
+    assert.equal(connection.state, "established");
+  });
+}

@@ -115,6 +115,15 @@ test("more than one packet number left out is noticed", () => {
   assert.match(seal(ledger(), RESPONDER, 2, { type: "ping" }) ?? "", /packet 2 follows on packet -1/);
 });
 
+test("a DATAGRAM frame that is larger than was allowed, or any where none is, is noticed", () => {
+  const frame = (size: number): Frame => ({ type: "datagram", data: new Uint8Array(size) });
+  const book = new CreditLedger();
+  book.open(INITIATOR, RESPONDER, { ...CREDIT, maxDatagramFrame: 0 }, { ...CREDIT, maxDatagramFrame: 100 });
+  assert.equal(seal(book, RESPONDER, 0, frame(100)), undefined);
+  assert.match(seal(book, RESPONDER, 1, frame(101)) ?? "", /a DATAGRAM frame of 101 bytes, of 100/);
+  assert.match(seal(book, INITIATOR, 0, frame(0)) ?? "", /a DATAGRAM frame of 0 bytes, of 0/);
+});
+
 test("more than a stream's credit is noticed, until there is more credit", () => {
   const book = ledger();
   assert.match(seal(book, RESPONDER, 0, data(0, 600, 1)) ?? "", /601 bytes on stream 0, of 600/);
