@@ -140,6 +140,11 @@ export class HostilePeer implements SimulatedHost {
     return this.#sendKeys.length > 0;
   }
 
+  /** The highest number of a packet that has arrived; −1 before the first. */
+  get largestReceived(): number {
+    return this.#received.max;
+  }
+
   /** Says hello: IK with the other side's key, XX without. */
   connect(remote: Address, peerKey?: Uint8Array): void {
     this.#remote = remote;

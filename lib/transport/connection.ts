@@ -229,6 +229,7 @@ export class Connection extends StreamCommands {
       handshakeMessagesSent: this.#handshakePackets,
       handshakeRetries: this.#initiator?.retries ?? 0,
       flow: this.#streams.flowStats(),
+      streamResets: this.#streams.resetCount,
       openStreams: this.#streams.openCount,
       keyUpdatesSent: this.#receiver.keys?.updatesSent ?? 0,
       keyUpdatesReceived: this.#receiver.keys?.updatesReceived ?? 0,

@@ -82,6 +82,8 @@ export interface ConnectionStats extends RecoverySnapshot, Readonly<Traffic> {
   readonly handshakeRetries: number;
   /** Credit and windows. */
   readonly flow: FlowStats;
+  /** Streams that the peer has reset before their end. */
+  readonly streamResets: number;
   /** Streams of either side that are not over. */
   readonly openStreams: number;
   /** Key updates that this side began. */

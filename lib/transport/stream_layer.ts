@@ -70,6 +70,8 @@ export class StreamLayer {
   readonly #receiveCredit: ReceiveCredit;
   readonly #flow = new FlowCounters();
   readonly #emit: (event: ConnectionEvent) => void;
+  /** Streams that the peer has reset before their end; read only. */
+  resetCount = 0;
   #retransmittedBytes = 0;
   #sendBuffer: number;
 
@@ -266,7 +268,10 @@ export class StreamLayer {
     const grown = receive.onReset(code, finalSize);
     if (grown < 0) return -grown;
     if (grown > 0 && !this.#receiveCredit.onReceived(grown)) return TransportError.FLOW_CONTROL;
-    if (receive.state === "reset_recvd" && before !== "reset_recvd") this.#emit({ type: "stream_reset", id, code });
+    if (receive.state === "reset_recvd" && before !== "reset_recvd") {
+      this.resetCount++;
+      this.#emit({ type: "stream_reset", id, code });
+    }
     this.#afterRead(stream);
     return 0;
   }
