@@ -12,10 +12,15 @@ const MAX_RANGES = 64;
 /** A range is named in so many acknowledgements: all of them would have to be lost for the sender not to learn of it. */
 const REPORTS = 16;
 
+/** A sender that wants an acknowledgement for more packets than this has many of them under way. */
+const MANY_PACKETS = 2;
+
 /** Bookkeeping of one direction's packet numbers. */
 export class ReceivedPackets {
   readonly #ranges = new RangeSet(MAX_RANGES);
   readonly #maxAckDelay: Micros;
+  /** How long an acknowledgement waits: less while the sender fills the path, where only the end of what it sends has to wait at all. */
+  #delay: Micros;
   #threshold: number;
   /** The packet that brought the threshold; −1 for none. */
   #thresholdFrom = -1;
@@ -31,7 +36,7 @@ export class ReceivedPackets {
   #lowest = Infinity;
 
   constructor(maxAckDelay: Micros, threshold: number) {
-    this.#maxAckDelay = maxAckDelay;
+    this.#maxAckDelay = this.#delay = maxAckDelay;
     this.#threshold = threshold;
   }
 
@@ -64,7 +69,7 @@ export class ReceivedPackets {
     this.#elicitingSinceAck++;
     // Out of order either fills or opens a gap: the sender should learn of it without delay.
     if (!inOrder || immediately || this.#elicitingSinceAck >= this.#threshold) this.#ackAt = now;
-    else if (this.#ackAt === NEVER) this.#ackAt = (now + this.#maxAckDelay) as Micros;
+    else if (this.#ackAt === NEVER) this.#ackAt = (now + this.#delay) as Micros;
   }
 
   /** Whether an acknowledgement must leave at `now`. */
@@ -99,6 +104,7 @@ export class ReceivedPackets {
   setThreshold(threshold: number, packetNumber: number): void {
     if (packetNumber < this.#thresholdFrom) return;
     this.#threshold = threshold;
+    this.#delay = (threshold > MANY_PACKETS ? this.#maxAckDelay / 4 : this.#maxAckDelay) as Micros;
     this.#thresholdFrom = packetNumber;
   }
 

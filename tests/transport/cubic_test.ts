@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Micros, micros, millis, seconds } from "../../lib/base/time.ts";
 import { Cubic } from "../../lib/transport/congestion/cubic.ts";
+import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { RttEstimator } from "../../lib/transport/rtt.ts";
 import { type SentPacket, SentPackets } from "../../lib/transport/sent_packets.ts";
 
@@ -31,12 +32,12 @@ class Flow {
   }
 
   /** One round trip that takes `latest`. */
-  round(latest: Micros = RTT, appLimited = false): void {
+  round(latest: Micros | ((packet: number) => Micros) = RTT, appLimited = false): void {
     const packets = this.#inFlight;
     this.#inFlight = [];
-    this.now = micros(this.now + latest);
-    for (const packet of packets) {
-      this.rtt.update(latest, micros(0), this.now);
+    this.now = micros(this.now + (typeof latest === "number" ? latest : RTT));
+    for (const [index, packet] of packets.entries()) {
+      this.rtt.update(typeof latest === "number" ? latest : latest(index), micros(0), this.now);
       this.cubic.onPacketAcked(packet, this.now, this.rtt, appLimited);
       this.cubic.onAckEnd(this.now, this.rtt, 0);
       this.#fill();
@@ -112,18 +113,34 @@ test("a second event below the old maximum lowers the plateau further", () => {
 test("lengthening round trips end slow start before anything is lost", () => {
   const flow = new Flow();
   for (let i = 0; i < 3; i++) flow.round();
-  for (let i = 0; i < 3; i++) flow.round(millis(130 + 30 * i));
+  flow.round(millis(112.5));
   assert.equal(flow.cubic.snapshot().state, "conservative_slow_start");
-  for (let i = 0; i < 6; i++) flow.round(millis(260));
+  for (let i = 0; i < 6; i++) flow.round(millis(112.5));
   assert.equal(flow.cubic.snapshot().state, "congestion_avoidance");
   assert.equal(flow.cubic.snapshot().congestionEvents, 0);
+});
+
+test("a queue that grows while a paced window is acknowledged ends slow start within the round trip", () => {
+  const flow = new Flow();
+  for (let i = 0; i < 4; i++) flow.round();
+  assert.equal(flow.cubic.snapshot().state, "slow_start");
+  const before = flow.cubic.window;
+  flow.round((packet) => micros(RTT + packet * 500));
+  assert.equal(flow.cubic.snapshot().state, "congestion_avoidance");
+  assert.ok(flow.cubic.window < 1.7 * before, `${flow.cubic.window / before} times the window`);
+});
+
+test("round trips that vary, but do not lengthen, let slow start go on", () => {
+  const flow = new Flow();
+  const random = new SeededRandom(1);
+  for (let i = 0; i < 8; i++) flow.round(() => micros(RTT + random.below(20_000)));
+  assert.equal(flow.cubic.snapshot().state, "slow_start");
 });
 
 test("a round trip that shortens again resumes slow start", () => {
   const flow = new Flow();
   for (let i = 0; i < 3; i++) flow.round();
-  flow.round(millis(150));
-  flow.round(millis(150));
+  flow.round(millis(112.5));
   assert.equal(flow.cubic.snapshot().state, "conservative_slow_start");
   flow.round(RTT);
   assert.equal(flow.cubic.snapshot().state, "slow_start");

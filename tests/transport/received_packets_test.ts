@@ -101,3 +101,10 @@ test("a range is named in sixteen acknowledgements and then left out, unless som
   for (let n = 43; n < 60; n++) acknowledge(n);
   assert.equal(acknowledge(60), 1);
 });
+
+test("when many packets share one acknowledgement, the last ones wait a quarter of the time", () => {
+  const received = new ReceivedPackets(DELAY, 2);
+  received.setThreshold(16, 0);
+  received.onPacket(0, micros(0), true, false);
+  assert.equal(received.ackDeadline, DELAY / 4);
+});

@@ -25,6 +25,9 @@ export class HyStart {
   /** The round ends when this packet is acknowledged. */
   #roundEnd = -1;
   #lastSent = -1;
+  /** Smallest of the newest samples, up to {@link RTT_SAMPLES}, and how many they are. */
+  #newestMin: Micros = micros(Infinity);
+  #newest = 0;
   #samples = 0;
   #roundMin: Micros = micros(Infinity);
   #lastRoundMin: Micros = micros(Infinity);
@@ -47,8 +50,10 @@ export class HyStart {
   onAck(largestAcked: number, rtt: RttEstimator): void {
     if (this.#phase === "done") return;
     this.#roundMin = micros(Math.min(this.#roundMin, rtt.latest));
+    this.#newestMin = micros(Math.min(this.#newestMin, rtt.latest));
     this.#samples++;
     if (this.#samples >= RTT_SAMPLES) this.#judge();
+    if (++this.#newest >= RTT_SAMPLES) this.#judgeNewest(rtt);
     if (largestAcked >= this.#roundEnd) this.#nextRound();
   }
 
@@ -56,8 +61,12 @@ export class HyStart {
   restart(): void {
     this.#phase = "slow_start";
     this.#roundEnd = -1;
-    this.#samples = 0;
-    this.#roundMin = this.#lastRoundMin = this.#baseline = micros(Infinity);
+    this.#samples = this.#newest = 0;
+    this.#newestMin =
+      this.#roundMin =
+      this.#lastRoundMin =
+      this.#baseline =
+        micros(Infinity);
   }
 
   /** Slow start is over for another reason. */
@@ -78,6 +87,18 @@ export class HyStart {
       this.#phase = "slow_start";
       this.#baseline = micros(Infinity);
     }
+  }
+
+  /**
+   * RFC 9406 compares the minima of whole rounds, which suits a window that leaves in a burst and is acknowledged in one. Paced over the round
+   * trip, its first packets never see the queue that its last ones build, and a round later the window has doubled once more. So a few samples in
+   * a row that are all too long are enough; they show a queue that is there now, and growing slower would let it overflow all the same.
+   */
+  #judgeNewest(rtt: RttEstimator): void {
+    const least = this.#lastRoundMin + Math.min(this.#lastRoundMin / MIN_RTT_DIVISOR, MAX_RTT_THRESHOLD);
+    if (this.#newestMin > least + rtt.variation) this.#phase = "done";
+    this.#newestMin = micros(Infinity);
+    this.#newest = 0;
   }
 
   #nextRound(): void {
