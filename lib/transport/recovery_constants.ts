@@ -20,12 +20,17 @@ export const INITIAL_RTT: Micros = millis(333);
 export const PERSISTENT_CONGESTION_THRESHOLD = 3;
 /** Largest part of the initial window that is not a multiple of the datagram size (§7.2). */
 export const INITIAL_WINDOW_BYTES = 14720;
-/** The window is never smaller than this many datagrams (kMinimumWindow, §7.2). */
-export const MINIMUM_WINDOW_PACKETS = 2;
 /** What a loss leaves of the window (kLossReductionFactor, §7.3.2). */
 export const LOSS_REDUCTION_FACTOR = 0.5;
 
 // --- this implementation ---
+
+/**
+ * The window is never smaller than this many datagrams. RFC 9002 §7.2 recommends 2 (kMinimumWindow). With two under way, of which one
+ * in five is lost, one in four round trips ends with the loss of the last, which nothing but a probe timeout tells of; with three it is one in eight, and
+ * the window that the formula for congestion avoidance asks for is kept.
+ */
+export const MINIMUM_WINDOW_PACKETS = 3;
 
 /**
  * The PTO stops doubling at 2^6 = 64 times its base: a path that comes back after a long outage is noticed within about a

@@ -114,6 +114,7 @@ test("lengthening round trips end slow start before anything is lost", () => {
   const flow = new Flow();
   for (let i = 0; i < 3; i++) flow.round();
   flow.round(millis(112.5));
+  flow.round(millis(112.5));
   assert.equal(flow.cubic.snapshot().state, "conservative_slow_start");
   for (let i = 0; i < 6; i++) flow.round(millis(112.5));
   assert.equal(flow.cubic.snapshot().state, "congestion_avoidance");
@@ -140,6 +141,7 @@ test("round trips that vary, but do not lengthen, let slow start go on", () => {
 test("a round trip that shortens again resumes slow start", () => {
   const flow = new Flow();
   for (let i = 0; i < 3; i++) flow.round();
+  flow.round(millis(112.5));
   flow.round(millis(112.5));
   assert.equal(flow.cubic.snapshot().state, "conservative_slow_start");
   flow.round(RTT);
@@ -170,11 +172,11 @@ test("a cut is taken back when every loss behind it was spurious", () => {
   assert.equal(flow.cubic.snapshot().undone, 1);
 });
 
-test("persistent congestion leaves two datagrams", () => {
+test("persistent congestion leaves three datagrams", () => {
   const flow = new Flow();
   for (let i = 0; i < 4; i++) flow.round();
   flow.cubic.onPersistentCongestion(flow.now);
-  assert.equal(flow.cubic.window, 2 * SIZE);
+  assert.equal(flow.cubic.window, 3 * SIZE);
   assert.equal(flow.cubic.inSlowStart, true);
 });
 

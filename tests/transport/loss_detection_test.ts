@@ -256,7 +256,7 @@ test("several losses within one recovery period cut the window once", () => {
   assert.equal(reno.snapshot().congestionEvents, 1);
   for (let i = 0; i < 4; i++) h.send(200);
   h.ack(300, [13]);
-  assert.deepEqual([h.lost, reno.window], [[0, 1, 5, 6, 7, 8, 10], 3000]);
+  assert.deepEqual([h.lost, reno.window], [[0, 1, 5, 6, 7, 8, 10], 3600]);
 });
 
 test("the loss of a packet that is not in flight, or probes the MTU, is no congestion", () => {
@@ -328,7 +328,7 @@ test("persistent congestion: nothing came through for more than three PTOs", () 
   h.ack(1200, [3]);
   assert.deepEqual(h.lost, [0, 1, 2]);
   assert.equal(h.recovery.stats.persistentCongestion, 1);
-  assert.equal(reno.window, 2400);
+  assert.equal(reno.window, 3600);
 });
 
 test("losses over less than three PTOs are not persistent congestion", () => {

@@ -15,11 +15,11 @@ function ack(reno: NewReno, sent: number, size: number, appLimited = false): voi
   reno.onPacketAcked(packet, millis(sent + 100), rtt, appLimited);
 }
 
-test("the initial window is ten datagrams, bounded by 14720 bytes or two datagrams", () => {
+test("the initial window is ten datagrams, bounded by 14720 bytes or three datagrams", () => {
   assert.equal(initialWindow(1200), 12000);
   assert.equal(initialWindow(1472), 14720);
   assert.equal(initialWindow(4000), 14720);
-  assert.equal(initialWindow(9000), 18000);
+  assert.equal(initialWindow(9000), 27000);
   assert.equal(new NewReno(1200).window, 12000);
 });
 
@@ -46,7 +46,7 @@ test("a congestion event halves the window once for all losses of a recovery per
   reno.onCongestionEvent(millis(140), millis(100), 1, 0);
   assert.equal(reno.window, 6000);
   reno.onCongestionEvent(millis(250), millis(101), 1, 0);
-  assert.equal(reno.window, 3000);
+  assert.equal(reno.window, 3600, "half of it would be less than the least");
   assert.equal(reno.snapshot().congestionEvents, 2);
 });
 
@@ -71,20 +71,20 @@ test("congestion avoidance grows by one datagram for each window that is acknowl
   assert.equal(reno.window, 8400);
 });
 
-test("the window never falls below two datagrams", () => {
+test("the window never falls below three datagrams", () => {
   const reno = new NewReno(1200);
   for (let i = 0; i < 10; i++) reno.onCongestionEvent(millis(100 * i + 50), millis(100 * i), 1, 0);
-  assert.equal(reno.window, 2400);
+  assert.equal(reno.window, 3600);
 });
 
 test("persistent congestion collapses the window to its minimum and ends the recovery period", () => {
   const reno = new NewReno(1200);
   reno.onCongestionEvent(millis(100), millis(10), 2, 0);
   reno.onPersistentCongestion(millis(100));
-  assert.equal(reno.window, 2400);
+  assert.equal(reno.window, 3600);
   assert.equal(reno.snapshot().slowStartThreshold, 6000);
   ack(reno, 50, 1200);
-  assert.equal(reno.window, 3600, "slow start up to the threshold");
+  assert.equal(reno.window, 4800, "slow start up to the threshold");
 });
 
 test("a reduction is taken back when every loss behind it was spurious", () => {
@@ -104,7 +104,7 @@ test("a spurious loss from before the last reduction takes nothing back", () => 
   reno.onCongestionEvent(millis(100), millis(10), 1, 0);
   reno.onCongestionEvent(millis(200), millis(150), 1, 0);
   reno.onSpuriousLoss(millis(210), millis(100));
-  assert.equal(reno.window, 3000);
+  assert.equal(reno.window, 3600, "half of it would be less than the least");
 });
 
 test("persistent congestion is not taken back", () => {
@@ -112,7 +112,7 @@ test("persistent congestion is not taken back", () => {
   reno.onCongestionEvent(millis(100), millis(10), 1, 0);
   reno.onPersistentCongestion(millis(100));
   reno.onSpuriousLoss(millis(120), millis(100));
-  assert.equal(reno.window, 2400);
+  assert.equal(reno.window, 3600);
 });
 
 test("a larger datagram size raises an untouched initial window and always the minimum", () => {
@@ -122,7 +122,7 @@ test("a larger datagram size raises an untouched initial window and always the m
   const reduced = new NewReno(1200);
   for (let i = 0; i < 10; i++) reduced.onCongestionEvent(millis(100 * i + 50), millis(100 * i), 1, 0);
   reduced.setMaxDatagramSize(9000);
-  assert.equal(reduced.window, 18000);
+  assert.equal(reduced.window, 27000);
   assert.equal(reduced.maxDatagramSize, 9000);
 });
 
