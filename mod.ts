@@ -42,6 +42,8 @@ export {
   loadIdentity,
   parseKeyFile,
   saveIdentity,
+  ticketFiles,
+  ticketsBeside,
 } from "./lib/agent/key_files.ts";
 export {
   formatKnownPeer,
@@ -52,6 +54,15 @@ export {
   type KnownPeersStorage,
   parseKnownPeers,
 } from "./lib/agent/known_peers.ts";
+
+export {
+  type KeptTicket,
+  MemoryTickets,
+  type TakenTicket,
+  type TicketOwner,
+  type TicketStore,
+} from "./lib/agent/tickets.ts";
+export { TicketFiles, type TicketStorage } from "./lib/agent/ticket_files.ts";
 
 export { connect, type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS, type Trust } from "./lib/agent/connect.ts";
 export { Client, DEFAULT_CALL_TIMEOUT_MS } from "./lib/agent/client.ts";

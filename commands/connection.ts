@@ -35,6 +35,8 @@ export interface ConnectionRequest {
   readonly deadline: Deadline;
   readonly signal: AbortSignal;
   readonly trustNew: boolean;
+  /** Use and keep tickets; `early`: and connect no sooner than with the first call, if there is one. */
+  readonly tickets?: "resume" | "early" | undefined;
 }
 
 /**
@@ -44,10 +46,13 @@ export interface ConnectionRequest {
  */
 export async function openConnection(request: ConnectionRequest): Promise<Client> {
   const { url, settings, console, deadline, signal, trustNew } = request;
-  const { connect, defaultKnownPeersPath, formatMxpUrl, knownPeersFile } = await import("../mod.ts");
+  const { connect, defaultKnownPeersPath, formatMxpUrl, knownPeersFile, ticketFiles, ticketsBeside } = await import(
+    "../mod.ts"
+  );
   const identity = await callerIdentity(settings);
   const path = settings.knownPeers ?? defaultKnownPeersPath();
   const knownPeers = knownPeersFile(path, (problem) => console.note(problem));
+  const tickets = request.tickets && ticketFiles(ticketsBeside(path), (problem) => console.note(problem));
   let refused: PeerInfo | undefined;
   let trusted: PeerInfo | undefined;
   let client: Client;
@@ -55,6 +60,7 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
     client = await connect(url, {
       identity,
       knownPeers,
+      ...(tickets && { tickets, early: request.tickets === "early" }),
       timeoutMs: deadline.forConnecting,
       signal,
       trust: async (peer) => {
@@ -75,7 +81,8 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
     console.note(`new node ${trusted.address}, fingerprint ${trusted.fingerprint}: added to ${path}`);
   }
   const { kind, pattern, suite, ms } = client.handshake;
-  console.debug(`connected to ${client.peer.address}: ${kind}, ${pattern}, ${suite}, ${ms.toFixed(2)} ms`);
+  // An early connection begins with the first call.
+  if (ms > 0) console.debug(`connected to ${client.peer.address}: ${kind}, ${pattern}, ${suite}, ${ms.toFixed(2)} ms`);
   return client;
 }
 

@@ -17,6 +17,7 @@ interface Flags {
   readonly count?: number;
   readonly interval?: number;
   readonly trustNew?: boolean;
+  readonly resume?: boolean;
 }
 
 const DEFAULT_COUNT = 4;
@@ -40,6 +41,10 @@ export const ping: CommandSpec<Flags> = {
       fallback: `${DEFAULT_INTERVAL_MS}ms`,
       parse: duration,
     },
+    {
+      flags: "--resume",
+      description: "use a ticket of an earlier connection if there is one, and keep new ones, as mxp call --early does",
+    },
     TRUST_NEW,
   ],
   details: [
@@ -47,7 +52,8 @@ export const ping: CommandSpec<Flags> = {
     "--timeout limits connecting and each round trip, not the whole command.",
     'With --json: {"url", "address", "handshake": {"kind", "pattern", "suite", "ms"}, "rtt_ms": {"count", "min", "avg", ' +
     '"p50", "max", "samples"}, "path_mtu", "congestion": {"controller", "state", "window"}}. path_mtu and window are bytes.',
-    "The handshake is full where the node's key was known, and a first contact where it had to be learned.",
+    "The handshake is full where the node's key was known, a first contact where it had to be learned, and resumed where --resume " +
+    "has found a ticket.",
     ...URL_HELP,
   ],
   examples: [
@@ -60,7 +66,8 @@ export const ping: CommandSpec<Flags> = {
     const { signal } = stop;
     const deadline = new Deadline(settings.timeoutMs);
     const trustNew = flags.trustNew === true;
-    const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
+    const tickets = flags.resume ? "resume" : undefined;
+    const client = await openConnection({ url, settings, console, deadline, signal, trustNew, tickets });
     try {
       if (!console.json) await console.write(head(client, console));
       const count = flags.count ?? DEFAULT_COUNT;

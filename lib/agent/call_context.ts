@@ -77,6 +77,14 @@ export class CallContext {
     return this.#call.agent;
   }
 
+  /**
+   * Whether the call came with the first UDP datagram of a resumed connection. No copy of that datagram makes it come twice, but its caller, who had
+   * called it idempotent, repeats it if the answer does not reach him.
+   */
+  get early(): boolean {
+    return this.#call.early;
+  }
+
   /** Calls with the same key are meant to take effect once. */
   get idempotencyKey(): string | undefined {
     return this.#call.details.idempotencyKey;

@@ -109,6 +109,14 @@ export function connectionEnded(closed: ConnectionEnd | undefined, what: string)
   if (closed.by === "peer" && closed.code === TransportError.NOT_ALLOWED) {
     return new MxpError("refused", `${what} was refused: the node does not allow this key`, { remoteCode });
   }
+  if (closed.by === "handshake_timeout") {
+    if (closed.hint === "rejected_key") {
+      return new MxpError("key_mismatch", `${what} failed: the node does not hold the key that it had before`);
+    }
+    return new MxpError("connect_failed", `${what} failed: no answer from the node, is it listening there?`, {
+      retryable: true,
+    });
+  }
   return new MxpError("connection_lost", `${what} ended: ${describeClose(closed)}`, { retryable: true, remoteCode });
 }
 

@@ -32,6 +32,7 @@ import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
 import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
 import { Reply } from "./reply.ts";
+import type { Resumption } from "./resumption.ts";
 import type { Session } from "./session.ts";
 import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
 
@@ -49,6 +50,7 @@ export interface ClientParts {
   readonly peer: PeerInfo;
   /** Settles when the session has ended. */
   readonly ended: Promise<ConnectionEnd>;
+  readonly resumption: Resumption;
 }
 
 /**
@@ -74,10 +76,9 @@ export class Client implements AsyncDisposable {
   readonly #traces: IdSequence;
   /** Who answers. */
   readonly peer: PeerInfo;
-  /** How the connection came about. */
-  readonly handshake: HandshakeInfo;
   /** Settles when the connection has ended, for whatever reason. Never rejects. */
   readonly closed: Promise<CloseInfo>;
+  readonly #resumption: Resumption;
   #draining = false;
   #lastAgent: string | undefined;
   #lastTarget: Uint8Array;
@@ -93,7 +94,7 @@ export class Client implements AsyncDisposable {
     this.#ids = new IdSequence(platform.random);
     this.#traces = new IdSequence(platform.random);
     this.peer = peer;
-    this.handshake = handshakeInfo(session.link.connection);
+    this.#resumption = parts.resumption;
     this.closed = parts.ended.then((end) => ({ by: end.by, message: describeClose(end) }));
     this.#lastAgent = url.agent;
     this.#lastTarget = this.#targetOf(url.agent);
@@ -107,6 +108,11 @@ export class Client implements AsyncDisposable {
   /** Our end, `IP:PORT`. */
   get local(): string {
     return this.#session.driver.local.key;
+  }
+
+  /** How the connection came about; how it is going to be tried, as long as it is held back for the first call. */
+  get handshake(): HandshakeInfo {
+    return handshakeInfo(this.#session.link.connection);
   }
 
   /** Calls the agent of the URL. */
@@ -168,6 +174,7 @@ export class Client implements AsyncDisposable {
     if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
     const agent = options.agent ?? this.#url.agent;
     this.#checkOpen();
+    this.#session.begin();
     const targetText = this.#targetText(agent);
     if (signal?.aborted) {
       throw new MxpError("cancelled", `the stream to ${targetText} was cancelled`, { cause: signal.reason });
@@ -209,6 +216,7 @@ export class Client implements AsyncDisposable {
    */
   async emit(topic: string, data?: CallBody, options: EventOptions = NO_OPTIONS): Promise<void> {
     const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, ack = false } = options;
+    this.#session.begin();
     if (typeof topic !== "string") throw new MxpError("usage", `a topic is text, got ${typeof topic}`);
     if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
     this.#checkOpen();
@@ -246,6 +254,7 @@ export class Client implements AsyncDisposable {
   async ping(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ rttMs: number }> {
     const { timeoutMs = 5_000, signal } = options;
     this.#checkOpen();
+    this.#session.begin();
     const rtt = await new Promise<number | "deadline" | "aborted" | undefined>((resolve) => {
       if (signal?.aborted) return resolve("aborted");
       let takeBack = (): void => {};
@@ -317,6 +326,19 @@ export class Client implements AsyncDisposable {
     this.#session.close(TransportError.NO_ERROR, "");
     await this.#session.driver.flush();
     this.#session.driver.close();
+    await this.#resumption.settled();
+  }
+
+  /**
+   * Waits until the tickets that the node was asked for are in the store, which takes about one round trip after the connection was made; at most
+   * `timeoutMs` (default 1 000). Does nothing without a store. Call it before {@link close} where nothing else takes that long.
+   */
+  async awaitTickets(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    if (this.#session.link.connection.isHeld) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 1_000));
+    await this.#resumption.complete(Promise.race([late, this.closed]));
+    clearTimeout(timer);
   }
 
   /** The same as {@link close}. */
@@ -395,7 +417,7 @@ export class Client implements AsyncDisposable {
     const seconds = timeoutMs === Infinity ? 0 : Math.min(Math.ceil(timeoutMs / 1000), MAX_CALL_TIMEOUT_SECONDS);
     if (body instanceof Uint8Array || typeof body === "string" || body === undefined) {
       const data = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body") as Uint8Array;
-      this.#send(call, this.#messages.call(call, metadata, target, seconds, data));
+      this.#send(call, this.#messages.call(call, metadata, target, seconds, data), options.idempotent);
       return;
     }
     this.#session.outgoing.file(call);
@@ -403,7 +425,8 @@ export class Client implements AsyncDisposable {
     call.onEnd = () => collecting.stop();
     const collected = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body", collecting);
     Promise.resolve(collected).then((data) => {
-      if (call.pendingKey !== -1) this.#send(call, this.#messages.call(call, metadata, target, seconds, data));
+      if (call.pendingKey === -1) return;
+      this.#send(call, this.#messages.call(call, metadata, target, seconds, data), options.idempotent);
     }).catch((error) => this.#session.outgoing.fail(call, error));
   }
 
@@ -414,7 +437,9 @@ export class Client implements AsyncDisposable {
     return { traceHigh: this.#traces.high, traceLow: this.#traces.low };
   }
 
-  #send(call: OutgoingCall, message: Uint8Array): void {
+  #send(call: OutgoingCall, message: Uint8Array, mayBeEarly = false): void {
+    if (mayBeEarly && this.#session.outgoing.sendEarly(call, message)) return;
+    this.#session.begin();
     if (this.#session.outgoing.send(call, message)) return;
     throw new MxpError("overloaded", "too many calls are waiting for the node already", { retryable: true });
   }
@@ -440,7 +465,15 @@ export class Client implements AsyncDisposable {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): MxpError {
-    return callFailure(outcome, this.#targetText(agent), timeoutMs, signal?.reason, this.#session.closeReason);
+    const { closeReason, established } = this.#session;
+    if (outcome.kind === "deadline" && !established && closeReason === undefined) {
+      // The node has not been heard of yet: it is not the agent that takes too long.
+      const text = `no answer from ${this.#targetText(undefined)} within ${
+        timeoutMs / 1000
+      } s: is a node listening there?`;
+      return new MxpError("connect_failed", text, { retryable: true });
+    }
+    return callFailure(outcome, this.#targetText(agent), timeoutMs, signal?.reason, closeReason);
   }
 
   /** Names whom a request is for, in errors. */

@@ -31,6 +31,11 @@ export interface RequestOptions {
 export interface CallOptions extends RequestOptions {
   /** How long to wait for the whole answer; default 30 000, 0 = without end. */
   readonly timeoutMs?: number;
+  /**
+   * The call does no harm if it is executed twice. On a client that was connected with `early`, it may then go along with the
+   * first UDP datagram of the connection, if it is the first call and not larger than some 600 bytes.
+   */
+  readonly idempotent?: boolean;
   /** Called as bytes are taken by the transport, and as the answer arrives. */
   readonly onProgress?: (progress: CallProgress) => void;
 }

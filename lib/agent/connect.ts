@@ -25,7 +25,9 @@ import type { KnownPeer, KnownPeers } from "./known_peers.ts";
 import { formatMxpUrl, type MxpUrl, parseMxpUrl } from "./mxp_url.ts";
 import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
+import { Resumption } from "./resumption.ts";
 import { Session } from "./session.ts";
+import type { TicketStore } from "./tickets.ts";
 import { clientSettings } from "./transport_settings.ts";
 
 /** How long a handshake may take unless `connect` is told otherwise. */
@@ -55,6 +57,16 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal;
   /** Told of a fault of this library, which has ended the connection. */
   readonly onInternalError?: (error: unknown) => void;
+  /**
+   * Tickets of earlier connections, and where new ones are kept: with one, the handshake costs both sides less. The node knows that it is the same
+   * client, even one without an identity. Without a store every connection begins with a full handshake.
+   */
+  readonly tickets?: TicketStore;
+  /**
+   * With a ticket at hand, return at once, and connect when the first call is made, which goes along with the first UDP datagram if it is
+   * `idempotent`. That nobody answers, or that the node refuses us, is then said by calls. Without a ticket, nothing changes.
+   */
+  readonly early?: boolean;
   /** Tunes the transport. */
   readonly settings?: Partial<TransportSettings>;
   /** Replaces sockets, time, randomness and cryptography; for tests. */
@@ -76,6 +88,7 @@ interface Attempt {
   readonly identity: Identity;
   readonly expected: Expectation | undefined;
   readonly timeoutMs: number;
+  readonly resumption: Resumption;
 }
 
 /** A connection that got as far as a handshake that succeeded. */
@@ -110,8 +123,14 @@ export async function connect(target: string | MxpUrl, options: ConnectOptions =
   const platform = options.platform ?? defaultPlatform();
   const identity = options.identity ?? newIdentity(platform.crypto, platform.random);
   const expected = await expectation(url, knownPeers);
-  const attempt: Attempt = { platform, url, options, identity, expected, timeoutMs };
-  const reached = await reachAny(attempt, await addressesOf(platform, url, where), where);
+  const resumption = new Resumption(options.tickets, options.identity?.publicKey);
+  if (expected !== undefined) await resumption.take(expected.publicKey);
+  const attempt: Attempt = { platform, url, options, identity, expected, timeoutMs, resumption };
+  const addresses = preferred(await addressesOf(platform, url, where), resumption.taken?.address);
+  if (options.early === true && expected !== undefined && resumption.taken !== undefined) {
+    return await prepare(attempt, addresses[0], expected.publicKey, where);
+  }
+  const reached = await reachAny(attempt, addresses, where);
   const { session } = reached;
   try {
     const { connection } = session.link;
@@ -119,12 +138,36 @@ export async function connect(target: string | MxpUrl, options: ConnectOptions =
     if (expected === undefined) await judge(peer, options, where);
     throwIfAborted(signal, where);
     if (session.closeReason !== undefined) throw connectionEnded(session.closeReason, `the connection to ${where}`);
-    return new Client({ platform, url, peer, ...reached });
+    resumption.trust(peer.publicKey, connection.remote.host);
+    return new Client({ platform, url, peer, resumption, ...reached });
   } catch (error) {
     session.close(TransportError.NOT_ALLOWED, "");
     await release(session);
     throw error;
   }
+}
+
+/** A client whose connection begins with what is first asked of it. */
+async function prepare(attempt: Attempt, host: string, nodeKey: Uint8Array, where: string): Promise<Client> {
+  const { platform, url, options, resumption } = attempt;
+  const { signal } = options;
+  throwIfAborted(signal, where);
+  const opened = await open(attempt, host, where, true);
+  const { session, messages, ended, established } = opened;
+  const onAbort = (): void => session.close();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const stopListening = (): void => signal?.removeEventListener("abort", onAbort);
+  established.then(stopListening, stopListening);
+  const { remote } = session.link.connection;
+  const peer = peerInfo(platform.crypto, nodeKey, remote.key, url.host, url.port);
+  resumption.trust(nodeKey, remote.host);
+  return new Client({ platform, url, peer, session, messages, ended, resumption });
+}
+
+/** The address at which the node was when it gave the ticket goes first, if it is still one of them. */
+function preferred(addresses: readonly string[], address: string | undefined): readonly string[] {
+  if (address === undefined || !addresses.includes(address)) return addresses;
+  return [address, ...addresses.filter((other) => other !== address)];
 }
 
 /** The key that the node must hold: the URL says, else the known-peers file. */
@@ -159,14 +202,15 @@ async function addressesOf(platform: Platform, url: MxpUrl, where: string): Prom
 
 /** Tries the addresses, each a little later than the one before; the first that answers wins (RFC 8305). */
 async function reachAny(attempt: Attempt, addresses: readonly string[], where: string): Promise<Reached> {
-  if (addresses.length === 1) return await reach(attempt, addresses[0], where, attempt.options.signal);
+  if (addresses.length === 1) return await reach(attempt, addresses[0], where, attempt.options.signal, true);
   const stop = new AbortController();
   const follow = (): void => stop.abort();
   attempt.options.signal?.addEventListener("abort", follow, { once: true });
   try {
     const attempts = addresses.map(async (host, index) => {
       if (index > 0) await new Promise((resolve) => setTimeout(resolve, index * ADDRESS_STAGGER_MS));
-      const reached = await reach(attempt, host, where, stop.signal);
+      // A ticket works once.
+      const reached = await reach(attempt, host, where, stop.signal, index === 0);
       if (!stop.signal.aborted) {
         stop.abort();
         return reached;
@@ -185,10 +229,50 @@ async function reachAny(attempt: Attempt, addresses: readonly string[], where: s
   }
 }
 
-/** One attempt at one address. */
-async function reach(attempt: Attempt, host: string, where: string, signal: AbortSignal | undefined): Promise<Reached> {
-  const { platform, options, identity, expected, timeoutMs, url } = attempt;
+/** One attempt at one address, with the ticket if there is one and it is this attempt's to use. */
+async function reach(
+  attempt: Attempt,
+  host: string,
+  where: string,
+  signal: AbortSignal | undefined,
+  hasTicket: boolean,
+): Promise<Reached> {
+  const { expected } = attempt;
   throwIfAborted(signal, where);
+  const { session, messages, ended, established } = await open(attempt, host, where, false, hasTicket);
+  const onAbort = (): void => session.close();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    if (signal?.aborted) onAbort();
+    await established;
+  } catch (error) {
+    session.driver.close();
+    throwIfAborted(signal, where);
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+  if (expected !== undefined && !bytesEqual(session.link.connection.peerKey!, expected.publicKey)) {
+    throw new MxpError("internal", `the handshake with ${where} ended with another key than it began with`);
+  }
+  return { session, messages, ended };
+}
+
+/** A connection that was begun, or is held until something is asked of it. */
+interface Opened extends Reached {
+  /** Settles when it stands, or cannot. */
+  readonly established: Promise<void>;
+}
+
+/** Opens a socket and begins a connection. */
+async function open(
+  attempt: Attempt,
+  host: string,
+  where: string,
+  held: boolean,
+  hasTicket = true,
+): Promise<Opened> {
+  const { platform, options, identity, expected, timeoutMs, url, resumption } = attempt;
   const settings = { ...clientSettings(options.settings), handshakeTimeout: millis(timeoutMs) };
   const endpoint = makeEndpoint(platform, identity, settings);
   const local = { host: host.includes(":") ? "::" : "0.0.0.0", port: 0 };
@@ -213,6 +297,7 @@ async function reach(attempt: Attempt, host: string, where: string, signal: Abor
     driver,
     messages,
     maxAnswerBytes: MAX_PAYLOAD_BYTES,
+    onTicket: (ticket, lifetime) => resumption.onTicket(ticket, lifetime),
     peer: () =>
       peerInfo(
         platform.crypto,
@@ -222,7 +307,10 @@ async function reach(attempt: Attempt, host: string, where: string, signal: Abor
         url.port,
       ),
     owner: {
-      onEstablished: () => established.resolve(),
+      onEstablished: ({ link }) => {
+        if (ticket !== undefined) resumption.onEstablished(link.connection.pattern);
+        established.resolve();
+      },
       onClosed: (_session, reason) => {
         established.reject(attemptFailure(reason, where, timeoutMs, expected, options.knownPeers));
         ended.resolve(reason);
@@ -231,22 +319,16 @@ async function reach(attempt: Attempt, host: string, where: string, signal: Abor
     },
   });
   fail = (message) => session.abandon(message);
-  const onAbort = (): void => session.close();
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const ticket = hasTicket ? resumption.taken : undefined;
+  const peerKey = expected?.publicKey;
   try {
-    session.attach(driver.connect(address(host, url.port), expected?.publicKey, session));
-    await established.promise;
+    const options = { peerKey, ticket, held, tickets: resumption.wanted };
+    session.attach(driver.connect(address(host, url.port), options, session));
   } catch (error) {
     driver.close();
-    throwIfAborted(signal, where);
     throw error;
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
   }
-  if (expected !== undefined && !bytesEqual(session.link.connection.peerKey!, expected.publicKey)) {
-    throw new MxpError("internal", `the handshake with ${where} ended with another key than it began with`);
-  }
-  return { session, messages, ended: ended.promise };
+  return { session, messages, ended: ended.promise, established: established.promise };
 }
 
 function makeEndpoint(platform: Platform, identity: Identity, settings: Partial<TransportSettings>): Endpoint {

@@ -13,6 +13,7 @@ import { DeadlineWheel } from "../mesh/deadline_wheel.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { ConnectionEvent } from "../transport/events.ts";
+import type { ConnectOptions } from "../transport/initiator_plan.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import { SendPool } from "./send_pool.ts";
 import { TimerHeap } from "./timer_heap.ts";
@@ -152,8 +153,8 @@ export class Driver {
   }
 
   /** Opens a connection for a user. */
-  connect(remote: Address, peerKey: Uint8Array | undefined, user: ConnectionUser): Link {
-    const connection = this.endpoint.connect(this.clock.now(), remote, peerKey === undefined ? {} : { peerKey });
+  connect(remote: Address, options: ConnectOptions | undefined, user: ConnectionUser): Link {
+    const connection = this.endpoint.connect(this.clock.now(), remote, options);
     const link = new Link(connection, user);
     this.#links.set(connection, link);
     this.touch(link);

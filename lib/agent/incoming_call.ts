@@ -51,6 +51,10 @@ export class IncomingCall extends IncomingRequest {
     return this.calls.peer;
   }
 
+  override get early(): boolean {
+    return this.calls.isEarly(this.stream);
+  }
+
   override abort(code: MxpErrorCode, text: string): boolean {
     if (!super.abort(code, text)) return false;
     this.stopAnswer?.();

@@ -94,6 +94,11 @@ export class IncomingCalls {
     return this.#calls.size;
   }
 
+  /** Whether a stream's data came with the hello. */
+  isEarly(id: StreamId): boolean {
+    return this.#link.connection.earlyStream === id;
+  }
+
   /** Who calls. */
   get peer(): PeerInfo {
     return this.#peerInfo ??= this.#peer();

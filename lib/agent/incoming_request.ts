@@ -43,6 +43,11 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   /** Who asks. */
   abstract get peer(): PeerInfo;
 
+  /** Whether it came with the first UDP datagram of a resumed connection. */
+  get early(): boolean {
+    return false;
+  }
+
   /** Milliseconds until the deadline of the caller. */
   abstract remainingMs(): number;
 

@@ -1,14 +1,23 @@
 /**
- * Identities and known peers in files.
+ * Identities, known peers and tickets in files.
  *
  * @module
  */
 
 import { MxpError } from "../base/errors.ts";
-import { appendLine, configDirectory, isPrivate, readText, writeSecretFile } from "../runtime/mod.ts";
+import {
+  appendLine,
+  configDirectory,
+  isPrivate,
+  listDirectory,
+  readText,
+  removeFile,
+  writeSecretFile,
+} from "../runtime/mod.ts";
 import { defaultPlatform } from "./default_platform.ts";
 import { formatKeyFile, type Identity, parseKeyFile as parseKeyFileWith } from "./identity.ts";
 import { KnownPeers, type KnownPeersStorage } from "./known_peers.ts";
+import { TicketFiles, type TicketStorage } from "./ticket_files.ts";
 
 /** Where this user's identity is unless something else is said: `identity` in the configuration directory. */
 export function defaultIdentityPath(): string {
@@ -101,6 +110,35 @@ const STORAGE: KnownPeersStorage = {
       await appendLine(path, line);
     }
   },
+};
+
+/**
+ * The tickets of earlier connections in a folder, a file with mode 0600 for each; it need not exist yet. Several processes can share it.
+ *
+ * @param onProblem told of files that cannot be used.
+ */
+export function ticketFiles(folder: string, onProblem?: (message: string) => void): TicketFiles {
+  const { random } = defaultPlatform();
+  return new TicketFiles(folder, TICKET_STORAGE, (out) => random.fillPublic(out), onProblem);
+}
+
+/** Where tickets are kept that belong to a known-peers file: in a folder of that name and `.tickets`. */
+export function ticketsBeside(knownPeersPath: string): string {
+  return `${knownPeersPath}.tickets`;
+}
+
+const TICKET_STORAGE: TicketStorage = {
+  list: listDirectory,
+  async read(path) {
+    try {
+      return await isPrivate(path) ? await readText(path) : undefined;
+    } catch (error) {
+      if ((error as { code?: string }).code === "ENOENT") return undefined;
+      throw error;
+    }
+  },
+  write: (path, text) => writeSecretFile(path, text, { overwrite: true, durable: false }),
+  remove: removeFile,
 };
 
 /** What the system says, without its noise. */

@@ -57,6 +57,8 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   isFiled = false;
   /** Whether it still waits for a stream. */
   queued = false;
+  /** Whether it went along with the hello, and was taken. */
+  early = false;
   /** What went wrong on this side: the body, the progress callback. */
   problem: unknown = undefined;
   /** Called once when it ends: whoever still collects its body can stop. */
@@ -98,6 +100,8 @@ export class OutgoingCalls {
   #queuedCount = 0;
   /** Keys of calls without a stream: below every stream id. */
   #nextQueueKey = -2;
+  /** The call that went along with the hello. */
+  #early: OutgoingCall | undefined;
   #drained: (() => void) | undefined;
   started = 0;
   ok = 0;
@@ -142,6 +146,47 @@ export class OutgoingCalls {
     this.#queue.push(call);
     this.#queuedCount++;
     return true;
+  }
+
+  /**
+   * Sends a call along with the hello of a connection that is held back for it. False, and nothing has happened, if there is none
+   * or the call does not fit.
+   */
+  sendEarly(call: OutgoingCall, message: Uint8Array): boolean {
+    const { connection } = this.#link;
+    if (!connection.isHeld || message.length > connection.earlyCapacity || call.pendingKey === -1 && call.isFiled) {
+      return false;
+    }
+    if (!call.isFiled) this.file(call);
+    call.message = message;
+    call.total = message.length;
+    this.#early = call;
+    connection.begin(this.#driver.clock.now(), message);
+    this.#driver.touch(this.#link);
+    return true;
+  }
+
+  /** Streams can be used: the early call has one, or gets one before all others. */
+  onEstablished(): void {
+    const call = this.#early, { connection } = this.#link, id = connection.earlyStream;
+    this.#early = undefined;
+    if (call === undefined) return;
+    if (call.pendingKey === -1) {
+      // It was given up while the hello was on its way.
+      if (id !== undefined) connection.stopSending(id, StreamError.CANCELLED);
+    } else if (id === undefined) {
+      if (this.#open(call)) return;
+      call.queued = true;
+      this.#queue.unshift(call);
+      this.#queuedCount++;
+    } else {
+      this.#pending.rekey(call, id);
+      call.early = true;
+      call.written = call.total;
+      call.message = undefined;
+      call.sentAt = call.startedAt;
+      if (call.onProgress !== undefined) this.#progress(call);
+    }
   }
 
   #fileUnder(call: OutgoingCall, key: number): void {

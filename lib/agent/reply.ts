@@ -27,6 +27,7 @@ export interface ReplyParts {
   readonly idLow: number;
   readonly traceHigh: number;
   readonly traceLow: number;
+  readonly early: boolean;
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -52,6 +53,11 @@ export class Reply {
   constructor(bytes: Uint8Array, parts: ReplyParts) {
     this.bytes = bytes as Uint8Array<ArrayBuffer>;
     this.#parts = parts;
+  }
+
+  /** Whether the question went along with the first UDP datagram of the connection, and was taken there. */
+  get early(): boolean {
+    return this.#parts.early;
   }
 
   /** The answer as text. @throws {MxpError} `agent_error` if it is not valid UTF-8. */

@@ -5,8 +5,10 @@
  * @module
  */
 
+import type { Micros } from "../base/time.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import type { ConnectionEvent } from "../transport/events.ts";
+import type { ResumptionTicket } from "../transport/resumed_handshake.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { isResponderInitiated, isUnidirectional, type StreamId } from "../wire/stream_id.ts";
 import type { AgentStream } from "./agent_stream.ts";
@@ -36,6 +38,8 @@ export interface SessionOptions {
   readonly maxAnswerBytes: number;
   /** Serves the peer's calls; without it they are refused. */
   readonly service?: CallService;
+  /** Takes the tickets that the peer gives. */
+  readonly onTicket?: (ticket: ResumptionTicket, lifetime: Micros) => void;
   /** Describes the peer, once its key is known. */
   readonly peer: (session: Session) => PeerInfo;
 }
@@ -123,9 +127,14 @@ export class Session implements ConnectionUser {
       }
       case "delivered":
         return;
+      case "ticket":
+        this.#options.onTicket?.(event.ticket, event.lifetime);
+        return;
       case "established":
         this.established = true;
+        this.outgoing.onEstablished();
         this.#options.owner.onEstablished(this);
+        this.#startWaiting();
         return;
       case "confirmed":
         return;
@@ -144,6 +153,14 @@ export class Session implements ConnectionUser {
     this.#pings.set(token, onPong);
     this.driver.touch(this.link);
     return () => this.#pings.delete(token);
+  }
+
+  /** Lets a connection begin that was held back to take a call along. Does nothing to others. */
+  begin(): void {
+    const { connection } = this.link;
+    if (!connection.isHeld) return;
+    connection.begin(this.driver.clock.now());
+    this.driver.touch(this.link);
   }
 
   /** Ends the connection; the owner is told through `onClosed`. Idempotent. */
@@ -175,6 +192,14 @@ export class Session implements ConnectionUser {
     this.#pings.clear();
     for (const onPong of pings) onPong(undefined);
     this.#options.owner.onClosed(this, reason);
+  }
+
+  /** What was asked for before the connection stood goes out now. */
+  #startWaiting(): void {
+    if (this.link.connection.role !== "initiator") return;
+    this.events.onStreamsAvailable();
+    this.streams.onStreamsAvailable();
+    this.outgoing.onStreamsAvailable();
   }
 
   /** A stream that only one side writes to. */

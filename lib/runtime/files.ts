@@ -8,7 +8,7 @@
  */
 
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, stat, unlink } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
@@ -34,7 +34,8 @@ export async function readText(path: string): Promise<string> {
  * Writes a file that only its owner may read (mode 0600), durably and as a whole: whatever happens, the path holds the
  * old content, or the new, or nothing if it held nothing.
  *
- * Missing parent directories are made, with mode 0700. Without `overwrite` an existing file (also a dangling symbolic
+ * Missing parent directories are made, with mode 0700. With `durable: false` a power failure may still take the file back: that costs no
+ * waiting for the disk. Without `overwrite` an existing file (also a dangling symbolic
  * link) is an error with code `EEXIST`; with it, the file is replaced, and so gets mode 0600 whatever it had.
  *
  * @example
@@ -53,13 +54,35 @@ export async function readText(path: string): Promise<string> {
 export async function writeSecretFile(
   path: string,
   text: string,
-  options: { overwrite?: boolean } = {},
+  options: { overwrite?: boolean; durable?: boolean } = {},
 ): Promise<void> {
+  const { overwrite = false, durable = true } = options;
   const directory = dirname(resolve(path));
   await mkdir(directory, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
-  if (options.overwrite === true) await replaceFile(path, directory, text);
-  else await createFile(path, text);
-  await syncDirectory(directory);
+  if (overwrite) await replaceFile(path, directory, text, durable);
+  else await createFile(path, text, durable);
+  if (durable) await syncDirectory(directory);
+}
+
+/** The names in a directory, in no order; none if it does not exist. */
+export async function listDirectory(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Removes a file; whether it was there. Of several processes that do so at the same time, one is told so. */
+export async function removeFile(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return false;
+    throw error;
+  }
 }
 
 /** Adds a line to a log that only its owner may read (made with mode 0600 if it is missing). See {@link LineAppender}. */
@@ -146,10 +169,10 @@ export function homeDirectory(environment: Readonly<Record<string, string | unde
   return home !== undefined && isAbsolute(home) ? home : homedir();
 }
 
-async function createFile(path: string, text: string): Promise<void> {
+async function createFile(path: string, text: string, durable: boolean): Promise<void> {
   const file = await open(path, "wx", OWNER_ONLY_FILE);
   try {
-    await writeAndSync(file, text);
+    await writeAndClose(file, text, durable);
   } catch (error) {
     // Half a key is worse than none, and would stand in the way of the next attempt.
     await unlink(path).catch(() => {});
@@ -157,12 +180,12 @@ async function createFile(path: string, text: string): Promise<void> {
   }
 }
 
-async function replaceFile(path: string, directory: string, text: string): Promise<void> {
+async function replaceFile(path: string, directory: string, text: string, durable: boolean): Promise<void> {
   // In the same directory, since a rename across file systems would not be atomic; unguessable, so that nobody waits there.
   const suffix = toHex(crypto.getRandomValues(new Uint8Array(8)));
   const temporary = join(directory, `.${basename(path)}.${suffix}.tmp`);
   try {
-    await createFile(temporary, text);
+    await createFile(temporary, text, durable);
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(() => {});
@@ -170,10 +193,10 @@ async function replaceFile(path: string, directory: string, text: string): Promi
   }
 }
 
-async function writeAndSync(file: FileHandle, text: string): Promise<void> {
+async function writeAndClose(file: FileHandle, text: string, durable: boolean): Promise<void> {
   try {
     await file.writeFile(text, "utf8");
-    await file.sync();
+    if (durable) await file.sync();
   } finally {
     await file.close();
   }

@@ -21,8 +21,10 @@ export {
   homeDirectory,
   isPrivate,
   LineAppender,
+  listDirectory,
   readBytes,
   readText,
+  removeFile,
   writeSecretFile,
 } from "./files.ts";
 export {

@@ -47,7 +47,9 @@ export class RawPeer {
       udpPayload: 1200,
     });
     const peer = new RawPeer(driver);
-    peer.link = driver.connect(address(host, port), publicKey, { onEvent: (event) => peer.#onEvent(event) });
+    peer.link = driver.connect(address(host, port), { peerKey: publicKey }, {
+      onEvent: (event) => peer.#onEvent(event),
+    });
     await peer.until(() => peer.connection.state === "established");
     return peer;
   }
