@@ -6,6 +6,7 @@
 
 import { formatHostPort } from "../base/address.ts";
 import { bytesEqual } from "../base/bytes.ts";
+import { millis } from "../base/time.ts";
 import { MxpError } from "../base/errors.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { CALL_PREFIX_BYTES } from "../codec/payloads/call.ts";
@@ -275,15 +276,16 @@ export class Server implements AsyncDisposable {
    * `timeoutMs` (default 10 000), then closes.
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    const { dispatcher } = this.#parts;
+    const { dispatcher, platform: { clock } } = this.#parts;
     dispatcher.closing ??= "the node is shutting down";
-    const deadline = Date.now() + (options.timeoutMs ?? 10_000);
+    // The clock on the wall may be set while we wait.
+    const deadline = clock.now() + millis(options.timeoutMs ?? 10_000);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
     await Promise.race([dispatcher.idle(), late, this.closed]);
     clearTimeout(timer);
     // An answer that is on its way has an open stream until it is acknowledged.
-    while (Date.now() < deadline && this.#closing === undefined && this.#hasOpenStreams()) {
+    while (clock.now() < deadline && this.#closing === undefined && this.#hasOpenStreams()) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await this.close();

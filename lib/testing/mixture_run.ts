@@ -23,7 +23,9 @@ import { SimulatedNode } from "./simulated_node.ts";
 export interface MixtureOptions {
   /** Everything follows from it, the number of nodes and what happens to them included. */
   readonly seed: number;
+  /** The runtime's own by default. */
   readonly crypto?: CryptoProvider;
+  /** What differs from the defaults, on every node. */
   readonly settings?: Partial<TransportSettings>;
   /** How long things go wrong; 20 s of virtual time by default. */
   readonly duration?: Micros;
@@ -37,14 +39,21 @@ export interface MixtureResult {
   readonly live: boolean;
   /** What did not; undefined if everything did. */
   readonly failure: string | undefined;
+  /** How many there were. */
   readonly nodes: number;
-  /** Calls that were begun, and what became of them: answered, or closed with their connections, unless a restarted node forgot them. */
+  /** Calls that were begun. Those of a node that is restarted are forgotten with it. */
   readonly calls: number;
+  /** Calls whose answers arrived whole. */
   readonly answered: number;
+  /** Calls that ended with their connections. */
   readonly closed: number;
+  /** Times that a node was replaced by one that knew nothing. */
   readonly restarts: number;
+  /** Times that two nodes did not hear each other for a while. */
   readonly partitions: number;
+  /** Times that a node changed its address. */
   readonly moves: number;
+  /** Times that a node stood still for a while. */
   readonly naps: number;
   /** Bytes that arrived, each compared. */
   readonly delivered: number;

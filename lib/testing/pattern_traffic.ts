@@ -75,6 +75,8 @@ export class PatternTraffic implements NodeApplication {
   replySize = 0;
   /** Whether what arrives is left unread; see {@link resume}. */
   paused = false;
+  /** Which streams are left unread although nothing is {@link paused}; {@link take} reads from them. */
+  leavesUnread: ((stream: IncomingStream) => boolean) | undefined;
   /** Sees every piece that was delivered, after it was compared. */
   onDelivered: ((stream: IncomingStream, bytes: Uint8Array) => void) | undefined;
   /** Sees every event, after it was handled. */
@@ -108,6 +110,14 @@ export class PatternTraffic implements NodeApplication {
     this.paused = false;
     for (const stream of this.incoming) if (stream.outcome === "open") this.#read(stream);
     node.pump();
+  }
+
+  /** Reads one piece of a stream that was left unread; how many bytes it had, 0 if nothing is there. */
+  take(node: SimulatedNode, stream: IncomingStream): number {
+    const before = stream.received;
+    if (stream.outcome === "open") this.#read(stream, 1);
+    node.pump(stream.connection);
+    return stream.received - before;
   }
 
   onEvent(node: SimulatedNode, connection: Connection, event: ConnectionEvent): void {
@@ -188,7 +198,7 @@ export class PatternTraffic implements NodeApplication {
 
   #onReadable(flows: Flows, connection: Connection, id: StreamId): void {
     const stream = this.#incomingOf(flows, connection, id);
-    if (!this.paused) this.#read(stream);
+    if (!this.paused && !this.leavesUnread?.(stream)) this.#read(stream);
   }
 
   #incomingOf(flows: Flows, connection: Connection, id: StreamId): IncomingStream {
@@ -201,10 +211,10 @@ export class PatternTraffic implements NodeApplication {
     return stream;
   }
 
-  #read(stream: IncomingStream): void {
+  #read(stream: IncomingStream, mostPieces = Infinity): void {
     const { connection, id } = stream;
     const pattern = patternOf(id, connection.role === "initiator" ? 1 : 0);
-    for (let piece; (piece = connection.read(id)) !== undefined;) {
+    for (let left = mostPieces, piece; left > 0 && (piece = connection.read(id)) !== undefined; left--) {
       if (stream.outcome !== "open") throw new InvariantError(`stream ${id}: data after it was ${stream.outcome}`);
       const difference = this.#pattern.firstDifference(pattern, stream.received, piece);
       if (difference >= 0) throw new InvariantError(`stream ${id}: wrong byte at ${stream.received + difference}`);
