@@ -98,7 +98,7 @@ function jain(shares: readonly number[]): number {
 }
 
 function times(context: CellContext): [Micros, Micros] {
-  return context.quick ? [micros(SETTLE / 2), micros(MEASURE / 6)] : [SETTLE, MEASURE];
+  return context.quick ? [micros(SETTLE / 5), micros(MEASURE / 12)] : [SETTLE, MEASURE];
 }
 
 function twoMxp(context: CellContext): Outcome {
