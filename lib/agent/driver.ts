@@ -417,7 +417,7 @@ export class Driver {
         if (!link.gone) return PACKETS_PER_TURN;
       }
       if (size === 0) return sent;
-      socket.send(size === buffer.length ? buffer : buffer.subarray(0, size), connection.remote);
+      socket.send(size === buffer.length ? buffer : buffer.subarray(0, size), connection.transmitRemote);
       this.#pool.take();
       sent++;
     }

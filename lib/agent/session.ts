@@ -137,6 +137,8 @@ export class Session implements ConnectionUser {
         this.#startWaiting();
         return;
       case "confirmed":
+      case "path_validated":
+      case "path_failed":
         return;
       case "closed":
         this.#onClosed(event.reason);

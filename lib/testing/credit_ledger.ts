@@ -62,6 +62,8 @@ interface Account {
   readonly direction: Direction;
   /** What is sent the other way. */
   reverse: Direction | undefined;
+  /** The account of what is sent the other way. */
+  back: Account | undefined;
   /** Role of the side that sends to this connection id. */
   readonly senderRole: StreamRole;
 }
@@ -86,9 +88,16 @@ export class CreditLedger {
     const toResponder: Account = {
       direction: new Direction(initiatorCredit),
       reverse: undefined,
+      back: undefined,
       senderRole: 0,
     };
-    const toInitiator: Account = { direction: new Direction(responderCredit), reverse: undefined, senderRole: 1 };
+    const toInitiator: Account = {
+      direction: new Direction(responderCredit),
+      reverse: undefined,
+      back: toResponder,
+      senderRole: 1,
+    };
+    toResponder.back = toInitiator;
     toResponder.reverse = toInitiator.direction;
     toInitiator.reverse = toResponder.direction;
     this.#accounts.set(keyOf(responderId.low, responderId.high), toResponder);
@@ -165,6 +174,10 @@ export class CreditLedger {
       case FrameType.CONTROL:
         if (reader.op === ControlOp.MAX_STREAMS) {
           direction.maxStreams[reader.kind] = Math.max(direction.maxStreams[reader.kind], reader.limit);
+        } else if (reader.op === ControlOp.NEW_CONNECTION_ID && account.back !== undefined) {
+          // Another name for what is sent the other way.
+          const at = reader.dataStart + 16;
+          this.#accounts.set(keyOf(readU32(reader.bytes, at), readU32(reader.bytes, at + 4)), account.back);
         } else if (reader.op === ControlOp.RESET_STREAM) {
           return this.#onSent(account, reader.streamId, reader.finalSize);
         }

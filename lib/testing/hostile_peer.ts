@@ -96,6 +96,8 @@ export class HostilePeer implements SimulatedHost {
   readonly handshakeMessages: HandshakeMessage[] = [];
   /** Number of the next protected packet. */
   nextPacketNumber = 0;
+  /** The id that it addresses the other side with; that of the handshake unless it is changed. */
+  remoteId: ConnectionId = ZERO_CONNECTION_ID;
   /** Key updates that lie behind what is sealed. Change it at will, forth or back. */
   epoch = 0;
   /** The last hello that was sent, as a whole UDP datagram. */
@@ -111,7 +113,6 @@ export class HostilePeer implements SimulatedHost {
   #responder: ResponderHandshake | undefined;
   #remote: Address | undefined;
   #peerKey: Uint8Array | undefined;
-  #remoteId: ConnectionId = ZERO_CONNECTION_ID;
   /** The keys that seal, by epoch; empty before the handshake. */
   readonly #sendKeys: PacketKeys[] = [];
   #receiveKeys: PacketKeys | undefined;
@@ -163,12 +164,12 @@ export class HostilePeer implements SimulatedHost {
   sendFinish(): void {
     const finish = this.#initiator?.finish;
     if (finish === undefined) throw new TypeError("there is no finish to send yet");
-    this.sendBytes(this.#handshakePacket(finish, this.#remoteId));
+    this.sendBytes(this.#handshakePacket(finish, this.remoteId));
   }
 
   /** Sends any handshake message to the other side's connection id. */
   sendHandshake(message: Uint8Array, version: number = WIRE_VERSION): void {
-    this.sendBytes(this.#handshakePacket(message, this.#remoteId, version));
+    this.sendBytes(this.#handshakePacket(message, this.remoteId, version));
   }
 
   /** Seals frames into one packet and sends it. */
@@ -188,15 +189,15 @@ export class HostilePeer implements SimulatedHost {
     const keys = this.#sendKeys[this.epoch], flags = (this.epoch & 1) === 1 ? PacketFlag.KEY_PHASE : 0;
     const out = new Uint8Array(PACKET_HEADER_SIZE + plaintext.length + 16);
     out.set(plaintext, PACKET_HEADER_SIZE);
-    keys.seal(out, 0, PACKET_HEADER_SIZE + plaintext.length, this.#remoteId, packetNumber, flags);
+    keys.seal(out, 0, PACKET_HEADER_SIZE + plaintext.length, this.remoteId, packetNumber, flags);
     this.nextPacketNumber = Math.max(this.nextPacketNumber, packetNumber + 1);
     return out;
   }
 
-  /** Sends any bytes. */
-  sendBytes(bytes: Uint8Array): void {
+  /** Sends any bytes, from its own address or under a false one. */
+  sendBytes(bytes: Uint8Array, from: Address = this.address): void {
     if (this.#remote === undefined) throw new TypeError("there is nobody to send to");
-    this.#network.send(this.address, this.#remote, bytes);
+    this.#network.send(from, this.#remote, bytes);
   }
 
   receive(from: Address, bytes: Uint8Array): void {
@@ -220,7 +221,7 @@ export class HostilePeer implements SimulatedHost {
         if (this.#responder !== undefined || this.#initiator !== undefined) return;
         this.#responder = ResponderHandshake.accept(this.#context, message, senderId);
         if (this.#responder === undefined) return;
-        this.#remoteId = senderId;
+        this.remoteId = senderId;
         this.sendHandshake(this.#responder.hello);
         return;
       }
@@ -233,7 +234,7 @@ export class HostilePeer implements SimulatedHost {
       case HandshakeKind.RESPONDER_HELLO: {
         const result = this.#initiator?.onResponderHello(message, senderId);
         if (result === undefined) return;
-        this.#remoteId = senderId;
+        this.remoteId = senderId;
         this.#installKeys(result);
         if (this.#options.finishes !== false) this.sendFinish();
         return;

@@ -115,7 +115,9 @@ export class Invariants {
   onSent(node: WatchedNode, to: Address, size: number, connection: Connection | undefined): void {
     this.checks++;
     const unproven = this.#unprovenOf(node, to);
-    if (connection !== undefined && (connection.role === "initiator" || connection.isProven)) unproven.proven = true;
+    if (connection !== undefined && (connection.role === "initiator" || connection.isAddressValidated(to))) {
+      unproven.proven = true;
+    }
     if (unproven.proven) return;
     unproven.sent += size;
     if (unproven.sent > AMPLIFICATION_FACTOR * unproven.received) {

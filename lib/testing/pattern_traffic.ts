@@ -151,6 +151,8 @@ export class PatternTraffic implements NodeApplication {
         this.#flows.delete(connection);
         break;
       case "confirmed":
+      case "path_validated":
+      case "path_failed":
       case "pong":
       case "ticket":
         break;

@@ -135,10 +135,10 @@ export class SimulatedNode implements SimulatedHost {
   }
 
   /**
-   * Is at another address from now on, without its endpoint knowing, as behind a NAT that has forgotten its port. The links to and from
-   * `peers` go on as they are; what is under way to the old address is lost.
+   * Is at another address from now on. Its connections are `told` if it has joined another network; they are not, behind a NAT that has forgotten
+   * its port. The links to and from `peers` go on as they are; what is under way to the old address is lost.
    */
-  moveTo(address: Address, peers: Iterable<Address>): void {
+  moveTo(address: Address, peers: Iterable<Address>, told = false): void {
     const { network } = this, before = this.#address;
     for (const peer of peers) {
       for (
@@ -156,6 +156,11 @@ export class SimulatedNode implements SimulatedHost {
     this.#address = address;
     network.attach(this);
     this.#invariants?.addNode(this);
+    if (!told) return;
+    for (const connection of [...this.endpoint.connections]) {
+      connection.onLocalAddressChange(network.now);
+      this.#pump(connection);
+    }
   }
 
   /** Stands still, as a machine that sleeps: hears nothing, and no timer of its own runs. */
@@ -236,7 +241,7 @@ export class SimulatedNode implements SimulatedHost {
     for (let size; (size = connection.pollTransmit(now, this.#out)) > 0;) {
       busy = true;
       this.#invariants?.afterTransmit(this, connection);
-      this.#send(connection.remote, size, connection);
+      this.#send(connection.transmitRemote, size, connection);
     }
     return busy;
   }

@@ -11,15 +11,16 @@ import { type Address, isLoopback } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
 import { WIRE_VERSION } from "../wire/constants.ts";
-import { TransportError, transportErrorName } from "../wire/error_codes.ts";
+import { TransportError } from "../wire/error_codes.ts";
 import type { HandshakeMessage } from "../wire/handshake_message.ts";
 import { handshakePacketSize, writeHandshakePacket } from "../wire/packet_header.ts";
 import { type StreamId, StreamRole } from "../wire/stream_id.ts";
 import { AckFrequency } from "./ack_frequency.ts";
-import { CloseState } from "./close_state.ts";
 import { createController } from "./congestion/create.ts";
 import type { ConnectionShared, ConnectionStart, ConnectionState } from "./connection_start.ts";
 import { type ConnectionStats, Drops, recoveryStats, Traffic } from "./connection_stats.ts";
+import { ConnectionIds } from "./connection_ids.ts";
+import { ConnectionLife, type ConnectionLifeParts } from "./connection_life.ts";
 import { ConnectionTickets } from "./connection_tickets.ts";
 import { ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts";
@@ -40,8 +41,9 @@ import { KeyPhases } from "./key_phases.ts";
 import { LossDetection } from "./loss_detection.ts";
 import { Pacer } from "./pacer.ts";
 import { OPENED, PacketReceiver } from "./packet_receiver.ts";
-import { PacketSender } from "./packet_sender.ts";
-import { PeerAddress } from "./peer_address.ts";
+import { PacketSender, type SenderParts } from "./packet_sender.ts";
+import { type PathParts, pathsOf } from "./path_change.ts";
+import type { Paths } from "./paths.ts";
 import { ReceivedPackets } from "./received_packets.ts";
 import type { SentFrame } from "./sent_frame.ts";
 import { StreamCommands } from "./stream_commands.ts";
@@ -53,8 +55,8 @@ export class Connection extends StreamCommands {
   readonly role: "initiator" | "responder";
   /** What the endpoint matches a repeated hello with; responders only. */
   readonly helloKey: string | undefined;
-  /** Where our UDP datagrams go. */
-  readonly remote: Address;
+  /** Where the datagram of the last `pollTransmit` goes. */
+  transmitRemote: Address;
   /** The stream whose data was taken from the hello, read only; undefined if there is none. An initiator knows once it is established. */
   earlyStream: StreamId | undefined = undefined;
   /** Unreliable data: DATAGRAM frames, to be sent and read. */
@@ -71,25 +73,24 @@ export class Connection extends StreamCommands {
   readonly #control = new ControlQueue();
   readonly #ackFrequency = new AckFrequency(this.#control);
   readonly #idle: IdleTimer;
-  readonly #address: PeerAddress;
+  readonly #ids: ConnectionIds;
+  /** All of these, for those of them that work together. */
+  readonly #parts: SenderParts & PathParts & ConnectionLifeParts;
+  readonly #paths: Paths;
+  readonly #life: ConnectionLife;
   readonly #dropped = new Drops();
   readonly #receiver = new PacketReceiver(this.#dropped);
-  #state: ConnectionState = "handshake";
   readonly #localId: ConnectionId;
-  #remoteId: ConnectionId | undefined;
   #peerKey: Uint8Array | undefined;
   #suite = 0;
   #sender: PacketSender | undefined;
   #confirmed = false;
-  #close: CloseState | undefined;
-  #closeReason: CloseReason | undefined;
   readonly #events = new EventQueue();
   #udpPayload: number;
   #handshakePackets = 0;
   /** Time of the input that is being handled. */
   #now: Micros;
   #pingTokens = 0;
-  #handshakeTime: Micros | undefined;
   readonly #traffic = new Traffic();
   readonly #tickets: ConnectionTickets;
   #isWelcome: boolean | undefined;
@@ -97,19 +98,21 @@ export class Connection extends StreamCommands {
   /** Begins at `now`, when the first hello is to be sent or has arrived. */
   constructor(now: Micros, start: ConnectionStart, shared: ConnectionShared) {
     super();
-    const { settings } = shared;
-    const { remote, flow } = start;
+    const { settings } = shared, { remote, flow } = start;
     const isInitiator = flow instanceof InitiatorFlow;
     this.#flow = flow;
     this.#initiator = isInitiator ? flow : undefined;
     this.#responder = isInitiator ? undefined : flow;
     this.role = isInitiator ? "initiator" : "responder";
-    this.remote = remote;
+    this.transmitRemote = remote;
     this.#localId = start.localId;
     this.helloKey = start.helloKey;
     this.#shared = shared;
     this.#now = now;
-    this.#address = new PeerAddress(remote, isInitiator, isInitiator || start.validated === true);
+    this.#ids = new ConnectionIds(start.idSource(this), settings.activeConnectionIds, {
+      add: (token) => shared.resets.add(token, this),
+      remove: (token) => shared.resets.remove(token, this),
+    });
     this.#udpPayload = isLoopback(remote.host) ? settings.loopbackUdpPayload : settings.udpPayload;
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
     const streamRole = isInitiator ? StreamRole.INITIATOR : StreamRole.RESPONDER;
@@ -122,6 +125,7 @@ export class Connection extends StreamCommands {
       this.#received,
       this.#ackFrequency,
       this.datagrams,
+      this.#ids,
       (token, rtt) => this.#events.push({ type: "pong", token, rtt }),
     );
     this.#recovery = new LossDetection<SentFrame>({
@@ -130,7 +134,26 @@ export class Connection extends StreamCommands {
       maxAckDelay: settings.maxAckDelay,
     });
     this.#idle = new IdleTimer(now, settings.idleTimeout, settings.keepAlive);
-    this.#remoteId = start.initiatorId;
+    this.#parts = {
+      role: this.role,
+      settings,
+      random: shared.options.random,
+      frames: shared.frames,
+      violations: shared.violations,
+      canTell: () => this.#sender !== undefined && this.isProven,
+      received: this.#received,
+      control: this.#control,
+      ids: this.#ids,
+      streams: this.#streams,
+      recovery: this.#recovery,
+      pacer: this.#pacer,
+      idle: this.#idle,
+      events: this.#events,
+      datagrams: this.datagrams,
+    };
+    this.#paths = pathsOf(remote, start.validated === true, this.#parts);
+    this.#life = new ConnectionLife(this.#parts);
+    if (start.initiatorId !== undefined) this.#ids.remote.begin(start.initiatorId);
     this.#isWelcome = start.isWelcome;
     this.#tickets = new ConnectionTickets(shared.options.crypto, this.role, start.tickets ?? 0);
     if (start.keys !== undefined) this.#installKeys(now, start.keys);
@@ -144,19 +167,24 @@ export class Connection extends StreamCommands {
     return this.#streams;
   }
 
-  /** The id that the peer addresses us with. */
+  /** The id that the peer addresses us with at first. */
   get localId(): ConnectionId {
     return this.#initiator?.localId ?? this.#localId;
   }
 
-  /** Every id that may address us: more than one where an attempt with a ticket was followed by another. */
+  /** Every id that may address us: those of all attempts, where one with a ticket was followed by another, and those that were issued later. */
   get localIds(): ConnectionId[] {
-    return this.#initiator?.localIds ?? [this.#localId];
+    return [...(this.#initiator?.localIds ?? [this.#localId]), ...this.#ids.local.all()];
   }
 
   /** The id that we address the peer with, once it is known. */
   get remoteId(): ConnectionId | undefined {
-    return this.#remoteId;
+    return this.#ids.remote.current?.id;
+  }
+
+  /** Where the peer is. */
+  get remote(): Address {
+    return this.#paths.active.remote;
   }
 
   /** Which handshake pattern is used; what is tried first, until there is an answer. */
@@ -176,7 +204,7 @@ export class Connection extends StreamCommands {
 
   /** Where the connection stands. */
   override get state(): ConnectionState {
-    return this.#state;
+    return this.#life.state;
   }
 
   /** Whether the peer is known to have believed our handshake. */
@@ -186,12 +214,12 @@ export class Connection extends StreamCommands {
 
   /** Whether the peer has proven that it receives at its address. */
   get isProven(): boolean {
-    return this.#address.isProven;
+    return this.#paths.active.isProven;
   }
 
-  /** Whether more may be sent to the peer's address than three times what came from it. */
-  get isAddressValidated(): boolean {
-    return this.#address.isValidated;
+  /** Whether more may be sent to an address than three times what came from it. */
+  isAddressValidated(address: Address): boolean {
+    return this.#paths.isValidated(address);
   }
 
   /** The peer's static public key; on a responder in IK known, but not proven, before the connection is established. */
@@ -206,7 +234,7 @@ export class Connection extends StreamCommands {
 
   /** Why it ended, once it has. */
   get closeReason(): CloseReason | undefined {
-    return this.#closeReason;
+    return this.#life.closeReason;
   }
 
   /** Bytes of packets that were sent and whose fate is open. */
@@ -224,7 +252,8 @@ export class Connection extends StreamCommands {
     return {
       ...recoveryStats(this.#recovery),
       ...this.#traffic,
-      handshakeTime: this.#handshakeTime,
+      paths: this.#paths.stats(),
+      handshakeTime: this.#life.handshakeTime,
       retransmittedBytes: this.#streams.retransmittedBytes,
       handshakeMessagesSent: this.#handshakePackets,
       handshakeRetries: this.#initiator?.retries ?? 0,
@@ -257,14 +286,24 @@ export class Connection extends StreamCommands {
     return token;
   }
 
+  /**
+   * Our own address has changed, or is about to: moves to the new path, with a fresh id and a fresh congestion state, and asks the peer to answer there.
+   * `path_validated` or `path_failed` follows. False, and nothing has changed, if the connection cannot move: only a confirmed initiator can, and only
+   * with an id that the peer has given it for that; after a move, the next one takes a round trip to arrive.
+   */
+  onLocalAddressChange(now: Micros): boolean {
+    if (this.role === "responder" || !this.#confirmed || this.#life.closeReason !== undefined) return false;
+    return this.#paths.changeLocalAddress(now, this.#recovery.pto());
+  }
+
   /** Ends the connection. Streams are cut off: let them finish first if they matter. `reason` goes to the peer. */
   close(now: Micros, code: number, reason: string): void {
-    this.#end(now, { by: "local", code, message: reason });
+    this.#life.end(now, code, reason);
   }
 
   /** Gives up a handshake that has proven nothing, because others want its place. */
   displace(): void {
-    if (!this.isProven && this.#closeReason === undefined) {
+    if (!this.isProven && this.#life.closeReason === undefined) {
       this.#fail("handshake_timeout", "gave way to newer handshakes");
     }
   }
@@ -275,13 +314,13 @@ export class Connection extends StreamCommands {
   onDatagram(remote: Address, size: number): void {
     this.#traffic.bytesReceived += size;
     this.#traffic.datagramsReceived++;
-    this.#address.onReceived(remote, size);
-    if (this.#state === "closing") this.#close?.onReceived();
+    this.#paths.onDatagram(remote, size);
+    if (this.#life.state === "closing") this.#life.close?.onReceived();
   }
 
   /** A handshake packet. Called by the endpoint. */
   onHandshakePacket(now: Micros, message: HandshakeMessage, senderId: ConnectionId): void {
-    if (this.#state !== "handshake" && this.#state !== "established") {
+    if (!this.#life.isOpen) {
       this.#dropped.late++;
       return;
     }
@@ -297,7 +336,7 @@ export class Connection extends StreamCommands {
         this.#fail("version", `the peer speaks wire versions ${outcome.spoken.join(", ")}, not ${WIRE_VERSION}`);
         return;
       case "keys":
-        this.#remoteId = senderId;
+        this.#ids.remote.begin(senderId);
         this.#installKeys(now, outcome.result);
         this.#sampleRtt(now, outcome);
         this.#establish(now, outcome.taken && (() => this.#streams.openDelivered(outcome.taken!)));
@@ -316,55 +355,53 @@ export class Connection extends StreamCommands {
 
   /** A protected packet, at `start`–`end` of `bytes`. Called by the endpoint. */
   onProtectedPacket(now: Micros, bytes: Uint8Array, start: number, end: number): void {
-    if (this.#state !== "handshake" && this.#state !== "established") {
+    if (!this.#life.isOpen) {
       this.#dropped.late++;
       return;
     }
     const { scratch, reader } = this.#shared;
     const opened = this.#receiver.open(now, bytes, start, end, scratch);
     if (opened !== OPENED) {
-      if (opened > 0) this.#violate(now, opened, "misuse of packet keys");
+      if (opened > 0) this.#life.violate(now, opened, "misuse of packet keys");
       return;
     }
     const { packetNumber, plaintextStart, plaintextEnd } = this.#receiver.keys!;
-    // The peer moved. Paths are not validated yet, so we go on answering where it proved itself.
-    if (this.#address.hasMoved) this.#dropped.otherAddress++;
+    if (this.#paths.isElsewhere) this.#traffic.packetsFromElsewhere++;
     this.#traffic.packetsReceived++;
     this.#idle.onReceived(now);
-    if (!this.#address.isProven) this.#prove(now);
-    if (this.#closeReason !== undefined) return;
+    if (!this.isProven) this.#prove(now);
+    if (this.#life.closeReason !== undefined) return;
     this.#now = now;
+    this.#paths.onPacket(now, packetNumber, this.#recovery.pto(), bytes, start);
     reader.reset(scratch, plaintextStart, plaintextEnd);
-    const result = handleFrames(reader, this.#streams, this.#frameTarget);
+    const result = handleFrames(reader, this.#streams, this.#paths, this.#frameTarget);
     if (result === STOPPED) return;
     this.#received.onPacket(packetNumber, now, (result & ELICITING) !== 0, (result & IMMEDIATE) !== 0);
   }
 
   /** The peer has shown that it knows nothing of this connection. Called by the endpoint, which has checked the token. */
   onStatelessReset(): void {
-    if (this.#closeReason === undefined) this.#fail("reset", "the peer does not know this connection any more");
-    this.#state = "closed";
+    if (this.#life.closeReason === undefined) this.#fail("reset", "the peer does not know this connection any more");
+    this.#life.state = "closed";
   }
 
   /** A timer expired. Harmless if none has. */
   handleTimeout(now: Micros): void {
-    if (this.#state === "closed") return;
-    if (this.#close !== undefined) {
-      if (this.#close.deadline <= now) this.#state = "closed";
-      return;
-    }
+    this.#life.onTimeout(now);
+    if (!this.#life.isOpen) return;
     if (this.#flow.deadline <= now) {
       this.#fail("handshake_timeout", "the peer did not answer the handshake");
       return;
     }
-    if (this.#idle.deadline(this.#recovery.pto()) <= now && this.#state === "established") {
+    if (this.#idle.deadline(this.#recovery.pto()) <= now && this.#life.state === "established") {
       this.#fail("idle_timeout", "nothing was heard from the peer for too long");
       return;
     }
     if (this.#initiator !== undefined && this.#initiator.retryAt <= now) this.#initiator.onTimeout(now);
     if (this.#recovery.pollTimeout() <= now) this.#onRecoveryTimeout(now);
     this.#receiver.keys?.onTimeout(now);
-    if (this.#state === "established" && this.#idle.keepAliveAt() <= now) {
+    this.#paths.onTimeout(now);
+    if (this.#life.state === "established" && this.#idle.keepAliveAt() <= now) {
       this.#control.queuePing(NO_TOKEN);
       this.#idle.onKeepAlive(now);
     }
@@ -374,8 +411,8 @@ export class Connection extends StreamCommands {
 
   /** When `handleTimeout` wants to be called; NEVER if there is no need. A time in the past means now. */
   pollTimeout(): Micros {
-    if (this.#state === "closed") return NEVER;
-    if (this.#close !== undefined) return this.#close.deadline;
+    if (this.#life.state === "closed") return NEVER;
+    if (this.#life.close !== undefined) return this.#life.close.deadline;
     const idle = this.#idle;
     return micros(Math.min(
       this.#flow.deadline,
@@ -384,7 +421,8 @@ export class Connection extends StreamCommands {
       this.#received.ackDeadline,
       this.#receiver.keys?.deadline ?? NEVER,
       this.#sender === undefined ? NEVER : this.#sender.pacingUntil,
-      this.#state === "established" ? Math.min(idle.deadline(this.#recovery.pto()), idle.keepAliveAt()) : NEVER,
+      this.#paths.wakeAt,
+      this.#life.state === "established" ? Math.min(idle.deadline(this.#recovery.pto()), idle.keepAliveAt()) : NEVER,
     ));
   }
 
@@ -397,17 +435,21 @@ export class Connection extends StreamCommands {
   }
 
   /**
-   * Fills `out` with the next UDP datagram for `remote`; returns its size, 0 if there is nothing to send now. Call until it says 0.
+   * Fills `out` with the next UDP datagram, for {@link transmitRemote}; returns its size, 0 if there is nothing to send now. Call until it says 0.
    * `out` must hold `settings.udpPayload` bytes, and `settings.loopbackUdpPayload` if the peer is there.
    */
   pollTransmit(now: Micros, out: Uint8Array): number {
-    if (this.#state === "closed" || this.#state === "draining") return 0;
-    const limit = this.#address.allows(Math.min(out.length, this.#udpPayload));
-    const size = this.#close === undefined
-      ? this.#fill(now, out, limit)
-      : this.#sender!.sendClose(out, limit, this.#close);
-    if (size === 0) return 0;
-    this.#address.onSent(size);
+    const { state, close } = this.#life, sender = this.#sender, path = this.#paths.active;
+    if (state === "closed" || state === "draining") return 0;
+    let size = close === undefined && sender !== undefined ? this.#paths.transmit(now, out, sender) : 0;
+    if (size > 0) this.transmitRemote = this.#paths.transmitRemote;
+    else {
+      const limit = path.allows(Math.min(out.length, this.#udpPayload));
+      size = close === undefined ? this.#fill(now, out, limit) : sender!.sendClose(out, limit, close);
+      if (size === 0) return 0;
+      path.onSent(size);
+      this.transmitRemote = path.remote;
+    }
     this.#traffic.bytesSent += size;
     this.#traffic.datagramsSent++;
     return size;
@@ -417,7 +459,7 @@ export class Connection extends StreamCommands {
     const message = this.#flow.dueMessage;
     let size = 0;
     if (message !== undefined && handshakePacketSize(message.length) <= limit) {
-      const dst = this.#remoteId ?? ZERO_CONNECTION_ID;
+      const dst = this.remoteId ?? ZERO_CONNECTION_ID;
       size = writeHandshakePacket(out, 0, dst, this.#handshakePackets++, this.localId, WIRE_VERSION, message);
       this.#flow.onSent(now);
     }
@@ -425,7 +467,9 @@ export class Connection extends StreamCommands {
     if (sender === undefined) return size;
     this.datagrams.setUdpPayload(this.#udpPayload);
     size = sender.send(now, out, size, limit);
-    if (sender.isUsedUp) this.#violate(now, TransportError.KEY_LIMIT, "the key has sealed as many packets as it may");
+    if (sender.isUsedUp) {
+      this.#life.violate(now, TransportError.KEY_LIMIT, "the key has sealed as many packets as it may");
+    }
     return size;
   }
 
@@ -435,25 +479,12 @@ export class Connection extends StreamCommands {
     const { options, settings } = this.#shared;
     const keys = KeyPhases.begin(now, result, options.crypto, settings, () => this.#recovery.pto());
     this.#receiver.keys = keys;
-    this.#sender = new PacketSender(
-      {
-        received: this.#received,
-        control: this.#control,
-        streams: this.#streams,
-        recovery: this.#recovery,
-        pacer: this.#pacer,
-        idle: this.#idle,
-        frames: this.#shared.frames,
-      },
-      keys,
-      this.#remoteId!,
-      options.random,
-    );
+    this.#sender = new PacketSender(this.#parts, keys, options.random);
     this.#tickets.onKeys(result);
     this.#suite = result.suite;
     this.#peerKey = result.peerKey;
     const parameters = result.peerParameters;
-    if (parameters.resetToken !== undefined) this.#shared.resets.add(parameters.resetToken, this);
+    this.#ids.setPeerParameters(parameters);
     this.#streams.setPeerParameters(parameters);
     this.#recovery.maxAckDelay = parameters.maxAckDelay;
     this.#idle.negotiate(parameters.idleTimeout);
@@ -473,25 +504,26 @@ export class Connection extends StreamCommands {
 
   /** `early` makes the stream that came with the hello, on either side; it says −1 if its data contradicts the limits of whoever took it. */
   #establish(now: Micros, early?: () => StreamId | -1): void {
-    this.#state = "established";
-    this.datagrams.open();
-    this.#handshakeTime = micros(now - this.#flow.beganAt);
-    this.#events.push({ type: "established" });
+    this.#life.establish(now, this.#flow.beganAt);
     const id = early?.();
     if (id !== -1) this.earlyStream = id;
-    else this.#violate(now, TransportError.PROTOCOL_VIOLATION, "early data beyond the limits of the side that took it");
+    else {this.#life.violate(
+        now,
+        TransportError.PROTOCOL_VIOLATION,
+        "early data beyond the limits of the side that took it",
+      );}
   }
 
   /** Responder: the initiator has proven itself, and that it receives at its address. */
   #prove(now: Micros): void {
-    this.#address.prove();
+    this.#paths.active.prove();
     this.#responder?.prove();
     this.#isWelcome ??= this.#shared.options.authorize?.(this.#peerKey!) ?? true;
     if (!this.#isWelcome) {
-      this.#end(now, { by: "local", code: TransportError.NOT_ALLOWED, message: "this key is not allowed here" });
+      this.#life.end(now, TransportError.NOT_ALLOWED, "this key is not allowed here");
       return;
     }
-    if (this.#state === "handshake") this.#establish(now);
+    if (this.#life.state === "handshake") this.#establish(now);
     this.#control.queueHandshakeDone();
     this.#tickets.give(now, this.#shared, this.#control);
     this.#confirm();
@@ -502,6 +534,7 @@ export class Connection extends StreamCommands {
     this.#confirmed = true;
     this.#initiator?.confirm();
     this.#recovery.onHandshakeConfirmed();
+    this.#ids.local.begin(this.localId);
     this.#events.push({ type: "confirmed" });
   }
 
@@ -531,7 +564,7 @@ export class Connection extends StreamCommands {
       }
       if (!this.#receiver.keys!.onAck(this.#now, reader.ackLargest)) {
         this.#dropped.keyUpdates++;
-        this.#violate(this.#now, TransportError.KEY_UPDATE, "acknowledged new keys with old ones");
+        this.#life.violate(this.#now, TransportError.KEY_UPDATE, "acknowledged new keys with old ones");
         return false;
       }
       this.#pacer.update(this.#now, this.#recovery.congestion, this.#recovery.rtt);
@@ -551,44 +584,11 @@ export class Connection extends StreamCommands {
     onAckFrequency: (threshold) => this.#received.setThreshold(threshold, this.#receiver.keys!.packetNumber),
     onTicket: (reader) => this.#tickets.take(reader, this.#events),
     onDatagram: ({ bytes, dataStart, dataEnd }) => this.datagrams.onFrame(bytes, dataStart, dataEnd),
-    onPathChallenge: (data) => this.#control.queuePathResponse(data),
-    onClose: (code, reason) => this.#drain(this.#now, code, reason),
-    onViolation: (code, message) => this.#violate(this.#now, code, message),
+    onClose: (code, reason) => this.#life.drain(this.#now, code, reason),
+    onViolation: (code, message) => this.#life.violate(this.#now, code, message),
   };
 
-  #end(now: Micros, reason: CloseReason): void {
-    if (this.#closeReason !== undefined) return;
-    this.#finish(reason);
-    if (this.#sender === undefined || !this.#address.isProven) {
-      this.#state = "closed";
-      return;
-    }
-    this.#state = "closing";
-    this.#close = new CloseState(now, this.#recovery.pto(), reason.code, reason.message, true);
-  }
-
-  /** The peer closed: nothing is sent any more, but late packets still belong to us for a while. */
-  #drain(now: Micros, code: number, message: string): void {
-    this.#finish({ by: "peer", code, message });
-    this.#state = "draining";
-    this.#close = new CloseState(now, this.#recovery.pto(), code, message, false);
-  }
-
-  #violate(now: Micros, code: number, message: string): void {
-    const { violations } = this.#shared, name = transportErrorName(code);
-    if (this.#closeReason === undefined) violations[name] = (violations[name] ?? 0) + 1;
-    this.#end(now, { by: "local", code, message });
-  }
-
   #fail(by: "idle_timeout" | "handshake_timeout" | "version" | "reset", message: string): void {
-    this.#finish({ by, code: TransportError.NO_ERROR, message, hint: this.#initiator?.hint });
-    this.#state = "closed";
-  }
-
-  #finish(reason: CloseReason): void {
-    this.#closeReason = reason;
-    this.#recovery.discard();
-    this.datagrams.close();
-    this.#events.push({ type: "closed", reason });
+    this.#life.fail(by, message, this.#initiator?.hint);
   }
 }

@@ -11,6 +11,7 @@ import type { Connection } from "./connection.ts";
 import type { EndpointCounters, EndpointOptions } from "./endpoint.ts";
 import type { HandshakeResult } from "./handshake.ts";
 import type { InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
+import type { IdSource } from "./local_ids.ts";
 import type { SentFrame } from "./sent_frame.ts";
 import type { TransportSettings } from "./settings.ts";
 import type { PeerResetTokens } from "./stateless_reset.ts";
@@ -41,6 +42,8 @@ export interface ConnectionStart {
   readonly remote: Address;
   /** The id that we receive with. */
   readonly localId: ConnectionId;
+  /** Where more of them come from. */
+  readonly idSource: (connection: Connection) => IdSource;
   /** The side that we take, with its first message. */
   readonly flow: InitiatorFlow | ResponderFlow;
   /** Responders only: the initiator's id. */

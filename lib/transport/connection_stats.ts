@@ -9,6 +9,7 @@ import type { CongestionSnapshot } from "./congestion/controller.ts";
 import type { FlowStats } from "./flow_stats.ts";
 import type { DatagramFrameCounters } from "./datagram_frames.ts";
 import type { LossDetection } from "./loss_detection.ts";
+import type { PathStats } from "./paths.ts";
 
 /** Input that was dropped, by reason. */
 export class Drops {
@@ -24,8 +25,6 @@ export class Drops {
   replayed = 0;
   /** Packets that arrived before their keys, and for which there was no room. */
   undecryptable = 0;
-  /** Authentic packets from another address than the connection's: taken, but answered at the old one. */
-  otherAddress = 0;
   /** Delays that acknowledgements claimed and that were longer than the peer had announced; what is beyond that was not believed. */
   ackDelays = 0;
   /** Packets that arrived after the connection had ended. */
@@ -44,6 +43,8 @@ export class Traffic {
   datagramsReceived = 0;
   /** Protected packets that were authentic and new. */
   packetsReceived = 0;
+  /** Those among them that came from another address than the path in use: taken, but not answered there before the address is validated. */
+  packetsFromElsewhere = 0;
 }
 
 /** What loss recovery knows. Sizes in bytes, times in microseconds. */
@@ -72,6 +73,8 @@ export interface RecoverySnapshot {
 
 /** A snapshot of a connection, for graphs. */
 export interface ConnectionStats extends RecoverySnapshot, Readonly<Traffic> {
+  /** What became of changes of address. */
+  readonly paths: PathStats;
   /** How long the handshake took, in microseconds; undefined until it is over. */
   readonly handshakeTime: Micros | undefined;
   /** Bytes of stream data that were sent again. */

@@ -8,19 +8,15 @@
 import {
   ACK_FREQUENCY_SIZE,
   HANDSHAKE_DONE_SIZE,
-  PATH_CHALLENGE_FRAME_SIZE,
   PING_SIZE,
   TICKET_OVERHEAD,
   writeAckFrequency,
   writeHandshakeDone,
-  writePathResponse,
   writePing,
   writeTicket,
 } from "../wire/frame_writer.ts";
 import type { SentFrame, SentTicketFrame } from "./sent_frame.ts";
 
-/** PATH_RESPONSEs that may wait; of a flood of challenges only so many are answered (they are not repeated). */
-const MAX_PATH_RESPONSES = 4;
 /** Pings that may wait; those beyond are not sent, and so go unanswered. */
 const MAX_PINGS = 64;
 /** A ping that nobody waits for. */
@@ -33,13 +29,11 @@ export class ControlQueue {
   /** 0 if none is to be sent. */
   #ackThreshold = 0;
   readonly #pings: number[] = [];
-  readonly #pathResponses: Uint8Array[] = [];
   readonly #tickets: SentTicketFrame[] = [];
 
   /** Whether anything waits. */
   get hasPending(): boolean {
-    return this.#handshakeDone || this.#ackThreshold > 0 || this.#pings.length > 0 || this.#pathResponses.length > 0 ||
-      this.#tickets.length > 0;
+    return this.#handshakeDone || this.#ackThreshold > 0 || this.#pings.length > 0 || this.#tickets.length > 0;
   }
 
   /** Queues HANDSHAKE_DONE, unless it has been acknowledged. */
@@ -65,11 +59,6 @@ export class ControlQueue {
     }
   }
 
-  /** Queues the answer to a PATH_CHALLENGE. */
-  queuePathResponse(challenge: Uint8Array): void {
-    if (this.#pathResponses.length < MAX_PATH_RESPONSES) this.#pathResponses.push(challenge);
-  }
-
   /** Queues a ticket, the first time or because it was lost. */
   queueTicket(ticket: SentTicketFrame): void {
     this.#tickets.push(ticket);
@@ -86,9 +75,6 @@ export class ControlQueue {
       at = writeAckFrequency(out, at, this.#ackThreshold);
       frames.push({ type: "ack_frequency", threshold: this.#ackThreshold });
       this.#ackThreshold = 0;
-    }
-    while (this.#pathResponses.length > 0 && end - at >= PATH_CHALLENGE_FRAME_SIZE) {
-      at = writePathResponse(out, at, this.#pathResponses.shift()!);
     }
     while (this.#pings.length > 0 && end - at >= PING_SIZE) {
       at = writePing(out, at);

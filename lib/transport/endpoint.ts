@@ -11,7 +11,7 @@ import type { Random } from "../base/random.ts";
 import type { Micros } from "../base/time.ts";
 import { hkdf } from "../crypto/hkdf.ts";
 import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
-import { type ConnectionId, ConnectionIdMap, isZeroConnectionId, randomConnectionId } from "../wire/connection_id.ts";
+import { type ConnectionId, isZeroConnectionId } from "../wire/connection_id.ts";
 import {
   HandshakeKind,
   HandshakePattern,
@@ -31,6 +31,7 @@ import {
 import { FrameReader } from "../wire/frame_reader.ts";
 import { handshakePacketSize, PacketReader, writeHandshakePacket } from "../wire/packet_header.ts";
 import { Connection } from "./connection.ts";
+import { ConnectionRoutes } from "./connection_routes.ts";
 import type { ConnectionShared, ConnectionStart } from "./connection_start.ts";
 import { type HandshakeContext, ResponderHandshake, type ResponderRole } from "./handshake.ts";
 import { InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
@@ -189,7 +190,7 @@ export class Endpoint {
   transmitRemote: Address = address("0.0.0.0", 0);
   readonly #options: EndpointOptions;
   readonly #shared: ConnectionShared;
-  readonly #byId = new ConnectionIdMap<Connection>();
+  readonly #routes: ConnectionRoutes<Connection>;
   readonly #connections = new Set<Connection>();
   /** Accepted connections by what their initiator said, and from where: what a repeated hello is matched with. */
   readonly #byHello = new Map<string, Connection>();
@@ -224,9 +225,10 @@ export class Endpoint {
       counters: this.counters,
     };
     this.#helloSecret = hkdf(crypto.sha256, NO_BYTES, identity.privateKey, "mxp1 hello index", 32);
+    this.#resetTokens = options.accept ? new ResetTokens(crypto.sha256, identity.privateKey) : undefined;
+    this.#routes = new ConnectionRoutes(random, this.#resetTokens);
     if (!options.accept) return;
     this.#gate = new HelloGate(this.settings, this.counters, crypto.sha256, random, identity.privateKey);
-    this.#resetTokens = new ResetTokens(crypto.sha256, identity.privateKey);
   }
 
   /** The connections that are not forgotten yet. */
@@ -258,12 +260,13 @@ export class Endpoint {
     const { localId } = context;
     const anew = (): HandshakeContext => {
       const again = this.#context(tickets);
-      this.#byId.set(again.localId, connection);
+      this.#routes.set(again.localId, connection);
       return again;
     };
     const plan = planOf(context, options, this.settings.maxProofOfWork, anew);
     const flow = new InitiatorFlow(now, plan, this.settings.handshakeTimeout);
-    const connection: Connection = new Connection(now, { remote, localId, flow, tickets }, this.#shared);
+    const start = { remote, localId, idSource: this.#routes.sourceOf, flow, tickets };
+    const connection: Connection = new Connection(now, start, this.#shared);
     this.#add(connection);
     this.counters.connectionsInitiated++;
     return connection;
@@ -312,7 +315,7 @@ export class Endpoint {
   forget(connection: Connection): void {
     if (connection.state !== "closed") throw new TypeError(`cannot forget a connection that is ${connection.state}`);
     this.#connections.delete(connection);
-    for (const id of connection.localIds) this.#byId.delete(id);
+    this.#routes.deleteAll(connection.localIds);
     this.#halfOpen.delete(connection);
     if (connection.role === "responder" && connection.closeReason?.by === "handshake_timeout") {
       this.counters.abandonedHandshakes++;
@@ -323,21 +326,19 @@ export class Endpoint {
 
   #context(tickets?: number): HandshakeContext {
     const { crypto, random, identity } = this.#options;
-    let localId = randomConnectionId(random);
-    while (this.#byId.has(localId)) localId = randomConnectionId(random);
-    const resetToken = this.#resetTokens?.of(localId);
+    const localId = this.#routes.fresh(), resetToken = this.#resetTokens?.of(localId);
     const parameters = tickets ? { ...this.settings, tickets } : this.settings;
     return { crypto, random, identity, localId, parameters, resetToken };
   }
 
   #add(connection: Connection): void {
     this.#connections.add(connection);
-    this.#byId.set(connection.localId, connection);
+    this.#routes.set(connection.localId, connection);
   }
 
   #handleFirst(now: Micros, remote: Address, bytes: Uint8Array): Connection | undefined {
     if (isZeroConnectionId(bytes, 0)) return this.#handleHello(now, remote, bytes.length);
-    const connection = this.#byId.getAt(bytes, 0);
+    const connection = this.#routes.getAt(bytes, 0);
     if (connection === undefined) return this.#handleUnknown(now, remote);
     connection.onDatagram(remote, bytes.length);
     this.#handleKnown(now, connection);
@@ -474,8 +475,10 @@ export class Endpoint {
     const { result: keys } = handshake;
     const { early, isWelcome } = accepted;
     const flow = new ResponderFlow(now, handshake, initiatorId, this.settings.handshakeTimeout);
+    const idSource = this.#routes.sourceOf;
     const validated = admission === "validated";
-    const start: ConnectionStart = { remote, localId, flow, initiatorId, helloKey, keys, early, isWelcome, validated };
+    const ids = { localId, idSource, initiatorId };
+    const start: ConnectionStart = { remote, ...ids, flow, helloKey, keys, early, isWelcome, validated };
     const connection = new Connection(now, start, this.#shared);
     this.#add(connection);
     this.#byHello.set(helloKey, connection);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Address } from "../base/address.ts";
 import type { Micros } from "../base/time.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { ResumptionTicket } from "./resumed_handshake.ts";
@@ -40,6 +41,10 @@ export type ConnectionEvent =
   | { readonly type: "streams_available"; readonly unidirectional: boolean }
   /** DATAGRAM frames have arrived. Comes once until `datagrams.read` has said that there are no more. */
   | { readonly type: "datagram" }
+  /** The connection goes over another path now, and the peer is known to receive there. */
+  | { readonly type: "path_validated"; readonly remote: Address }
+  /** We moved, and the peer does not answer on the new path. The connection stays there unless it is told otherwise. */
+  | { readonly type: "path_failed"; readonly remote: Address }
   /** A ping was acknowledged. */
   | { readonly type: "pong"; readonly token: number; readonly rtt: Micros }
   /** The peer gave us a ticket. Its secret is one: do not show it. */

@@ -6,6 +6,7 @@
 
 import { type Micros, micros } from "../base/time.ts";
 import type { AckFrequency } from "./ack_frequency.ts";
+import type { ConnectionIds } from "./connection_ids.ts";
 import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import type { DatagramFrames } from "./datagram_frames.ts";
 import type { RecoveryHandler } from "./loss_detection.ts";
@@ -23,6 +24,7 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
   readonly #received: ReceivedPackets;
   readonly #ackFrequency: AckFrequency;
   readonly #datagrams: DatagramFrames;
+  readonly #ids: ConnectionIds;
   readonly #onPong: (token: number, rtt: Micros) => void;
 
   constructor(
@@ -31,6 +33,7 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
     received: ReceivedPackets,
     ackFrequency: AckFrequency,
     datagrams: DatagramFrames,
+    ids: ConnectionIds,
     onPong: (token: number, rtt: Micros) => void,
   ) {
     this.#streams = streams;
@@ -38,6 +41,7 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
     this.#received = received;
     this.#ackFrequency = ackFrequency;
     this.#datagrams = datagrams;
+    this.#ids = ids;
     this.#onPong = onPong;
   }
 
@@ -67,6 +71,10 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
       case "datagram":
         this.#datagrams.onAcked(packet.probed);
         return;
+      case "new_connection_id":
+      case "retire_connection_id":
+        this.#ids.onAcked(frame);
+        return;
       case "handshake_done":
         this.#control.onHandshakeDoneAcked();
         return;
@@ -95,6 +103,10 @@ export class FrameFate implements RecoveryHandler<SentFrame> {
         return;
       case "datagram":
         this.#datagrams.onLost();
+        return;
+      case "new_connection_id":
+      case "retire_connection_id":
+        this.#ids.onLost(frame);
         return;
       case "handshake_done":
         this.#control.queueHandshakeDone();

@@ -17,7 +17,7 @@ export const ELICITING = 1;
 /** Bit of the result: without delay. */
 export const IMMEDIATE = 2;
 
-/** What frames that concern no stream do to a connection. */
+/** What frames that concern neither streams nor paths do to a connection. */
 export interface FrameTarget {
   /** ACK, in the reader's fields; whether it was plausible. */
   onAck(reader: FrameReader): boolean;
@@ -27,8 +27,6 @@ export interface FrameTarget {
   onAckFrequency(threshold: number): void;
   /** TICKET, in the reader's fields; whether it may come from this peer. */
   onTicket(reader: FrameReader): boolean;
-  /** PATH_CHALLENGE. */
-  onPathChallenge(data: Uint8Array): void;
   /** DATAGRAM; 0, or the code that closes the connection. */
   onDatagram(reader: FrameReader): number;
   /** CLOSE. */
@@ -37,10 +35,27 @@ export interface FrameTarget {
   onViolation(code: number, message: string): void;
 }
 
+/** What frames about paths and connection ids do; `Paths`. */
+export interface PathFrames {
+  /** PATH_CHALLENGE; the data may be kept. */
+  onChallenge(data: Uint8Array): void;
+  /** PATH_RESPONSE. */
+  onResponse(data: Uint8Array): void;
+  /** NEW_CONNECTION_ID, in the reader's fields; 0 or the code to close with. */
+  onNewConnectionId(reader: FrameReader): number;
+  /** RETIRE_CONNECTION_ID; 0 or the code to close with. */
+  onRetireConnectionId(sequence: number): number;
+}
+
 const lenientUtf8 = new TextDecoder();
 
 /** Handles all frames of a packet. Returns {@link STOPPED}, or a combination of {@link ELICITING} and {@link IMMEDIATE}. */
-export function handleFrames(reader: FrameReader, streams: StreamLayer, target: FrameTarget): number {
+export function handleFrames(
+  reader: FrameReader,
+  streams: StreamLayer,
+  paths: PathFrames,
+  target: FrameTarget,
+): number {
   let result = 0;
   for (;;) {
     const type = reader.next();
@@ -63,7 +78,7 @@ export function handleFrames(reader: FrameReader, streams: StreamLayer, target: 
           return STOPPED;
         }
         if (reader.op === ControlOp.PING) result |= IMMEDIATE;
-        error = handleControl(reader, streams, target);
+        error = handleControl(reader, streams, paths, target);
         break;
       case FrameType.DATAGRAM:
         error = target.onDatagram(reader);
@@ -86,6 +101,12 @@ function violation(type: number, reader: FrameReader): string {
   if (type === FrameType.DATAGRAM) return "a DATAGRAM frame larger than was allowed";
   if (type === FrameType.CONTROL && reader.op === ControlOp.HANDSHAKE_DONE) return "HANDSHAKE_DONE from the initiator";
   if (type === FrameType.CONTROL && reader.op === ControlOp.TICKET) return "TICKET from the initiator";
+  if (type === FrameType.CONTROL) {
+    if (reader.op === ControlOp.NEW_CONNECTION_ID) {
+      return `connection id ${reader.sequence} is one too many, or issued twice`;
+    }
+    if (reader.op === ControlOp.RETIRE_CONNECTION_ID) return `connection id ${reader.sequence} cannot be retired`;
+  }
   const op = type === FrameType.CONTROL ? `, op ${reader.op},` : "";
   return `frame type ${type}${op} on stream ${reader.streamId}`;
 }
@@ -111,7 +132,7 @@ function handleStreamFrame(type: number, reader: FrameReader, streams: StreamLay
   }
 }
 
-function handleControl(reader: FrameReader, streams: StreamLayer, target: FrameTarget): number {
+function handleControl(reader: FrameReader, streams: StreamLayer, paths: PathFrames, target: FrameTarget): number {
   switch (reader.op) {
     case ControlOp.RESET_STREAM:
       return streams.onReset(reader.streamId, reader.code, reader.finalSize);
@@ -121,17 +142,24 @@ function handleControl(reader: FrameReader, streams: StreamLayer, target: FrameT
       streams.onMaxStreams(reader.kind, reader.limit);
       return 0;
     case ControlOp.PATH_CHALLENGE:
-      target.onPathChallenge(reader.bytes.slice(reader.dataStart, reader.dataEnd));
+      paths.onChallenge(reader.bytes.slice(reader.dataStart, reader.dataEnd));
       return 0;
     case ControlOp.ACK_FREQUENCY:
       target.onAckFrequency(reader.ackThreshold);
       return 0;
+    case ControlOp.PATH_RESPONSE:
+      paths.onResponse(reader.bytes.subarray(reader.dataStart, reader.dataEnd));
+      return 0;
+    case ControlOp.NEW_CONNECTION_ID:
+      return paths.onNewConnectionId(reader);
+    case ControlOp.RETIRE_CONNECTION_ID:
+      return paths.onRetireConnectionId(reader.sequence);
     case ControlOp.HANDSHAKE_DONE:
       return target.onHandshakeDone() ? 0 : TransportError.PROTOCOL_VIOLATION;
     case ControlOp.TICKET:
       return target.onTicket(reader) ? 0 : TransportError.PROTOCOL_VIOLATION;
     default:
-      // PING, the *_BLOCKED reports, PATH_RESPONSE, and what later versions may add: nothing to do.
+      // PING, the *_BLOCKED reports, and what later versions may add: nothing to do.
       return 0;
   }
 }

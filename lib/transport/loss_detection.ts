@@ -246,6 +246,15 @@ export class LossDetection<F> {
   }
 
   /**
+   * Registers a packet that leaves on another path than the one in use. Nobody waits for its acknowledgement, and it says nothing about this path:
+   * neither about its round trip nor about congestion (RFC 9000 §9.4).
+   */
+  onOtherPathPacketSent(packetNumber: number, now: Micros, size: number): void {
+    this.onPacketSent(packetNumber, now, size, false, false, undefined);
+    this.sent.at(packetNumber).otherPath = true;
+  }
+
+  /**
    * Takes an ACK frame. Packets that were acknowledged before cost nothing; a range of any length costs what it
    * overlaps with the packets that are tracked.
    *
@@ -287,7 +296,7 @@ export class LossDetection<F> {
     }
 
     // RFC 9002 §5.1: a sample needs the largest packet to be newly acknowledged, and something that had to be.
-    if (largestPacket !== undefined && eliciting && largest >= this.#pathStart) {
+    if (largestPacket !== undefined && eliciting && largest >= this.#pathStart && !largestPacket.otherPath) {
       const delay = this.#confirmed && ackDelay > this.maxAckDelay ? this.maxAckDelay : ackDelay;
       this.rtt.update(micros(now - largestPacket.timeSent), delay, now);
     }
@@ -369,17 +378,25 @@ export class LossDetection<F> {
    * tracked, and retransmitted when lost, but no longer counts.
    */
   resetPath(now: Micros, congestion: CongestionController, initialRtt: Micros = INITIAL_RTT): void {
+    this.leavePath(now);
+    this.#congestion = congestion;
+    this.#lost.clear();
+    this.reordering.reset();
+    this.rtt.reset(initialRtt);
+  }
+
+  /**
+   * Moves to a path that is the same but for the peer's port (RFC 9000 §9.4): what is known of it still holds, but what was sent to the former port
+   * may never arrive, and says nothing about congestion.
+   */
+  leavePath(now: Micros): void {
     for (let n = this.sent.first; n < this.sent.next; n++) this.sent.at(n).inFlight = false;
     this.#bytesInFlight = 0;
-    this.#congestion = congestion;
     this.#pathStart = this.sent.next;
     this.#utilisedThrough = -1;
     this.#lossRunStart = -1;
     this.#ptoCount = 0;
     this.#ptoStart = now;
-    this.#lost.clear();
-    this.reordering.reset();
-    this.rtt.reset(initialRtt);
   }
 
   /** Forgets all packets without reporting them, when the connection is over. No timer is armed afterwards. */

@@ -15,6 +15,7 @@ export { Endpoint, type EndpointCounters, type EndpointOptions } from "./endpoin
 export type { CloseReason, ConnectionEvent } from "./events.ts";
 export type { ConnectOptions } from "./initiator_plan.ts";
 export type { ResumptionTicket } from "./resumed_handshake.ts";
+export type { PathCounters, PathStats } from "./paths.ts";
 export type { RttEstimator } from "./rtt.ts";
 export { StreamClass } from "./scheduler.ts";
 export type { PacketState, SentPacket } from "./sent_packets.ts";

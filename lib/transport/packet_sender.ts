@@ -15,9 +15,13 @@ import {
   PING_SIZE,
   writeAck,
   writeClose,
+  writePadding,
+  writePathChallenge,
+  writePathResponse,
   writePing,
 } from "../wire/frame_writer.ts";
 import { type CloseState, MAX_CLOSES } from "./close_state.ts";
+import type { ConnectionIds } from "./connection_ids.ts";
 import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
 import type { IdleTimer } from "./idle_timer.ts";
 import type { KeyPhases } from "./key_phases.ts";
@@ -41,6 +45,7 @@ const LAST_PACKET_NUMBER = MAX_SAFE_U64 - MAX_CLOSES;
 export interface SenderParts {
   readonly received: ReceivedPackets;
   readonly control: ControlQueue;
+  readonly ids: ConnectionIds;
   readonly streams: StreamLayer;
   readonly recovery: LossDetection<SentFrame>;
   readonly pacer: Pacer;
@@ -55,16 +60,14 @@ export class PacketSender {
   probes = 0;
   readonly #parts: SenderParts;
   readonly #keys: KeyPhases;
-  readonly #remoteId: ConnectionId;
   readonly #skipped: SkippedNumbers;
   #nextPacketNumber = 0;
   #pacingUntil: Micros = NEVER;
   #sinceEliciting = 0;
 
-  constructor(parts: SenderParts, keys: KeyPhases, remoteId: ConnectionId, random: Random) {
+  constructor(parts: SenderParts, keys: KeyPhases, random: Random) {
     this.#parts = parts;
     this.#keys = keys;
-    this.#remoteId = remoteId;
     this.#skipped = new SkippedNumbers(random);
   }
 
@@ -88,7 +91,7 @@ export class PacketSender {
     const end = limit - TAG_LENGTH;
     let at = start + PACKET_HEADER_SIZE;
     if (end - at < LEAST_PACKET_ROOM) return start;
-    const { received, control, streams, recovery, frames } = this.#parts;
+    const { received, control, ids, streams, recovery, frames } = this.#parts;
     const isProbe = this.probes > 0;
     const carries = isProbe || this.#mayCarry(now, limit - start);
     if (!carries && !received.isAckDue(now)) return start;
@@ -106,6 +109,7 @@ export class PacketSender {
     const beforeEliciting = at;
     if (carries) {
       at = control.write(out, at, end, frames);
+      if (ids.hasPending) at = ids.write(out, at, end, frames);
       at = streams.writeControl(out, at, end, now, recovery.rtt.smoothed, frames);
       at = streams.writeData(out, at, end, frames);
     }
@@ -127,7 +131,7 @@ export class PacketSender {
     if (this.#skipped.skips(this.#nextPacketNumber)) recovery.skipPacketNumber(this.#nextPacketNumber++, now);
     const packetNumber = this.#nextPacketNumber++;
     this.#keys.updateIfDue(now);
-    const end = this.#keys.seal(out, start, plaintextEnd, this.#remoteId, packetNumber, flags);
+    const end = this.#keys.seal(out, start, plaintextEnd, this.#parts.ids.remote.current!.id, packetNumber, flags);
     if (this.probes > 0 && eliciting) this.probes--;
     recovery.onPacketSent(packetNumber, now, end - start, eliciting, eliciting, frames, frames.length);
     if (eliciting) {
@@ -144,9 +148,9 @@ export class PacketSender {
 
   /** Whether a packet with more than acknowledgements may leave, as far as congestion control is concerned, and there is something for it. */
   #mayCarry(now: Micros, size: number): boolean {
-    const { control, streams, recovery, pacer } = this.#parts;
+    const { control, ids, streams, recovery, pacer } = this.#parts;
     this.#pacingUntil = NEVER;
-    if (!control.hasPending && !streams.hasPending) {
+    if (!control.hasPending && !streams.hasPending && !ids.hasPending) {
       recovery.noteAppLimited();
       return false;
     }
@@ -157,12 +161,34 @@ export class PacketSender {
     return false;
   }
 
-  /** Writes a packet with CLOSE if one is due; returns its size, 0 if none is or there is no room. Nothing else may be sent afterwards but CLOSE. */
+  /**
+   * Writes a packet for any path that only challenges it, or answers its challenge, at least `leastSize` bytes long; returns its size. Neither
+   * congestion control nor loss recovery of the path in use have to do with it.
+   */
+  sendPathProbe(
+    now: Micros,
+    out: Uint8Array,
+    dst: ConnectionId,
+    challenge: Uint8Array | undefined,
+    response: Uint8Array | undefined,
+    leastSize: number,
+  ): number {
+    let at = PACKET_HEADER_SIZE;
+    if (response !== undefined) at = writePathResponse(out, at, response);
+    if (challenge !== undefined) at = writePathChallenge(out, at, challenge);
+    if (at < leastSize - TAG_LENGTH) at = writePadding(out, at, leastSize - TAG_LENGTH - at);
+    const packetNumber = this.#nextPacketNumber++;
+    const size = this.#keys.seal(out, 0, at, dst, packetNumber, PacketFlag.ACK_ELICITING);
+    this.#parts.recovery.onOtherPathPacketSent(packetNumber, now, size);
+    return size;
+  }
+
+  /** Writes a packet with CLOSE, if one is due; returns its size, 0 if there is no room. Nothing else may be sent afterwards but CLOSE. */
   sendClose(out: Uint8Array, limit: number, close: CloseState): number {
     const reason = encodeCloseReason(close.message);
     if (!close.due || limit < PACKET_HEADER_SIZE + LEAST_PACKET_ROOM + reason.length + TAG_LENGTH) return 0;
     const at = writeClose(out, PACKET_HEADER_SIZE, close.code, reason);
     close.onSent();
-    return this.#keys.seal(out, 0, at, this.#remoteId, this.#nextPacketNumber++, 0);
+    return this.#keys.seal(out, 0, at, this.#parts.ids.remote.current!.id, this.#nextPacketNumber++, 0);
   }
 }

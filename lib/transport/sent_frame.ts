@@ -40,6 +40,12 @@ export interface SentTicketFrame {
 /** A DATAGRAM frame. What was in it is not remembered: it is never sent again. */
 export const DATAGRAM_SENT = { type: "datagram" } as const;
 
+/** A frame about connection ids. */
+export interface SentIdFrame {
+  readonly type: "new_connection_id" | "retire_connection_id";
+  readonly sequence: number;
+}
+
 /** One frame of a sent packet. */
 export type SentFrame =
   | SentStreamFrame
@@ -47,6 +53,7 @@ export type SentFrame =
   | SentCreditFrame
   | SentTicketFrame
   | typeof DATAGRAM_SENT
+  | SentIdFrame
   | { readonly type: "ack"; readonly largest: number }
   | { readonly type: "handshake_done" }
   | { readonly type: "ack_frequency"; readonly threshold: number }

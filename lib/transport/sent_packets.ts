@@ -35,6 +35,8 @@ export interface SentPacket<F> {
   inFlight: boolean;
   /** It probes for a larger datagram size: its loss says nothing about congestion (RFC 9000 §14.4). */
   mtuProbe: boolean;
+  /** It left on another path than the one in use: when it is acknowledged says nothing about this one. */
+  otherPath: boolean;
   /** A probe carries its frames again and answers for them from then on. */
   probed: boolean;
   /** What became of it so far. */
@@ -140,6 +142,7 @@ export class SentPackets<F> {
     packet.ackEliciting = ackEliciting;
     packet.inFlight = inFlight;
     packet.mtuProbe = mtuProbe;
+    packet.otherPath = false;
     packet.probed = false;
     packet.state = OUTSTANDING;
     packet.delivered = 0;
@@ -191,6 +194,7 @@ function newRecord<F>(): SentPacket<F> {
     ackEliciting: false,
     inFlight: false,
     mtuProbe: false,
+    otherPath: false,
     probed: false,
     state: OUTSTANDING,
     frames: [],

@@ -62,6 +62,8 @@ export interface TransportSettings {
   readonly datagramQueueBytes: number;
   /** Which DATAGRAM frame gives way when a queue is full: what has waited longest, or what comes. */
   readonly datagramDrop: DatagramDrop;
+  /** Connection ids of the peer that are kept at once, the handshake's included, 1 to 255; without a second one nobody can move. */
+  readonly activeConnectionIds: number;
   /** Connections that an endpoint holds at once. */
   readonly maxConnections: number;
   /** Connections among them whose peer has not yet proven its address. */
@@ -120,6 +122,8 @@ export const defaultSettings: TransportSettings = {
   datagramQueueBytes: 256 << 10,
   // Unreliable data is mostly about the present.
   datagramDrop: DATAGRAM_DROPS[0],
+  // What RFC 9000 implementations announce, mostly; each that is issued costs both sides a look-up entry or as much.
+  activeConnectionIds: 4,
   maxConnections: 16384,
   maxHalfOpen: 1024,
   retry: "auto",
@@ -164,6 +168,7 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   checkWhole("maxDatagramFrame", settings.maxDatagramFrame, 0, 65535);
   checkWhole("datagramQueueLength", settings.datagramQueueLength, 1, 2 ** 20);
   checkWhole("datagramQueueBytes", settings.datagramQueueBytes, 1, 2 ** 32);
+  checkWhole("activeConnectionIds", settings.activeConnectionIds, 1, 255);
   checkWhole("maxConnections", settings.maxConnections, 1, 2 ** 24);
   checkWhole("maxTickets", settings.maxTickets, 0, 16);
   check("ticketLifetime", settings.ticketLifetime, seconds(1), seconds(7 * 86_400));

@@ -35,6 +35,8 @@ export const HeaderOffset = {
 
 /** A UDP datagram that carries an InitiatorHello is at least this long (SPEC §4). */
 export const MIN_INITIATOR_DATAGRAM_SIZE = 1200;
+/** A path has to carry UDP datagrams of this length (SPEC §9). */
+export const MIN_PATH_DATAGRAM_SIZE = 1200;
 /** Largest UDP payload over IPv4, and the upper bound of MAX_UDP_PAYLOAD (SPEC §5). */
 export const MAX_UDP_PAYLOAD_SIZE = 65507;
 /** Most bytes that may be sent for each byte received before the address is validated (SPEC §5). */
@@ -97,6 +99,7 @@ export const ParameterType = {
   MAX_ACK_DELAY: 0x09,
   MAX_DATAGRAM_FRAME: 0x0a,
   RESET_TOKEN: 0x0b,
+  ACTIVE_CONNECTION_IDS: 0x0c,
   EARLY_DATA: 0x0d,
   EARLY_ACCEPTED: 0x18,
   TICKETS: 0x19,
@@ -106,6 +109,8 @@ export const ParameterType = {
 export const MAX_STREAMS_LIMIT = 2 ** 51;
 /** Length of a stateless reset's token (SPEC §5). */
 export const RESET_TOKEN_SIZE = 16;
+/** Upper bound of ACTIVE_CONNECTION_IDS: the field has one byte (SPEC §5). */
+export const MAX_CONNECTION_IDS = 255;
 /** Most suites in a SUITES parameter. */
 export const MAX_SUITES = 16;
 
@@ -140,9 +145,7 @@ export const ControlOp = {
   RESET_STREAM: 0x03,
   STOP_SENDING: 0x04,
   MAX_STREAMS: 0x05,
-  /** Reserved for migration. */
   NEW_CONNECTION_ID: 0x06,
-  /** Reserved for migration. */
   RETIRE_CONNECTION_ID: 0x07,
   PATH_CHALLENGE: 0x08,
   PATH_RESPONSE: 0x09,

@@ -38,6 +38,8 @@ export const TransportError = {
   KEY_LIMIT: 0x0e,
   /** A key update against the rules (SPEC §6.1). */
   KEY_UPDATE: 0x0f,
+  /** A connection id that was never issued, issued twice, or one more than the receiver keeps (SPEC §7). */
+  CONNECTION_ID: 0x10,
 } as const;
 /** One of the transport's own codes of a CLOSE frame. */
 export type TransportErrorCode = typeof TransportError[keyof typeof TransportError];

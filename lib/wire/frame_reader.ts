@@ -6,6 +6,7 @@
 
 import { readSafeU64, readU16, readU32 } from "../base/bytes.ts";
 import {
+  CONNECTION_ID_SIZE,
   ControlOp,
   FrameType,
   MAX_CLOSE_REASON_SIZE,
@@ -13,6 +14,7 @@ import {
   MAX_STREAMS_LIMIT,
   MAX_TICKET_SIZE,
   PATH_CHALLENGE_SIZE,
+  RESET_TOKEN_SIZE,
   StreamDataFlag,
   TICKET_PREFIX_SIZE,
 } from "./constants.ts";
@@ -101,6 +103,10 @@ export class FrameReader {
   code = 0;
   /** MAX_STREAMS, STREAMS_BLOCKED. */
   kind: StreamKind = 0;
+  /** NEW_CONNECTION_ID, RETIRE_CONNECTION_ID: which id of the sender's, or of the receiver's, it is. */
+  sequence = 0;
+  /** NEW_CONNECTION_ID: lower ones are to be retired. The id begins 16 bytes behind {@link dataStart}, then comes the token. */
+  retirePriorTo = 0;
   /** CLOSE: the reason, UTF-8 that nobody has checked. */
   reasonStart = 0;
   /** Behind the last byte of the reason. */
@@ -305,6 +311,18 @@ export class FrameReader {
       case ControlOp.STREAMS_BLOCKED:
         error = length !== 9 ? WRONG_CONTROL_LENGTH : this.#controlStreams(body);
         break;
+      case ControlOp.NEW_CONNECTION_ID:
+        error = length !== 16 + CONNECTION_ID_SIZE + RESET_TOKEN_SIZE
+          ? WRONG_CONTROL_LENGTH
+          : this.#controlSequence(body);
+        if (error === "") {
+          this.retirePriorTo = readSafeU64(bytes, body + 8);
+          if (this.retirePriorTo < 0) error = TOO_LARGE;
+        }
+        break;
+      case ControlOp.RETIRE_CONNECTION_ID:
+        error = length !== 8 ? WRONG_CONTROL_LENGTH : this.#controlSequence(body);
+        break;
       case ControlOp.PATH_CHALLENGE:
       case ControlOp.PATH_RESPONSE:
         if (length !== PATH_CHALLENGE_SIZE) error = WRONG_CONTROL_LENGTH;
@@ -340,6 +358,11 @@ export class FrameReader {
     if (streamId < 0) return TOO_LARGE;
     this.streamId = streamId as StreamId;
     return "";
+  }
+
+  #controlSequence(at: number): string {
+    this.sequence = readSafeU64(this.bytes, at);
+    return this.sequence < 0 ? TOO_LARGE : "";
   }
 
   #controlLimit(at: number): string {

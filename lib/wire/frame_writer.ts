@@ -7,12 +7,15 @@
 
 import { writeSafeU64, writeU16, writeU32 } from "../base/bytes.ts";
 import type { RangeSet } from "../base/range_set.ts";
+import type { ConnectionId } from "./connection_id.ts";
 import {
+  CONNECTION_ID_SIZE,
   ControlOp,
   FrameType,
   MAX_CLOSE_REASON_SIZE,
   MAX_TICKET_SIZE,
   PATH_CHALLENGE_SIZE,
+  RESET_TOKEN_SIZE,
   StreamDataFlag,
   TICKET_PREFIX_SIZE,
 } from "./constants.ts";
@@ -54,6 +57,10 @@ export const RESET_STREAM_SIZE = CONTROL_OVERHEAD + 18;
 export const STOP_SENDING_SIZE = CONTROL_OVERHEAD + 10;
 /** CONTROL MAX_STREAMS: all of it. */
 export const MAX_STREAMS_SIZE = CONTROL_OVERHEAD + 9;
+/** CONTROL NEW_CONNECTION_ID: all of it. */
+export const NEW_CONNECTION_ID_SIZE = CONTROL_OVERHEAD + 16 + CONNECTION_ID_SIZE + RESET_TOKEN_SIZE;
+/** CONTROL RETIRE_CONNECTION_ID: all of it. */
+export const RETIRE_CONNECTION_ID_SIZE = CONTROL_OVERHEAD + 8;
 /** CONTROL PATH_CHALLENGE and PATH_RESPONSE: all of it. */
 export const PATH_CHALLENGE_FRAME_SIZE = CONTROL_OVERHEAD + PATH_CHALLENGE_SIZE;
 /** CONTROL TICKET: what precedes the ticket. */
@@ -274,6 +281,36 @@ export function writeMaxStreams(out: Uint8Array, at: number, kind: StreamKind, l
   at = writeControlHeader(out, at, ControlOp.MAX_STREAMS, 9);
   out[at] = kind;
   return writeSafeU64(out, at + 1, limit);
+}
+
+/**
+ * CONTROL NEW_CONNECTION_ID.
+ *
+ * @param retirePriorTo ids with lower sequence numbers are to be retired
+ * @param resetToken 16 bytes
+ */
+export function writeNewConnectionId(
+  out: Uint8Array,
+  at: number,
+  sequence: number,
+  retirePriorTo: number,
+  id: ConnectionId,
+  resetToken: Uint8Array,
+): number {
+  if (resetToken.length !== RESET_TOKEN_SIZE) {
+    throw new RangeError(`a reset token has ${RESET_TOKEN_SIZE} bytes, got ${resetToken.length}`);
+  }
+  at = writeControlHeader(out, at, ControlOp.NEW_CONNECTION_ID, NEW_CONNECTION_ID_SIZE - CONTROL_OVERHEAD);
+  at = writeSafeU64(out, at, sequence);
+  at = writeSafeU64(out, at, retirePriorTo);
+  out.set(id.bytes, at);
+  out.set(resetToken, at + CONNECTION_ID_SIZE);
+  return at + CONNECTION_ID_SIZE + RESET_TOKEN_SIZE;
+}
+
+/** CONTROL RETIRE_CONNECTION_ID. */
+export function writeRetireConnectionId(out: Uint8Array, at: number, sequence: number): number {
+  return writeSafeU64(out, writeControlHeader(out, at, ControlOp.RETIRE_CONNECTION_ID, 8), sequence);
 }
 
 /** CONTROL PATH_CHALLENGE. `data` has 8 bytes. */

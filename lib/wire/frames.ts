@@ -7,7 +7,8 @@
 import { RangeSet } from "../base/range_set.ts";
 import { CONTROL_OVERHEAD } from "./frame_writer.ts";
 import * as write from "./frame_writer.ts";
-import { ControlOp, FrameType, MAX_SAFE_U64 } from "./constants.ts";
+import { type ConnectionId, readConnectionId } from "./connection_id.ts";
+import { CONNECTION_ID_SIZE, ControlOp, FrameType, MAX_SAFE_U64 } from "./constants.ts";
 import { FrameReader, FRAMES_END, FRAMES_ERROR } from "./frame_reader.ts";
 import type { StreamId, StreamKind } from "./stream_id.ts";
 
@@ -53,6 +54,14 @@ export type Frame =
   }
   | { readonly type: "stop_sending"; readonly streamId: StreamId; readonly code: number }
   | { readonly type: "max_streams"; readonly kind: StreamKind; readonly limit: number }
+  | {
+    readonly type: "new_connection_id";
+    readonly sequence: number;
+    readonly retirePriorTo: number;
+    readonly id: ConnectionId;
+    readonly resetToken: Uint8Array;
+  }
+  | { readonly type: "retire_connection_id"; readonly sequence: number }
   | { readonly type: "path_challenge"; readonly data: Uint8Array }
   | { readonly type: "path_response"; readonly data: Uint8Array }
   | { readonly type: "data_blocked"; readonly limit: number }
@@ -136,7 +145,7 @@ export function currentFrame(reader: FrameReader, type: number): Frame {
 }
 
 function currentControl(reader: FrameReader, body: Uint8Array): Frame {
-  const { op, streamId, code, finalSize, kind, limit } = reader;
+  const { op, streamId, code, finalSize, kind, limit, sequence, retirePriorTo } = reader;
   switch (op) {
     case ControlOp.PING:
       return { type: "ping" };
@@ -148,6 +157,12 @@ function currentControl(reader: FrameReader, body: Uint8Array): Frame {
       return { type: "stop_sending", streamId, code };
     case ControlOp.MAX_STREAMS:
       return { type: "max_streams", kind, limit };
+    case ControlOp.NEW_CONNECTION_ID: {
+      const id = readConnectionId(body, 16), resetToken = body.subarray(16 + CONNECTION_ID_SIZE);
+      return { type: "new_connection_id", sequence, retirePriorTo, id, resetToken };
+    }
+    case ControlOp.RETIRE_CONNECTION_ID:
+      return { type: "retire_connection_id", sequence };
     case ControlOp.PATH_CHALLENGE:
       return { type: "path_challenge", data: body };
     case ControlOp.PATH_RESPONSE:
@@ -211,6 +226,10 @@ export function frameSize(frame: Frame): number {
       return write.STOP_SENDING_SIZE;
     case "max_streams":
       return write.MAX_STREAMS_SIZE;
+    case "new_connection_id":
+      return write.NEW_CONNECTION_ID_SIZE;
+    case "retire_connection_id":
+      return write.RETIRE_CONNECTION_ID_SIZE;
     case "path_challenge":
     case "path_response":
       return write.PATH_CHALLENGE_FRAME_SIZE;
@@ -269,6 +288,10 @@ function writeFrame(out: Uint8Array, at: number, frame: Frame): number {
       return write.writeStopSending(out, at, frame.streamId, frame.code);
     case "max_streams":
       return write.writeMaxStreams(out, at, frame.kind, frame.limit);
+    case "new_connection_id":
+      return write.writeNewConnectionId(out, at, frame.sequence, frame.retirePriorTo, frame.id, frame.resetToken);
+    case "retire_connection_id":
+      return write.writeRetireConnectionId(out, at, frame.sequence);
     case "path_challenge":
       return write.writePathChallenge(out, at, frame.data);
     case "path_response":

@@ -9,6 +9,7 @@ import { type Micros, micros, millis } from "../base/time.ts";
 import { type ConnectionId, readConnectionId } from "./connection_id.ts";
 import {
   CONNECTION_ID_SIZE,
+  MAX_CONNECTION_IDS,
   MAX_STREAMS_LIMIT,
   MAX_SUITES,
   MAX_UDP_PAYLOAD_SIZE,
@@ -41,6 +42,8 @@ export interface TransportParameters {
   readonly maxDatagramFrame: number;
   /** What a stateless reset for {@link connectionId} would end with; sides that never send one leave it out. */
   readonly resetToken?: Uint8Array | undefined;
+  /** Connection ids of the peer that this side keeps at once, the handshake's included; 1–255. */
+  readonly activeConnectionIds: number;
   /** Resumed InitiatorHello: everything on the initiator's first bidirectional stream, at least a byte. */
   readonly earlyData?: Uint8Array | undefined;
   /** Answer to it: whether the early data was taken. */
@@ -59,6 +62,7 @@ export const DEFAULT_PARAMETERS = {
   maxUdpPayload: MIN_INITIATOR_DATAGRAM_SIZE,
   maxAckDelay: micros(25_000),
   maxDatagramFrame: 0,
+  activeConnectionIds: 1,
 } as const;
 
 /** Upper bound of {@link TransportParameters.maxAckDelay}, microseconds. */
@@ -66,7 +70,7 @@ export const MAX_ACK_DELAY_LIMIT = 1_000_000;
 /** Bytes of the type and the length before each value. */
 const TLV_OVERHEAD = 3;
 /** Everything but suites and padding, each with its type and length. */
-const FIXED_SIZE = 10 * TLV_OVERHEAD + CONNECTION_ID_SIZE + 4 * 8 + 4 + 2 + 4 + 2;
+const FIXED_SIZE = 11 * TLV_OVERHEAD + CONNECTION_ID_SIZE + 4 * 8 + 4 + 2 + 4 + 2 + 1;
 
 /** Types that mean something here; all others are skipped. */
 const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(ParameterType));
@@ -129,6 +133,8 @@ export function encodeTransportParameters(parameters: TransportParameters, minLe
     out.set(parameters.resetToken, at);
     at += RESET_TOKEN_SIZE;
   }
+  at = writeHeader(out, at, ParameterType.ACTIVE_CONNECTION_IDS, 1);
+  out[at++] = parameters.activeConnectionIds;
   at = writeResumption(out, at, parameters);
   writePaddingParameter(out, at);
   return out;
@@ -197,6 +203,9 @@ export function decodeTransportParameters(bytes: Uint8Array, sender: ConnectionI
       case ParameterType.RESET_TOKEN:
         found.resetToken = bytes.slice(value, at);
         break;
+      case ParameterType.ACTIVE_CONNECTION_IDS:
+        found.activeConnectionIds = bytes[value];
+        break;
       case ParameterType.EARLY_DATA:
         found.earlyData = bytes.slice(value, at);
         break;
@@ -233,6 +242,8 @@ export function arePaddingParameters(bytes: Uint8Array): boolean {
 
 function hasRightLength(type: number, length: number): boolean {
   switch (type) {
+    case ParameterType.ACTIVE_CONNECTION_IDS:
+      return length === 1;
     case ParameterType.SUITES:
       return length >= 1 && length <= MAX_SUITES;
     case ParameterType.EARLY_DATA:
@@ -257,7 +268,7 @@ function hasRightLength(type: number, length: number): boolean {
 /** What is out of bounds, in words; the same rules for what is sent and for what is received. */
 function checkBounds(parameters: TransportParameters): string | undefined {
   const { connectionId, suites, maxData, maxStreamData, maxStreamsBidi, maxStreamsUni } = parameters;
-  const { maxUdpPayload, maxAckDelay, maxDatagramFrame } = parameters;
+  const { maxUdpPayload, maxAckDelay, maxDatagramFrame, activeConnectionIds } = parameters;
   if (connectionId.isZero) return "the connection id is zero";
   if (suites.length < 1 || suites.length > MAX_SUITES) return `1 to ${MAX_SUITES} suites expected`;
   if (!isCount(maxData, Number.MAX_SAFE_INTEGER)) return "max data is out of bounds";
@@ -272,6 +283,9 @@ function checkBounds(parameters: TransportParameters): string | undefined {
   if (!isCount(maxDatagramFrame, 0xffff)) return "max datagram frame is out of bounds";
   if (parameters.resetToken !== undefined && parameters.resetToken.length !== RESET_TOKEN_SIZE) {
     return `a reset token of ${RESET_TOKEN_SIZE} bytes expected`;
+  }
+  if (!isCount(activeConnectionIds, MAX_CONNECTION_IDS) || activeConnectionIds < 1) {
+    return "active connection ids is out of bounds";
   }
   const { earlyData, tickets = 0 } = parameters;
   if (earlyData !== undefined && !(earlyData.length >= 1 && earlyData.length <= MAX_PADDED_SIZE)) {

@@ -80,6 +80,7 @@ class FakeSocket implements UdpSocket {
 class FakeConnection {
   readonly name: string;
   readonly remote: Address;
+  readonly transmitRemote: Address;
   state = "established";
   out: string[] = [];
   events: ConnectionEvent[] = [];
@@ -88,7 +89,7 @@ class FakeConnection {
 
   constructor(name: string, port: number) {
     this.name = name;
-    this.remote = address("127.0.0.1", port);
+    this.remote = this.transmitRemote = address("127.0.0.1", port);
   }
 
   pollTransmit(_now: Micros, out: Uint8Array): number {

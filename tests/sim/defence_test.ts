@@ -30,7 +30,8 @@ for (const pattern of ["IK", "XX"] as const) {
 /** Puts a new server with the same identity in the place of the old one. */
 function restart(pair: Pair): SimulatedNode {
   pair.server.kill();
-  return new SimulatedNode(pair.network, { address: SERVER_ADDRESS, crypto, identity: pair.server.identity });
+  const { identity } = pair.server, { invariants } = pair;
+  return new SimulatedNode(pair.network, { address: SERVER_ADDRESS, crypto, identity, invariants });
 }
 
 test("a client learns of a restarted server within one round trip of what it sends next", () => {

@@ -95,6 +95,7 @@ export function workedExample(): ExampleValue[] {
   const responderEphemeral = note("responder ephemeral private key", counting(0x60, 32));
   const initiatorId = note("initiator connection id", counting(0x80, 8));
   const responderId = note("responder connection id", counting(0x90, 8));
+  const secondId = note("responder's second connection id", counting(0xb0, 8));
 
   const parameters = { ...defaultSettings, suites: [1] };
   note(
@@ -120,7 +121,7 @@ export function workedExample(): ExampleValue[] {
   const server = new Endpoint({
     identity: { privateKey: responderStatic, publicKey: responderPublic },
     crypto: CHACHA_ONLY,
-    random: new ScriptedRandom([responderId], [responderEphemeral]),
+    random: new ScriptedRandom([responderId, secondId], [responderEphemeral]),
     accept: true,
   });
   const out = new Uint8Array(1200);
@@ -173,6 +174,9 @@ export function workedExample(): ExampleValue[] {
     "UDP datagram 4, the responder's first protected packet",
     out.slice(0, accepted.pollTransmit(millis(55), out)),
   );
-  note("plaintext of that packet (ACK after 25 ms, HANDSHAKE_DONE; flags 0x06)", opened(last, secrets.receiveSecret));
+  note(
+    "plaintext of that packet (ACK after 25 ms, HANDSHAKE_DONE, NEW_CONNECTION_ID; flags 0x06)",
+    opened(last, secrets.receiveSecret),
+  );
   return values;
 }

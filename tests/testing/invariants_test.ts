@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { address } from "../../lib/base/address.ts";
+import { type Address, address } from "../../lib/base/address.ts";
 import { micros, millis, NEVER, seconds } from "../../lib/base/time.ts";
 import { selectProvider } from "../../lib/crypto/select.ts";
 import { CreditLedger } from "../../lib/testing/credit_ledger.ts";
@@ -61,6 +61,7 @@ function fakes(overrides: Partial<FakeConnection> = {}): {
   const connection = Object.assign(fake, {
     remote: THERE,
     remoteId: undefined,
+    isAddressValidated: (where: Address) => fake.isProven && where.key === THERE.key,
     pollTimeout: () => fake.timeout,
     stats: () => ({ probeTimeouts: fake.probeTimeouts }),
   }) as unknown as Connection;
@@ -178,6 +179,8 @@ test("more than three times what an unproven address has sent is noticed", () =>
   assert.throws(() => rules.onSent(node, THERE, 1, undefined), InvariantError, "stateless answers count as well");
   fake.isProven = true;
   rules.onSent(node, THERE, 10_000, connection);
+  const elsewhere = address("10.9.9.9", 9);
+  assert.throws(() => rules.onSent(node, elsewhere, 1, connection), /1 bytes/, "every address has to prove itself");
 });
 
 test("more in flight than the window is noticed, unless it is a probe", () => {

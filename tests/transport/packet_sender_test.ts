@@ -5,6 +5,7 @@ import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { CloseState } from "../../lib/transport/close_state.ts";
 import { NewReno } from "../../lib/transport/congestion/new_reno.ts";
 import { AckFrequency } from "../../lib/transport/ack_frequency.ts";
+import { ConnectionIds } from "../../lib/transport/connection_ids.ts";
 import { ControlQueue } from "../../lib/transport/control_queue.ts";
 import { DatagramFrames } from "../../lib/transport/datagram_frames.ts";
 import { FrameFate } from "../../lib/transport/frame_fate.ts";
@@ -26,6 +27,8 @@ import { DEFAULT_PARAMETERS } from "../../lib/wire/transport_parameters.ts";
 import { crypto } from "./two_endpoints.ts";
 
 const PEER_ID = new ConnectionId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+const SPARE_ID = new ConnectionId(new Uint8Array(8).fill(9));
+const TOKEN = new Uint8Array(16).fill(10);
 const SIZE = 1200;
 const SECRET = new Uint8Array(32).fill(7);
 
@@ -41,6 +44,11 @@ interface Sent {
 class Bench {
   readonly received = new ReceivedPackets(millis(25), 2);
   readonly control = new ControlQueue();
+  readonly ids = new ConnectionIds(
+    { issue: () => ({ id: SPARE_ID, resetToken: TOKEN }), release: () => {} },
+    4,
+    { add: () => {}, remove: () => {} },
+  );
   readonly streams: StreamLayer;
   readonly recovery: LossDetection<SentFrame>;
   readonly pacer = new Pacer();
@@ -76,7 +84,15 @@ class Bench {
     this.datagrams.setPeerLimit(65535);
     this.datagrams.setUdpPayload(SIZE);
     this.datagrams.open();
-    const fate = new FrameFate(this.streams, this.control, this.received, frequency, this.datagrams, () => {});
+    const fate = new FrameFate(
+      this.streams,
+      this.control,
+      this.received,
+      frequency,
+      this.datagrams,
+      this.ids,
+      () => {},
+    );
     this.recovery = new LossDetection<SentFrame>({
       handler: fate,
       congestion: new NewReno(SIZE),
@@ -85,13 +101,15 @@ class Bench {
     const parts = {
       received: this.received,
       control: this.control,
+      ids: this.ids,
       streams: this.streams,
       recovery: this.recovery,
       pacer: this.pacer,
       idle: new IdleTimer(this.now, micros(0), micros(0)),
       frames: [],
     };
-    this.sender = new PacketSender(parts, this.keys, PEER_ID, new SeededRandom(1));
+    this.ids.remote.begin(PEER_ID);
+    this.sender = new PacketSender(parts, this.keys, new SeededRandom(1));
   }
 
   /** The next packet, if there is one. */

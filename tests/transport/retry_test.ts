@@ -83,7 +83,7 @@ for (const pattern of ["IK", "XX"] as const) {
     assert.ok((second[0][PATTERN_AT] & COOKIE_FLAG) !== 0);
     assert.notDeepEqual(ephemeralOf(second[0]), ephemeralOf(first[0]), "no key seals two hellos");
     const server = pair.toServer(second)!;
-    assert.equal(server.isAddressValidated, true);
+    assert.equal(server.isAddressValidated(HERE), true);
     assert.equal(server.isProven, false, "a cookie says where, not who");
     pair.exchange(client, server);
     assert.deepEqual([client.state, server.state], ["established", "established"]);

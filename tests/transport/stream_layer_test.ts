@@ -4,8 +4,8 @@ import { concatBytes } from "../../lib/base/bytes.ts";
 import { type Micros, micros, millis } from "../../lib/base/time.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import type { ConnectionEvent } from "../../lib/transport/events.ts";
-import { handleFrames, STOPPED } from "../../lib/transport/frame_handler.ts";
-import type { SentFrame } from "../../lib/transport/sent_frame.ts";
+import { handleFrames, type PathFrames, STOPPED } from "../../lib/transport/frame_handler.ts";
+import type { SentCreditFrame, SentFrame } from "../../lib/transport/sent_frame.ts";
 import { completeSettings, type TransportSettings } from "../../lib/transport/settings.ts";
 import { StreamLayer } from "../../lib/transport/stream_layer.ts";
 import { ZERO_CONNECTION_ID } from "../../lib/wire/connection_id.ts";
@@ -17,6 +17,13 @@ import { testSeed } from "../support/seed.ts";
 
 const { BIDIRECTIONAL, UNIDIRECTIONAL } = StreamKind;
 const ROOM = 1100;
+/** Frames about paths are none of the stream layer's business. */
+const NO_PATHS: PathFrames = {
+  onChallenge: () => {},
+  onResponse: () => {},
+  onNewConnectionId: () => 0,
+  onRetireConnectionId: () => 0,
+};
 const RTT = millis(50);
 
 /** What one packet carried. */
@@ -74,13 +81,12 @@ class Side {
     const reader = new FrameReader();
     reader.reset(bytes, 0, bytes.length);
     let code = 0;
-    const result = handleFrames(reader, this.layer, {
+    const result = handleFrames(reader, this.layer, NO_PATHS, {
       onAck: () => true,
       onHandshakeDone: () => true,
       onAckFrequency: () => {},
       onTicket: () => true,
       onDatagram: () => 0,
-      onPathChallenge: () => {},
       onClose: () => {},
       onViolation: (violation) => code = violation,
     });
@@ -127,9 +133,7 @@ class Side {
   }
 }
 
-type Credit = Extract<SentFrame, { type: "max_data" | "max_streams" | "data_blocked" | "streams_blocked" }>;
-
-function isCredit(frame: SentFrame): frame is Credit {
+function isCredit(frame: SentFrame): frame is SentCreditFrame {
   return ["max_data", "max_streams", "data_blocked", "streams_blocked"].includes(frame.type);
 }
 

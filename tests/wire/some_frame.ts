@@ -5,6 +5,7 @@
  */
 
 import fc from "fast-check";
+import { ConnectionId } from "../../lib/wire/connection_id.ts";
 import { ControlOp } from "../../lib/wire/constants.ts";
 import type { AckRange, Frame } from "../../lib/wire/frames.ts";
 import type { StreamId, StreamKind } from "../../lib/wire/stream_id.ts";
@@ -17,8 +18,7 @@ const streams = u64.map((n) => n % (2 ** 51 + 1));
 const data = fc.uint8Array({ maxLength: 40 });
 const eight = fc.uint8Array({ minLength: 8, maxLength: 8 });
 const known: number[] = Object.values(ControlOp);
-const reserved: number[] = [ControlOp.NEW_CONNECTION_ID, ControlOp.RETIRE_CONNECTION_ID];
-const skippedOp = u8.filter((op) => !known.includes(op) || reserved.includes(op));
+const skippedOp = u8.filter((op) => !known.includes(op));
 
 /** From the highest down, with at least one missing number between any two. */
 const ranges: fc.Arbitrary<AckRange[]> = fc.tuple(
@@ -66,6 +66,13 @@ export const someFrame: fc.Arbitrary<Frame> = fc.oneof(
   frame("reset_stream", { streamId, code: u16, finalSize: u64 }),
   frame("stop_sending", { streamId, code: u16 }),
   frame("max_streams", { kind, limit: streams }),
+  frame("new_connection_id", {
+    sequence: u64,
+    retirePriorTo: u64,
+    id: eight.map((bytes) => new ConnectionId(bytes)),
+    resetToken: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  }),
+  frame("retire_connection_id", { sequence: u64 }),
   frame("path_challenge", { data: eight }),
   frame("path_response", { data: eight }),
   frame("data_blocked", { limit: u64 }),

@@ -42,6 +42,7 @@ const ALWAYS_THERE: Exclude<keyof TransportParameters, "resetToken" | "earlyData
   "maxUdpPayload",
   "maxAckDelay",
   "maxDatagramFrame",
+  "activeConnectionIds",
 ];
 
 const someParameters: fc.Arbitrary<TransportParameters> = fc.record({
@@ -55,6 +56,7 @@ const someParameters: fc.Arbitrary<TransportParameters> = fc.record({
   maxUdpPayload: fc.integer({ min: 1200, max: 65507 }),
   maxAckDelay: fc.nat(1_000_000).map(micros),
   maxDatagramFrame: fc.nat(0xffff),
+  activeConnectionIds: fc.integer({ min: 1, max: 255 }),
   resetToken: fc.uint8Array({ minLength: 16, maxLength: 16 }),
   earlyData: fc.uint8Array({ minLength: 1, maxLength: 900 }),
   earlyAccepted: fc.constant(true),
@@ -73,12 +75,13 @@ test("parameters have exactly these bytes", () => {
     maxUdpPayload: 1452,
     maxAckDelay: micros(25_000),
     maxDatagramFrame: 1000,
-  }, 96);
+    activeConnectionIds: 4,
+  }, 100);
   assert.equal(
     toHex(bytes),
     "010800" + "0102030405060708" + "020200" + "0201" + "030800" + "0000100000000000" + "040800" + "0000010000000000" +
       "050800" + "6400000000000000" + "060800" + "0000000000000800" + "070400" + "30750000" + "080200" + "ac05" +
-      "090400" + "a8610000" + "0a0200" + "e803" + "000900" + "000000000000000000",
+      "090400" + "a8610000" + "0a0200" + "e803" + "0c0100" + "04" + "000900" + "000000000000000000",
   );
 });
 
