@@ -14,7 +14,7 @@ import { formatMilliseconds } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import { ProgressLine } from "./progress.ts";
 import type { CommandSpec } from "./spec.ts";
-import { keyValue, notEmpty } from "./values.ts";
+import { keyValue, metadata, notEmpty, untilAborted } from "./values.ts";
 
 interface Flags {
   readonly data?: string;
@@ -181,23 +181,4 @@ function timingText(client: Client, reply: Reply): string {
 /** Milliseconds to the microsecond. */
 function round(milliseconds: number): number {
   return Math.round(milliseconds * 1000) / 1000;
-}
-
-function metadata(pairs: readonly (readonly [string, string])[] = []): Record<string, string> | undefined {
-  return pairs.length === 0 ? undefined : Object.fromEntries(pairs);
-}
-
-/** What `promise` gives, unless the signal comes first. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) throw signal.reason;
-  let onAbort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -1,11 +1,11 @@
 /**
- * What a node says about the calls that it answers.
+ * What a node says about the calls and streams that it answers, and the events that it gets.
  *
  * @module
  */
 
 import type { Logger } from "@logtape/logtape";
-import type { CallContext, CallHandler } from "../mod.ts";
+import type { CallContext, CallHandler, EventHandler, StreamHandler } from "../mod.ts";
 import { codeOf } from "./errors.ts";
 import type { Execution } from "./exec.ts";
 
@@ -24,6 +24,44 @@ export function loggedHandler(handler: CallHandler, log: Logger): CallHandler {
       logFailure(error, startedAt, bytesIn, context, log);
       throw error;
     }
+  };
+}
+
+/** Characters of an event's data that are logged. */
+const MAX_EVENT_TEXT = 200;
+
+/** The same for streams. */
+export function loggedStream(handler: StreamHandler, log: Logger): StreamHandler {
+  return async (stream, context) => {
+    const startedAt = performance.now();
+    const told = (): Record<string, unknown> => {
+      const { read, written } = stream.transferred;
+      return facts(context, startedAt, read, written);
+    };
+    try {
+      const chunks = await handler(stream, context);
+      if (isAsyncIterable(chunks)) { for await (const chunk of chunks) await stream.write(chunk); }
+      log.info("stream ok", told());
+    } catch (error) {
+      log.warn("stream failed", { ...told(), ...failure(error) });
+      throw error;
+    }
+  };
+}
+
+/** Takes events by telling of them. */
+export function eventLog(log: Logger): EventHandler {
+  return (topic, data, context) => {
+    if (!log.isEnabledFor("info")) return;
+    const text = new TextDecoder().decode(data.subarray(0, MAX_EVENT_TEXT));
+    log.info("event", {
+      topic,
+      bytes: data.length,
+      data: data.length === 0 ? undefined : text + (data.length > MAX_EVENT_TEXT ? "…" : ""),
+      trace: context.traceId,
+      peer: context.peer.publicKeyText,
+      from: context.peer.address,
+    });
   };
 }
 
@@ -60,12 +98,15 @@ async function* counted(
 }
 
 function logFailure(error: unknown, startedAt: number, bytesIn: number, context: CallContext, log: Logger): void {
+  log.warn("call failed", { ...facts(context, startedAt, bytesIn, undefined), ...failure(error) });
+}
+
+function failure(error: unknown): { readonly code: string; readonly error: string } {
   const code = codeOf(error);
-  log.warn("call failed", {
-    ...facts(context, startedAt, bytesIn, undefined),
+  return {
     code: code === "internal" ? "agent_error" : code,
     error: error instanceof Error ? error.message : String(error),
-  });
+  };
 }
 
 function facts(

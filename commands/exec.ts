@@ -1,11 +1,11 @@
 /**
- * `--exec`: a process for each call, so many at a time and no more.
+ * `--exec`: a process for each call and each stream, so many at a time and no more.
  *
  * @module
  */
 
 import process from "node:process";
-import { type CallContext, type CallHandler, host, MxpError } from "../mod.ts";
+import { type CallContext, type CallHandler, host, MxpError, type StreamHandler } from "../mod.ts";
 
 /** Bytes that are handed to a process at a time; it has to read them before it gets more. */
 const CHUNK = 1 << 16;
@@ -33,7 +33,7 @@ export interface ExecOptions {
   readonly onEnd?: (execution: Execution, context: CallContext) => void;
 }
 
-/** Answers calls with what a command prints. */
+/** Answers calls and streams with what a command prints. */
 export class ExecPool {
   readonly #options: ExecOptions;
   readonly #waiting: (() => void)[] = [];
@@ -44,7 +44,10 @@ export class ExecPool {
   }
 
   /** For `serve`. */
-  readonly handler: CallHandler = (payload, context) => this.#run(payload, context);
+  readonly handler: CallHandler = (payload, context) => this.#run(pieces(payload), context);
+
+  /** The same for streams: chunks on the command's standard input as they come, its output in chunks as it comes. */
+  readonly streamHandler: StreamHandler = (stream, context) => this.#run(stream, context);
 
   /** A place among those that run, now or later. */
   async #take(signal: AbortSignal): Promise<void> {
@@ -85,12 +88,12 @@ export class ExecPool {
   }
 
   /** The command's output, as it comes; throws at its end if the command failed. Takes a place once somebody reads. */
-  async *#run(payload: Uint8Array, context: CallContext): AsyncGenerator<Uint8Array> {
+  async *#run(stdin: AsyncIterable<Uint8Array>, context: CallContext): AsyncGenerator<Uint8Array> {
     const { signal } = context;
     const { command, onEnd } = this.#options;
     await this.#take(signal);
     try {
-      const running = host.startCommand(command, { stdin: pieces(payload), signal, env: environment(context) });
+      const running = host.startCommand(command, { stdin, signal, env: environment(context) });
       let execution: Execution | undefined;
       try {
         yield* running.stdout;

@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "@logtape/logtape";
-import type { CallHandler, Handlers, Server } from "../mod.ts";
+import type { CallHandler, Handlers, Server, StreamHandler } from "../mod.ts";
 import type { Console } from "./console.ts";
 import { CliError } from "./errors.ts";
 import { LONGEST_DELAY_MS } from "./duration.ts";
@@ -52,8 +52,13 @@ export const serve: CommandSpec<Flags> = {
       env: "MXP_NAME",
       parse: notEmpty,
     },
-    { flags: "--echo", description: "answer each call with its own payload" },
-    { flags: "--exec <CMD>", description: "answer each call with what sh -c CMD prints", parse: notEmpty, once: true },
+    { flags: "--echo", description: "answer each call with its own payload, each chunk of a stream with itself" },
+    {
+      flags: "--exec <CMD>",
+      description: "answer each call and stream with what sh -c CMD prints",
+      parse: notEmpty,
+      once: true,
+    },
     {
       flags: "--max-exec <N>",
       description: `processes that run at a time (default: twice the processors, at least ${MIN_PROCESSES})`,
@@ -88,13 +93,14 @@ export const serve: CommandSpec<Flags> = {
     "With --exec, a process is started for each call: the payload on its standard input, its standard output is the " +
     "answer. A non-zero exit code makes an error of it, with the last lines of standard error. At the caller's deadline " +
     "the process is ended, with everything that it started. Where --max-exec of them run, further calls wait; where too " +
-    "many wait, they are turned away.",
+    "many wait, they are turned away. A stream has a process of its own, too: its chunks on standard input as they come, and " +
+    "what the process prints as chunks back at once.",
     "The process finds in its environment what is known about the call: MXP_METHOD, MXP_AGENT, MXP_PEER (public key), " +
     "MXP_PEER_ADDRESS, MXP_TRACE_ID, MXP_MESSAGE_ID, MXP_REMAINING_MS, MXP_CONTENT_TYPE, MXP_IDEMPOTENCY_KEY, " +
     "MXP_METADATA (JSON), TRACEPARENT. All of it comes from the caller: quote it, never evaluate it.",
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once.",
-    "--log-level info logs each call on standard error, debug also what became of processes; with --json as JSON.",
+    "--log-level info logs each call, stream and event on standard error, debug also what became of processes; with --json as JSON.",
   ],
   examples: [
     ["mxp serve --echo", "a node for trying things out, on 127.0.0.1:9000"],
@@ -144,12 +150,14 @@ async function makeHandlers(
   flags: Flags,
   log: Logger,
 ): Promise<Handlers> {
-  const { loggedHandler, logExecution } = await import("./call_log.ts");
+  const { eventLog, loggedHandler, loggedStream, logExecution } = await import("./call_log.ts");
+  const event = eventLog(log);
   if (flags.exec === undefined) {
-    const echo: CallHandler = (payload) => payload;
+    if (!flags.echo) return { ...answering(await nobody(), undefined, flags.name), event };
     // An echo cannot fail, so there is nothing to watch unless every call is to be told.
-    const handler = log.isEnabledFor("info") ? loggedHandler(echo, log) : echo;
-    return answering(flags.echo ? handler : await nobody(), flags.name);
+    const isLogged = log.isEnabledFor("info");
+    const call = isLogged ? loggedHandler(echo, log) : echo;
+    return { ...answering(call, isLogged ? loggedStream(echoStream, log) : echoStream, flags.name), event };
   }
   const { ExecPool } = await import("./exec.ts");
   const { availableParallelism } = await import("node:os");
@@ -158,12 +166,20 @@ async function makeHandlers(
     limit: flags.maxExec ?? Math.max(MIN_PROCESSES, 2 * availableParallelism()),
     onEnd: (execution, context) => logExecution(execution, context, log),
   });
-  return answering(loggedHandler(pool.handler, log), flags.name);
+  const [call, stream] = [loggedHandler(pool.handler, log), loggedStream(pool.streamHandler, log)];
+  return { ...answering(call, stream, flags.name), event };
 }
 
+const echo: CallHandler = (payload) => payload;
+
+const echoStream: StreamHandler = async (stream) => {
+  for await (const chunk of stream) await stream.write(chunk);
+};
+
 /** The node answers for itself, and under its name. */
-function answering(handler: CallHandler, name: string | undefined): Handlers {
-  return { call: handler, ...(name !== undefined && { agents: { [name]: handler } }) };
+function answering(call: CallHandler, stream: StreamHandler | undefined, name: string | undefined): Handlers {
+  const handlers: Handlers = { call, ...(stream !== undefined && { stream }) };
+  return { ...handlers, ...(name !== undefined && { agents: { [name]: handlers } }) };
 }
 
 /** Answers where nobody is there to answer. */
@@ -201,14 +217,18 @@ function adviseOn(server: Server, flags: Flags, console: Console): void {
 }
 
 async function drain(server: Server, settings: Settings, console: Console): Promise<void> {
-  const { running } = server.stats().calls;
-  if (running > 0) {
-    const calls = running === 1 ? "1 call" : `${running} calls`;
-    console.note(`waiting for ${calls} to end; a second signal ends the node at once`);
+  const { calls: { running: calls }, streams: { running: streams } } = server.stats();
+  const parts = [count(calls, "call"), count(streams, "stream")].filter((part) => part !== undefined);
+  if (parts.length > 0) {
+    console.note(`waiting for ${parts.join(" and ")} to end; a second signal ends the node at once`);
   }
-  if (console.json) await console.value({ event: "draining", calls: running }).catch(() => {});
+  if (console.json) await console.value({ event: "draining", calls, streams }).catch(() => {});
   const { timeoutMs = DEFAULT_DRAIN_MS } = settings;
   await server.drain({ timeoutMs: timeoutMs === 0 ? LONGEST_DELAY_MS : timeoutMs });
+}
+
+function count(number: number, what: string): string | undefined {
+  return number === 0 ? undefined : number === 1 ? `1 ${what}` : `${number} ${what}s`;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

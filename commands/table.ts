@@ -6,13 +6,14 @@
 
 import { call } from "./call.ts";
 import { completion } from "./completion.ts";
+import { event } from "./event.ts";
 import { keygen } from "./keygen.ts";
 import { ping } from "./ping.ts";
 import { pubkey } from "./pubkey.ts";
 import { serve } from "./serve.ts";
 import type { CommandSpec } from "./spec.ts";
 
-const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, ping];
+const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, event, ping];
 
 /** The table. Each command takes the flags that its own options make; only the parser, which made them, runs it. */
 export const COMMANDS: readonly CommandSpec[] = [

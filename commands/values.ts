@@ -53,3 +53,23 @@ export function keyValue(text: string, name: string): readonly [string, string] 
 export function show(text: string): string {
   return `"${text.length > 60 ? text.slice(0, 60) + "…" : text}"`;
 }
+
+/** The pairs of `--meta` as an object; undefined if there are none. */
+export function metadata(pairs: readonly (readonly [string, string])[] = []): Record<string, string> | undefined {
+  return pairs.length === 0 ? undefined : Object.fromEntries(pairs);
+}
+
+/** What `promise` gives, unless the signal comes first. */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw signal.reason;
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -311,6 +311,7 @@ export class Client implements AsyncDisposable {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
     const { outgoing, streams, events } = this.#session;
+    this.#askForAcknowledgement();
     await Promise.race([Promise.all([outgoing.drained(), streams.drained(), events.drained()]), late]);
     clearTimeout(timer);
     await this.close();
@@ -351,11 +352,15 @@ export class Client implements AsyncDisposable {
     if (events.pending === 0 || closeReason !== undefined) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, EVENT_LINGER_MS));
-    // A PING is acknowledged at once, and with it what was sent before.
-    const takeBack = this.#session.ping(() => {});
+    this.#askForAcknowledgement();
     await Promise.race([events.drained(), late]);
     clearTimeout(timer);
-    takeBack();
+  }
+
+  /** A PING is acknowledged at once, and with it the events that were sent before. */
+  #askForAcknowledgement(): void {
+    const { events, closeReason } = this.#session;
+    if (events.pending > 0 && closeReason === undefined) this.#session.ping(() => {});
   }
 
   /** An encoded Event. @throws {MxpError} `too_large`, `usage`. */

@@ -48,7 +48,7 @@ test("SIGTERM and SIGINT end a node in order, with 143 and 130", async () => {
     const result = await node.stop(signal);
     assert.equal(result.code, code);
     // The second line is the proof that it was no sudden death.
-    assert.equal(result.stdout, `${node.firstLine}\n{"event":"draining","calls":0}\n`);
+    assert.equal(result.stdout, `${node.firstLine}\n{"event":"draining","calls":0,"streams":0}\n`);
   }
 });
 

@@ -1,0 +1,94 @@
+/**
+ * `mxp event`: tells a node something.
+ *
+ * @module
+ */
+
+import type { Client } from "../mod.ts";
+import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
+import { dataSource, hintUnreadInput, readData } from "./data.ts";
+import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
+import { formatMilliseconds, LONGEST_DELAY_MS } from "./duration.ts";
+import { CliError, codeOf } from "./errors.ts";
+import type { CommandSpec } from "./spec.ts";
+import { keyValue, metadata, notEmpty, untilAborted } from "./values.ts";
+
+interface Flags {
+  readonly data?: string;
+  readonly ack?: boolean;
+  readonly meta?: readonly (readonly [string, string])[];
+  readonly trustNew?: boolean;
+}
+
+/** The command. */
+export const event: CommandSpec<Flags> = {
+  name: "event",
+  summary: "tell a node something",
+  arguments: [
+    { name: "<URL>", description: "the node: mxp://[KEY@]HOST[:PORT]" },
+    { name: "<TOPIC>", description: "what it is about, such as orders.created" },
+    { name: "[DATA]", description: "what happened, as it stands here" },
+  ],
+  options: [
+    {
+      flags: "-d, --data <DATA>",
+      description: "the data: DATA itself, @FILE for a file's content, @- for standard input",
+      once: true,
+    },
+    { flags: "--ack", description: "wait until the node's handler has taken the event" },
+    { flags: "--meta <KEY=VALUE>", description: "metadata to send along; repeatable", repeat: true, parse: keyValue },
+    TRUST_NEW,
+  ],
+  details: [
+    "The data is DATA or what -d says; without both it is empty. Nothing is printed. The exit code 0 says that the event " +
+    "has reached the node, and with --ack that its handler has accepted it.",
+    'With --json: {"ok", "topic", "bytes", "acknowledged", "url"}; acknowledged is true with --ack.',
+    ...URL_HELP,
+  ],
+  examples: [
+    ["mxp event mxp://KEY@127.0.0.1:9000 deploy.done v1.2.3", "tell a node that something is done"],
+    ["jq -c . report.json | mxp event mxp://KEY@127.0.0.1 reports -d @- --ack", "and wait until it was accepted"],
+  ],
+  async run({ args, flags, settings, console, stop }) {
+    const { parseMxpUrl } = await import("../mod.ts");
+    const url = parseMxpUrl(args[0]!);
+    if (url.agent !== undefined) {
+      throw new CliError("usage", `events go to the node itself; leave /${url.agent} out of the URL`);
+    }
+    const topic = notEmpty(args[1]!, "TOPIC");
+    const source = dataSource(args[2], flags.data);
+    const { signal } = stop;
+    hintUnreadInput(source, console);
+    const data = await untilAborted(readData(source), signal);
+    const deadline = new Deadline(settings.timeoutMs);
+    const trustNew = flags.trustNew === true;
+    const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
+    const ack = flags.ack === true;
+    try {
+      await client.emit(topic, data, { ack, metadata: metadata(flags.meta), timeoutMs: deadline.left, signal });
+      if (!ack) await untilAborted(delivered(client, deadline.left), signal);
+    } catch (error) {
+      throw explain(error, client.peer.address, settings.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    } finally {
+      await client.close();
+    }
+    stop.release();
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data).length : data.length;
+    if (console.json) await console.value({ ok: true, topic, bytes, acknowledged: ack, url: client.url });
+  },
+};
+
+/** Waits until the node's transport has the event. */
+async function delivered(client: Client, timeoutMs: number): Promise<void> {
+  await client.drain({ timeoutMs: timeoutMs === 0 ? LONGEST_DELAY_MS : timeoutMs });
+  const { delivered, refused } = client.stats().events;
+  if (refused > 0) throw new CliError("refused", `the node at ${client.peer.address} turned the event away`);
+  if (delivered === 0) throw new CliError("deadline", "not acknowledged in time");
+}
+
+function explain(error: unknown, where: string, timeoutMs: number): unknown {
+  if (codeOf(error) !== "deadline") return error;
+  const text = `the event was not acknowledged by ${where} within ${formatMilliseconds(timeoutMs)}; ` +
+    "it may have arrived; allow more with --timeout";
+  return new CliError("deadline", text, { cause: error });
+}
