@@ -8,7 +8,7 @@
 import process from "node:process";
 import { type Client, connect, generateIdentity } from "../mod.ts";
 import { printResults, readJob } from "./child.ts";
-import { Histogram } from "./histogram.ts";
+import { Histogram } from "../commands/histogram.ts";
 import { type RoundValues, runRounds, type Workload } from "./rounds.ts";
 import { DATAGRAM_BYTES, type Group, rowsOf } from "./rows.ts";
 import { Yardstick } from "./udp_yardstick.ts";

@@ -8,7 +8,7 @@ import type { UdpHandlers, UdpSocket } from "../lib/agent/udp_socket.ts";
 import { type Address, address } from "../lib/base/address.ts";
 import { readU32, writeU32 } from "../lib/base/bytes.ts";
 import { defaultBindUdp } from "../lib/runtime/mod.ts";
-import type { Histogram } from "./histogram.ts";
+import type { Histogram } from "../commands/histogram.ts";
 import { DATAGRAM_BYTES } from "./rows.ts";
 
 const HOST = "127.0.0.1";

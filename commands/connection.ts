@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Client, MxpUrl, PeerInfo } from "../mod.ts";
+import type { Client, Identity, MxpUrl, PeerInfo } from "../mod.ts";
 import type { Console } from "./console.ts";
 import type { Deadline } from "./deadline.ts";
 import { CliError } from "./errors.ts";
@@ -37,6 +37,8 @@ export interface ConnectionRequest {
   readonly trustNew: boolean;
   /** Use and keep tickets; `early`: and connect no sooner than with the first call, if there is one. */
   readonly tickets?: "resume" | "early" | undefined;
+  /** Who we are; default: as the settings say. */
+  readonly identity?: Identity;
 }
 
 /**
@@ -49,7 +51,7 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
   const { connect, defaultKnownPeersPath, formatMxpUrl, knownPeersFile, ticketFiles, ticketsBeside } = await import(
     "../mod.ts"
   );
-  const identity = await callerIdentity(settings);
+  const identity = request.identity ?? await callerIdentity(settings);
   const path = settings.knownPeers ?? defaultKnownPeersPath();
   const knownPeers = knownPeersFile(path, (problem) => console.note(problem));
   const tickets = request.tickets && ticketFiles(ticketsBeside(path), (problem) => console.note(problem));

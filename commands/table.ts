@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bench } from "./bench.ts";
 import { call } from "./call.ts";
 import { completion } from "./completion.ts";
 import { event } from "./event.ts";
@@ -13,7 +14,7 @@ import { pubkey } from "./pubkey.ts";
 import { serve } from "./serve.ts";
 import type { CommandSpec } from "./spec.ts";
 
-const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, event, ping];
+const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, event, ping, bench];
 
 /** The table. Each command takes the flags that its own options make; only the parser, which made them, runs it. */
 export const COMMANDS: readonly CommandSpec[] = [

@@ -27,6 +27,32 @@ export function wholeNumber(least: number, most: number): (text: string, name: s
   };
 }
 
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  kb: 1000,
+  k: 1024,
+  kib: 1024,
+  mb: 1_000_000,
+  m: 1 << 20,
+  mib: 1 << 20,
+};
+
+/** A number of bytes between two bounds, both included, with a unit or without: `64`, `4KiB`, `1MB`. */
+export function byteCount(least: number, most: number): (text: string, name: string) => number {
+  return (text, name) => {
+    const match = /^(\d{1,12}) ?([a-z]*)$/i.exec(text);
+    const value = match === null ? NaN : Number(match[1]) * (BYTE_UNITS[match[2].toLowerCase()] ?? NaN);
+    if (!(value >= least && value <= most)) {
+      throw new CliError(
+        "usage",
+        `${name}: ${show(text)} is not a size from ${least} to ${most}, such as 64, 4KiB, 1MB`,
+      );
+    }
+    return value;
+  };
+}
+
 /** One of a few words. */
 export function oneOf<T extends string>(words: readonly T[]): (text: string, name: string) => T {
   return (text, name) => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Histogram } from "../../bench/histogram.ts";
+import { build } from "hdr-histogram-js";
+import { Histogram } from "../../commands/histogram.ts";
 import { property } from "../support/seed.ts";
 
 const QUANTILES = [0, 0.01, 0.5, 0.9, 0.99, 0.999, 1];
@@ -31,6 +32,25 @@ test("quantiles are never below the exact ones and at most 1/128 above", () => {
       }
     }),
     property(),
+  );
+});
+
+test("quantiles agree with HdrHistogram's for latencies from microseconds to minutes", () => {
+  const latency = fc.tuple(fc.integer({ min: 3, max: 11 }), fc.nat(999)).map(([power, digits]) =>
+    Math.round(10 ** power * (1 + digits / 100))
+  );
+  fc.assert(
+    fc.property(fc.array(latency, { minLength: 1, maxLength: 500 }), (values) => {
+      const histogram = histogramOf(values);
+      const oracle = build({ highestTrackableValue: 10 ** 13, numberOfSignificantValueDigits: 5 });
+      for (const value of values) oracle.recordValue(value);
+      assert.equal(histogram.count, oracle.totalCount);
+      for (const q of [0.5, 0.9, 0.99, 0.999, 1]) {
+        const expected = oracle.getValueAtPercentile(100 * q), found = histogram.quantile(q);
+        assert.ok(Math.abs(found - expected) <= expected / 100, `${q}: ${found} instead of ${expected}`);
+      }
+    }),
+    property(30),
   );
 });
 
