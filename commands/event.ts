@@ -16,6 +16,7 @@ import { keyValue, metadata, notEmpty, untilAborted } from "./values.ts";
 interface Flags {
   readonly data?: string;
   readonly ack?: boolean;
+  readonly unreliable?: boolean;
   readonly meta?: readonly (readonly [string, string])[];
   readonly trustNew?: boolean;
 }
@@ -36,17 +37,20 @@ export const event: CommandSpec<Flags> = {
       once: true,
     },
     { flags: "--ack", description: "wait until the node's handler has taken the event" },
+    { flags: "--unreliable", description: "send it once, in one packet: it may be lost, and has to be small" },
     { flags: "--meta <KEY=VALUE>", description: "metadata to send along; repeatable", repeat: true, parse: keyValue },
     TRUST_NEW,
   ],
   details: [
     "The data is DATA or what -d says; without both it is empty. Nothing is printed. The exit code 0 says that the event " +
     "has reached the node, and with --ack that its handler has accepted it.",
-    'With --json: {"ok", "topic", "bytes", "acknowledged", "url"}; acknowledged is true with --ack.',
+    "With --unreliable it says that the event was sent, and that the node was still there afterwards.",
+    'With --json: {"ok", "topic", "bytes", "acknowledged", "unreliable", "url"}; acknowledged is true with --ack.',
     ...URL_HELP,
   ],
   examples: [
     ["mxp event mxp://KEY@127.0.0.1:9000 deploy.done v1.2.3", "tell a node that something is done"],
+    ["mxp event mxp://KEY@127.0.0.1 position 52.5,13.4 --unreliable", "what is only worth something now"],
     ["jq -c . report.json | mxp event mxp://KEY@127.0.0.1 reports -d @- --ack", "and wait until it was accepted"],
   ],
   async run({ args, flags, settings, console, stop }) {
@@ -55,6 +59,8 @@ export const event: CommandSpec<Flags> = {
     if (url.agent !== undefined) {
       throw new CliError("usage", `events go to the node itself; leave /${url.agent} out of the URL`);
     }
+    const ack = flags.ack === true, unreliable = flags.unreliable === true;
+    if (ack && unreliable) throw new CliError("usage", "--ack and --unreliable exclude each other");
     const topic = notEmpty(args[1]!, "TOPIC");
     const source = dataSource(args[2], flags.data);
     const { signal } = stop;
@@ -63,10 +69,11 @@ export const event: CommandSpec<Flags> = {
     const deadline = new Deadline(settings.timeoutMs);
     const trustNew = flags.trustNew === true;
     const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
-    const ack = flags.ack === true;
     try {
-      await client.emit(topic, data, { ack, metadata: metadata(flags.meta), timeoutMs: deadline.left, signal });
-      if (!ack) await untilAborted(delivered(client, deadline.left), signal);
+      const options = { ack, unreliable, metadata: metadata(flags.meta), timeoutMs: deadline.left, signal };
+      await client.emit(topic, data, options);
+      if (unreliable) await client.ping({ timeoutMs: deadline.left || LONGEST_DELAY_MS, signal });
+      else if (!ack) await untilAborted(delivered(client, deadline.left), signal);
     } catch (error) {
       throw explain(error, client.peer.address, settings.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     } finally {
@@ -74,7 +81,7 @@ export const event: CommandSpec<Flags> = {
     }
     stop.release();
     const bytes = typeof data === "string" ? new TextEncoder().encode(data).length : data.length;
-    if (console.json) await console.value({ ok: true, topic, bytes, acknowledged: ack, url: client.url });
+    if (console.json) await console.value({ ok: true, topic, bytes, acknowledged: ack, unreliable, url: client.url });
   },
 };
 

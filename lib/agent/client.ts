@@ -210,7 +210,7 @@ export class Client implements AsyncDisposable {
 
   /**
    * Tells the node something. Settles when the transport has taken the event, which is at once while the node keeps up; with
-   * `ack` when the node's handler has. Events overtake each other; {@link close} and {@link drain} let them arrive.
+   * `ack` when the node's handler has. An `unreliable` one is sent once, in one packet, and may be lost. Events overtake each other; {@link close} and {@link drain} let them arrive.
    *
    * @throws {MxpError} `too_large`, `usage`, `overloaded`, `connection_lost`, `closed`; with `ack` whatever a call throws.
    */
@@ -223,12 +223,15 @@ export class Client implements AsyncDisposable {
     if (signal?.aborted) throw this.#failure({ kind: "aborted" }, undefined, timeoutMs, signal);
     const collected = bodyBytes(data, MAX_PAYLOAD_BYTES, "the event");
     const bytes = collected instanceof Uint8Array ? collected : await collected;
-    if (!ack) {
+    if (!ack || options.unreliable === true) {
+      if (ack) throw new MxpError("usage", "an event is either unreliable or acknowledged");
       this.#ids.next();
       const { high: idHigh, low: idLow } = this.#ids;
       const metadata = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, 0);
       const ids = { idHigh, idLow, ...this.#trace(metadata) };
-      return await this.#session.events.emit(this.#event(ids, metadata, topic, bytes, false));
+      const message = this.#event(ids, metadata, topic, bytes, false);
+      if (options.unreliable !== true) return await this.#session.events.emit(message);
+      return this.#session.events.emitUnreliable(message);
     }
     let call!: OutgoingCall;
     const outcome = await new Promise<CallOutcome>((resolve) => {
@@ -348,7 +351,8 @@ export class Client implements AsyncDisposable {
   }
 
   async #letEventsArrive(): Promise<void> {
-    const { events, closeReason } = this.#session;
+    const { driver, events, closeReason, link } = this.#session;
+    if (closeReason === undefined && link.connection.datagrams.queued > 0) await driver.flush();
     if (events.pending === 0 || closeReason !== undefined) return;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, EVENT_LINGER_MS));

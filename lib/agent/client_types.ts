@@ -44,6 +44,8 @@ export interface CallOptions extends RequestOptions {
 export interface EventOptions extends Omit<RequestOptions, "agent" | "method"> {
   /** Waits until the other side's handler has taken the event. */
   readonly ack?: boolean;
+  /** Sends it once, in one packet: it may be lost, and has to be small. Not with `ack`. */
+  readonly unreliable?: boolean;
   /** How long to wait for that; default 30 000, 0 = without end. */
   readonly timeoutMs?: number;
 }

@@ -87,7 +87,8 @@ export class Dispatcher {
       dispatchStream: (stream) => this.streams.dispatch(stream),
       takesEvents: this.events.hasHandler,
       dispatchEvent: (event, data, done) => this.events.dispatch(event, data, () => done()),
-      countBadEvent: () => this.events.counters.refused++,
+      countBadEvent: () => void this.events.counters.refused++,
+      countDroppedEvent: () => void this.events.counters.dropped++,
     };
   }
 

@@ -16,8 +16,10 @@ export interface EventCounters {
   ok: number;
   /** Handlers that failed. */
   failed: number;
-  /** Turned away: malformed, too large, too many at once, or while the node is going down. */
+  /** Turned away: malformed, too large, or with nobody to take them. */
   refused: number;
+  /** Unreliable ones that arrived while too many handlers ran. */
+  dropped: number;
 }
 
 /** What a dispatcher of events takes from the server. */
@@ -30,7 +32,7 @@ export interface EventDispatcherOptions {
 
 /** One for a server. */
 export class EventDispatcher {
-  readonly counters: EventCounters = { total: 0, ok: 0, failed: 0, refused: 0 };
+  readonly counters: EventCounters = { total: 0, ok: 0, failed: 0, refused: 0, dropped: 0 };
   readonly #options: EventDispatcherOptions;
   #running = 0;
 

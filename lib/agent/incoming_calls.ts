@@ -42,6 +42,8 @@ export interface CallService {
   dispatchEvent(event: IncomingEvent, data: Uint8Array, done: () => void): void;
   /** Something on a one-way stream was no event, or could not be taken. */
   countBadEvent(): void;
+  /** There was no room for an unreliable event. */
+  countDroppedEvent(): void;
 }
 
 /** What a server counts. */

@@ -1,5 +1,5 @@
 /**
- * The events that the peer sends on one connection without asking for an answer, each on a one-way stream.
+ * The events that the peer sends on one connection without asking for an answer: on one-way streams, and in DATAGRAM frames.
  *
  * @module
  */
@@ -29,7 +29,8 @@ const LEAST_RESERVED = 65_536;
 /** One event that came in. */
 export class IncomingEvent extends IncomingRequest {
   override readonly isAnswered: boolean = false;
-  readonly stream: StreamId;
+  /** −1 for an unreliable one. */
+  readonly stream: StreamId | -1;
   /** Collects it while it is incomplete. */
   reader: RequestReader | undefined = undefined;
   /** Bytes reserved of the server's budget. */
@@ -38,7 +39,7 @@ export class IncomingEvent extends IncomingRequest {
   isTaken = false;
   readonly #events: IncomingEvents;
 
-  constructor(events: IncomingEvents, stream: StreamId) {
+  constructor(events: IncomingEvents, stream: StreamId | -1) {
     super();
     this.#events = events;
     this.stream = stream;
@@ -91,6 +92,19 @@ export class IncomingEvents {
       this.#stop(id, StreamError.REFUSED);
     } else if (this.#handled.size >= MAX_AT_ONCE && !this.#events.has(id)) this.#waiting.add(id);
     else this.#read(id);
+  }
+
+  /** A DATAGRAM frame: an event as a whole, or nothing. The data is ours to keep. */
+  onDatagram(data: Uint8Array): void {
+    const { maxRequestBytes, takesEvents } = this.#service;
+    if (!takesEvents) return this.#service.countBadEvent();
+    if (this.#handled.size >= MAX_AT_ONCE) return this.#service.countDroppedEvent();
+    const event = new IncomingEvent(this, -1);
+    const result = readRequest(this.#codec, data, event, maxRequestBytes) ??
+      new RequestReader(this.#codec, event, maxRequestBytes, () => false).push(data);
+    if (!(result instanceof Uint8Array)) return this.#service.countBadEvent();
+    event.isTaken = true;
+    this.#hand(event, result);
   }
 
   /** The peer gave it up. */
@@ -192,7 +206,7 @@ export class IncomingEvents {
     event.reader = undefined;
     this.#service.countBadEvent();
     this.#release(event);
-    this.#stop(event.stream, code);
+    if (event.stream !== -1) this.#stop(event.stream, code);
     this.#drop(event);
   }
 

@@ -1,5 +1,5 @@
 /**
- * The events that this side sends on one connection without asking for an answer: a one-way stream each.
+ * The events that this side sends on one connection without asking for an answer: a one-way stream each, or a DATAGRAM frame.
  *
  * @module
  */
@@ -34,6 +34,8 @@ export interface EventStats {
   readonly pending: number;
   /** Waiting for the peer to allow more streams at once. */
   readonly queued: number;
+  /** Unreliable ones, which count nowhere above. What became of them is in the transport's `datagramFrames`. */
+  readonly unreliable: number;
 }
 
 /** All of a connection. */
@@ -47,6 +49,7 @@ export class OutgoingEvents {
   #emitted = 0;
   #delivered = 0;
   #refused = 0;
+  #unreliable = 0;
 
   constructor(driver: Driver, link: Link) {
     this.#driver = driver;
@@ -66,7 +69,7 @@ export class OutgoingEvents {
   stats(): EventStats {
     const { pending } = this;
     const [emitted, delivered, refused] = [this.#emitted, this.#delivered, this.#refused];
-    return { emitted, delivered, refused, pending, queued: this.#queued };
+    return { emitted, delivered, refused, pending, queued: this.#queued, unreliable: this.#unreliable };
   }
 
   /** Sends an encoded event. Settles when the transport has taken it. @throws {MxpError} `overloaded` (rejects). */
@@ -83,6 +86,31 @@ export class OutgoingEvents {
       event.resolve = resolve;
       event.reject = reject;
     });
+  }
+
+  /**
+   * Sends an encoded event in a DATAGRAM frame: whole or not at all. Where too many wait, some are dropped, which the transport
+   * counts. @throws {MxpError} `too_large` for more than the path carries in one packet; `refused` if the peer takes none.
+   */
+  emitUnreliable(message: Uint8Array): void {
+    const { datagrams } = this.#link.connection;
+    switch (datagrams.send(message)) {
+      case "too_large": {
+        const text = `as an unreliable event it has ${message.length} bytes with its head, and the path carries ` +
+          `${datagrams.maxSize}; send it reliably`;
+        throw new MxpError("too_large", text);
+      }
+      case "unsupported":
+        throw new MxpError("refused", "the other side takes no unreliable events");
+      case "not_established":
+        throw new MxpError("overloaded", "unreliable events have to wait until the connection stands", {
+          retryable: true,
+        });
+      case "queued":
+      case "full":
+        this.#unreliable++;
+        this.#driver.touch(this.#link);
+    }
   }
 
   /** Settles when none is pending. */

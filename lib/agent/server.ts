@@ -116,6 +116,8 @@ export interface ServerStats {
     readonly failed: number;
     /** Turned away: malformed, too large, or with nobody to take them. */
     readonly refused: number;
+    /** Unreliable ones that arrived while too many handlers of their connection ran. */
+    readonly dropped: number;
   };
   /** The socket of all connections. */
   readonly socket: SocketStats;

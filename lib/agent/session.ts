@@ -55,11 +55,6 @@ export class Session implements ConnectionUser {
   events!: OutgoingEvents;
   #incomingEvents: IncomingEvents | undefined;
   closeReason: ConnectionEnd | undefined = undefined;
-  /**
-   * Gets the data of every DATAGRAM frame, which may be kept; without it they are dropped, and counted as unread. Sending is
-   * `link.connection.datagrams.send`, and a {@link Driver.touch} behind it.
-   */
-  onDatagram: ((data: Uint8Array) => void) | undefined = undefined;
   /** Whether streams can be used. */
   established = false;
   readonly #options: SessionOptions;
@@ -224,7 +219,8 @@ export class Session implements ConnectionUser {
 
   #readDatagrams(): void {
     const { datagrams } = this.link.connection;
-    for (let data; this.onDatagram !== undefined && (data = datagrams.read()) !== undefined;) this.onDatagram(data);
+    const events = this.#incomingEvents;
+    for (let data; events !== undefined && (data = datagrams.read()) !== undefined;) events.onDatagram(data);
     datagrams.drop();
   }
 

@@ -62,8 +62,15 @@ for (const [name, makePlatform] of platforms) {
       assert.deepEqual(seen.filter(([topic]) => topic === "size").map(([, size]) => size).sort((a, b) => a - b), sizes);
       assert.equal(new Set(seen.map(([topic]) => topic)).size, 301);
       await until(() => client.stats().events.pending === 0, "all are acknowledged");
-      assert.deepEqual(client.stats().events, { emitted: 306, delivered: 306, refused: 0, pending: 0, queued: 0 });
-      assert.deepEqual(server.stats().events, { running: 0, total: 306, ok: 306, failed: 0, refused: 0 });
+      assert.deepEqual(client.stats().events, {
+        emitted: 306,
+        delivered: 306,
+        refused: 0,
+        pending: 0,
+        queued: 0,
+        unreliable: 0,
+      });
+      assert.deepEqual(server.stats().events, { running: 0, total: 306, ok: 306, failed: 0, refused: 0, dropped: 0 });
       assert.equal(server.stats().memory.used, 0);
     });
   });
@@ -263,4 +270,86 @@ test("the end of the connection ends what waits", async () => {
     for (const { reason } of failures) assert.ok(failsWith("connection_lost")(reason));
     await assert.rejects(client.emit("x"), failsWith("connection_lost"));
   });
+});
+
+test("unreliable events arrive whole where nothing is lost, also when the client closes at once", async () => {
+  const seen = new Map<string, number>();
+  const event = (topic: string, data: Uint8Array, context: CallContext): void => {
+    assert.equal(context.metadata.k, topic === "last" ? "v" : undefined);
+    seen.set(topic, data.length);
+  };
+  await withPair(memoryPlatform(), { event }, async ({ client, server }) => {
+    for (let i = 0; i < 100; i++) await client.emit(`t${i}`, new Uint8Array(i), { unreliable: true });
+    await until(() => seen.size === 100, "all have arrived");
+    for (let i = 0; i < 100; i++) assert.equal(seen.get(`t${i}`), i);
+    const { events, transport } = client.stats();
+    assert.deepEqual([events.unreliable, events.emitted, transport.datagramFrames.sent], [100, 0, 100]);
+    await client.emit("last", "x", { unreliable: true, metadata: { k: "v" } });
+    await client.close();
+    await until(() => seen.has("last"), "the last one, too");
+    assert.equal(server.stats().events.ok, 101);
+  });
+});
+
+test("unreliable events that are lost stay lost, and nothing waits for them", async () => {
+  let count = 0, isLossy = false, seen = 0;
+  const platform = memoryPlatform({ fault: () => isLossy && ++count % 2 === 0 ? [] : [0] });
+  await withPair(platform, { event: () => void seen++, call: (payload) => payload }, async ({ client }) => {
+    isLossy = true;
+    for (let i = 0; i < 60; i++) {
+      await client.emit("x", "y", { unreliable: true });
+      await sleep(1);
+    }
+    isLossy = false;
+    assert.equal((await client.call("done")).text(), "done");
+    assert.equal(client.stats().transport.datagramFrames.sent, 60);
+    assert.ok(seen < 60 && seen > 0, `${seen} of 60 have arrived`);
+    await until(() => client.stats().transport.datagramFrames.lost > 0, "the sender knows of losses");
+  });
+});
+
+test("an unreliable event has to fit into a packet, to a node that takes such, and wants no Ack", async () => {
+  await withPair(memoryPlatform(), { event: () => {} }, async ({ client }) => {
+    await assert.rejects(
+      client.emit("x", new Uint8Array(60_000), { unreliable: true }),
+      failsWith("too_large", /send it reliably/),
+    );
+    await assert.rejects(client.emit("x", "y", { unreliable: true, ack: true }), failsWith("usage", /either/));
+  });
+  await withPair(memoryPlatform(), { event: () => {} }, async ({ client }) => {
+    await assert.rejects(client.emit("x", "y", { unreliable: true }), failsWith("refused", /no unreliable events/));
+  }, { settings: { maxDatagramFrame: 0 } });
+});
+
+test("unreliable events to a busy node, and what is none, are dropped and counted", async () => {
+  const gate = deferred<void>();
+  const platform = memoryPlatform();
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, { event: () => gate.promise });
+  const client = await connect(server.url, { platform });
+  for (let i = 0; i < 400; i++) await client.emit("x", "y", { unreliable: true });
+  await until(() => server.stats().events.dropped === 144, "256 run, the others are dropped");
+  gate.resolve();
+  await until(() => server.stats().events.ok === 256, "those that ran are done");
+  await client.close();
+
+  const peer = await RawPeer.connect(platform, server.url);
+  const ids = { idHigh: 0, idLow: 9, traceHigh: 0, traceLow: 1 };
+  const calls = new CallMessages(platform.codec);
+  const events = new EventMessages(calls.writer);
+  const event = { topic: "t", data: new Uint8Array(3) };
+  const good = events.event(ids, undefined, event, false);
+  const bad = [
+    new Uint8Array(0),
+    new Uint8Array(50),
+    good.slice(0, good.length - 1),
+    Uint8Array.from([...good, ...good]),
+    events.event(ids, undefined, event, true),
+    calls.call(ids, undefined, new Uint8Array(16), 0, new Uint8Array(3)),
+  ];
+  for (const data of bad) peer.sendDatagram(data);
+  await until(() => server.stats().events.refused === bad.length, "each is counted");
+  peer.sendDatagram(good);
+  await until(() => server.stats().events.ok === 257, "a good one is taken");
+  assert.equal(peer.closeReason, undefined);
+  peer.close();
 });

@@ -14,6 +14,7 @@ test("an event reaches the node's log, wherever its data comes from", async () =
     [["a.pipe", "-d", "@-"], "from a pipe", /topic=a\.pipe bytes=11 data="from a pipe"/],
     [["a.none"], undefined, /topic=a\.none bytes=0 trace=/],
     [["a.ack", "x", "--ack"], undefined, /topic=a\.ack bytes=1/],
+    [["a.datagram", "x", "--unreliable"], undefined, /topic=a\.datagram bytes=1/],
   ];
   await Promise.all(cases.map(async ([args, stdin, logged]) => {
     const result = await here.mxp(["event", node.url, ...args], { stdin });
@@ -42,6 +43,7 @@ test("--json tells of an event on both sides, with what a peer sent made harmles
     topic: "evil\n\x1b[31m\u202e",
     bytes: 6,
     acknowledged: true,
+    unreliable: false,
     url: node.url,
   });
   const line = await node.logLine("evil");
@@ -58,6 +60,7 @@ test("a large event arrives whole before the command ends, one that is too large
   await node.logLine(/topic=big bytes=5000000 /);
   await writeFile(here.path("bigger"), new Uint8Array(16 << 20));
   assertFails(await here.mxp(["event", node.url, "bigger", "-d", "@bigger"]), 2, /larger than 16777216 bytes/);
+  assertFails(await here.mxp(["event", node.url, "big", "-d", "@big", "--unreliable"]), 2, /send it reliably/);
 });
 
 test("what cannot be an event is said at once", async () => {
@@ -65,6 +68,7 @@ test("what cannot be an event is said at once", async () => {
   const url = "mxp://127.0.0.1:1";
   assertFails(await here.mxp(["event", `${url}/agent`, "x"]), 2, /events go to the node itself/);
   assertFails(await here.mxp(["event", url, ""]), 2, /TOPIC is empty/);
+  assertFails(await here.mxp(["event", url, "x", "--ack", "--unreliable"]), 2, /exclude each other/);
   assertFails(await here.mxp(["event", url]), 2, /missing required argument/);
   assertFails(await here.mxp(["event", url, "x", "a", "-d", "b"]), 2, /both DATA and -d/);
 });

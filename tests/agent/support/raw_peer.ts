@@ -62,6 +62,12 @@ export class RawPeer {
     return this.connection.closeReason;
   }
 
+  /** Sends data in a DATAGRAM frame. */
+  sendDatagram(data: Uint8Array): void {
+    if (this.connection.datagrams.send(data) !== "queued") throw new Error("the frame cannot be sent");
+    this.#driver.touch(this.link);
+  }
+
   /** Opens a one-way stream and writes to it. */
   openOneWay(bytes: Uint8Array, fin = true): StreamId {
     return this.open(bytes, fin, true);
