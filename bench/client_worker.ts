@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { type Client, connect, generateIdentity } from "../mod.ts";
+import { type Client, connect, generateIdentity, MemoryTickets } from "../mod.ts";
 import { printResults, readJob } from "./child.ts";
 import { Histogram } from "../commands/histogram.ts";
 import { type RoundValues, runRounds, type Workload } from "./rounds.ts";
@@ -131,6 +131,22 @@ function addConnect(pattern: "ik" | "xx"): void {
   });
 }
 
+/** Each time a connection with a ticket that the one before has earned. */
+function addEarly(): void {
+  const tickets = new MemoryTickets();
+  workloads.push(async () => {
+    const [p50] = await latencies(async () => {
+      const client = await connect(url, { identity, tickets, early: true });
+      await client.call(SMALL, { idempotent: true });
+      return client;
+    }, async (client) => {
+      await client.awaitTickets();
+      await client.close();
+    });
+    return { connect_call_early: p50 };
+  });
+}
+
 async function warmUp(client: Client): Promise<void> {
   for (let i = 0; i < WARM_UP_CALLS; i += IN_FLIGHT) {
     await Promise.all(Array.from({ length: IN_FLIGHT }, () => client.call(SMALL)));
@@ -157,6 +173,7 @@ if (wants("bulk")) {
 if (wants("connect")) {
   addConnect("ik");
   addConnect("xx");
+  addEarly();
 }
 const values: RoundValues = await runRounds(workloads, job.rounds);
 printResults(values);

@@ -12,7 +12,7 @@ import { CodecError, createXxh3, MESSAGE_OVERHEAD_BYTES, MessageCodec, MessageTy
 import { generateKeyPair, selectProvider } from "../lib/crypto/mod.ts";
 import type { Aead } from "../lib/crypto/types.ts";
 import { SeededRandom } from "../lib/testing/seeded_random.ts";
-import { type Connection, Endpoint } from "../lib/transport/mod.ts";
+import { type Connection, Endpoint, type ResumptionTicket } from "../lib/transport/mod.ts";
 import { PacketKeys } from "../lib/transport/packet_protection.ts";
 import { ConnectionId } from "../lib/wire/connection_id.ts";
 import { PACKET_HEADER_SIZE, PACKET_TAG_SIZE, PacketFlag } from "../lib/wire/constants.ts";
@@ -89,7 +89,7 @@ function inMicros(workload: Workload): Workload {
 }
 
 /** Handshakes of two endpoints, from `connect` to HANDSHAKE_DONE; the time of each side by itself. */
-function addHandshake(pattern: "ik" | "xx"): void {
+function addHandshake(pattern: "ik" | "xx" | "resumed"): void {
   const initiatorRow = `handshake_${pattern}_initiator`, responderRow = `handshake_${pattern}_responder`;
   if (!wants(initiatorRow) && !wants(responderRow)) return;
   const common = { crypto, random };
@@ -99,15 +99,16 @@ function addHandshake(pattern: "ik" | "xx"): void {
     const began = performance.now();
     while (performance.now() - began < job.roundMs || done === 0) {
       const client = new Endpoint({ ...common, identity: clientKey, accept: false });
-      const server = new Endpoint({ ...common, identity: serverKey, accept: true });
+      const server = new Endpoint({ ...common, identity: serverKey, accept: true, settings: { maxTickets: 16 } });
       let now: Micros = micros(1_000);
+      const tickets = pattern === "resumed" ? earnTickets(client, server, serverKey.publicKey, now) : [];
       const advance = (): Micros => now = micros(now + 50);
       const start = performance.now();
       const initiators: Connection[] = [];
       const hellos: Uint8Array[] = [];
       for (let i = 0; i < HANDSHAKES; i++) {
-        const peerKey = pattern === "ik" ? serverKey.publicKey : undefined;
-        const connection = client.connect(now, SERVER, { peerKey });
+        const peerKey = pattern === "xx" ? undefined : serverKey.publicKey;
+        const connection = client.connect(now, SERVER, { peerKey, ticket: tickets[i] });
         initiators.push(connection);
         collect(connection, now, hellos);
       }
@@ -127,6 +128,28 @@ function addHandshake(pattern: "ik" | "xx"): void {
     }
     return { [initiatorRow]: done * 1000 / initiatorMs, [responderRow]: done * 1000 / responderMs };
   });
+}
+
+/** As many tickets as there will be handshakes. */
+function earnTickets(client: Endpoint, server: Endpoint, peerKey: Uint8Array, now: Micros): ResumptionTicket[] {
+  const tickets: ResumptionTicket[] = [];
+  while (tickets.length < HANDSHAKES) {
+    const connection = client.connect(now, SERVER, { peerKey, tickets: 16 });
+    let up: Uint8Array[] = [];
+    collect(connection, now, up);
+    while (up.length > 0) {
+      const down = exchange(server, CLIENT, up, now);
+      up = [];
+      for (const datagram of down) {
+        client.handleDatagram(now, SERVER, datagram);
+        for (let event = connection.pollEvent(); event !== undefined; event = connection.pollEvent()) {
+          if (event.type === "ticket") tickets.push(event.ticket);
+        }
+        collect(connection, now, up);
+      }
+    }
+  }
+  return tickets;
 }
 
 /** Hands datagrams to an endpoint and collects what its connections send. */
@@ -155,6 +178,7 @@ addPacket("chacha", crypto.chacha20poly1305);
 addPacket("aes", crypto.aes256gcm);
 addHandshake("ik");
 addHandshake("xx");
+addHandshake("resumed");
 const asked = new Set(job.rows);
 const values = await runRounds(workloads, job.rounds);
 printResults(Object.fromEntries(Object.entries(values).filter(([row]) => asked.has(row))));

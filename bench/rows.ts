@@ -45,6 +45,8 @@ export const ROWS: Readonly<Record<string, Row>> = {
   handshake_ik_responder: handshake("IK handshakes, responder's CPU"),
   handshake_xx_initiator: handshake("XX handshakes, initiator's CPU"),
   handshake_xx_responder: handshake("XX handshakes, responder's CPU"),
+  handshake_resumed_initiator: handshake("resumed handshakes, initiator's CPU"),
+  handshake_resumed_responder: handshake("resumed handshakes, responder's CPU"),
 
   udp_p50: { group: "udp", title: "raw UDP ping-pong 64 B, p50", unit: "µs", better: "lower" },
   udp_p99: { group: "udp", title: "raw UDP ping-pong 64 B, p99", unit: "µs", better: "lower" },
@@ -60,6 +62,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
   bulk_down_1200: bulk("bulk, 8 MiB answers in 1 200 B datagrams", 110, 150),
   connect_call_ik: { ...connect("connect (IK) and first call 64 B, p50", "µs", 500, 500), yardstick: PING },
   connect_call_xx: { ...connect("connect (XX) and first call 64 B, p50", "µs", 500, 500), yardstick: PING },
+  connect_call_early: { ...connect("resume and first call 64 B in the hello, p50", "µs", 250, 250), yardstick: PING },
   connections_ik: connect("connections (IK), 16 at once", "/s", 5_000, 9_000),
   connections_xx: connect("connections (XX), 16 at once", "/s", 5_000, 9_000),
 };

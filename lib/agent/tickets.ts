@@ -18,9 +18,11 @@ export interface KeptTicket {
   readonly expiresAt: number;
 }
 
-/** Whose tickets are meant: the node's public key, and the client's; undefined for clients without an identity of their own. */
+/** Whose tickets are meant. */
 export interface TicketOwner {
+  /** The public key of the node. */
   readonly node: Uint8Array;
+  /** The public key of the client; undefined for clients without an identity of their own. */
   readonly client: Uint8Array | undefined;
 }
 
@@ -73,7 +75,7 @@ export class MemoryTickets implements TicketStore {
   readonly #tickets = new Map<string, KeptTicket[]>();
   readonly #now: () => number;
 
-  /** @param now milliseconds since 1970; for tests. */
+  /** An empty store. `now` gives milliseconds since 1970; for tests. */
   constructor(now: () => number = Date.now) {
     this.#now = now;
   }

@@ -6,9 +6,14 @@
 
 import { address } from "../base/address.ts";
 import { type Micros, micros, seconds } from "../base/time.ts";
-import type { EndpointCounters } from "../transport/endpoint.ts";
+import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
+import type { ResumptionTicket } from "../transport/resumed_handshake.ts";
+import { MIN_INITIATOR_DATAGRAM_SIZE } from "../wire/constants.ts";
+import { makeStreamId, StreamKind, StreamRole } from "../wire/stream_id.ts";
 import { DatagramFuzzer } from "./datagram_fuzzer.ts";
-import { Pair, type PairOptions } from "./pair.ts";
+import { Pair, type PairOptions, SERVER_ADDRESS } from "./pair.ts";
+import { Pattern } from "./pattern.ts";
+import { patternOf } from "./pattern_traffic.ts";
 import type { SimulatedHost } from "./simulated_network.ts";
 
 /** How much of what. */
@@ -17,6 +22,8 @@ export interface FuzzOptions extends PairOptions {
   readonly count: number;
   /** Pause between two of them; 100 µs by default. */
   readonly pause?: Micros;
+  /** Whether the honest connection is a resumed one, and the attacker has hellos with good tickets that nobody has used. */
+  readonly resumed?: boolean;
 }
 
 /** How it went. That nothing was thrown goes without saying. */
@@ -38,6 +45,7 @@ export interface FuzzResult {
 
 const ATTACKER = address("10.6.6.6", 666);
 const PAUSE = micros(100);
+const UNUSED_HELLOS = 3;
 /** Honest bytes for each bad datagram, so that the transfer lasts about as long as the attack. */
 const HONEST_BYTES_PER_DATAGRAM = 200;
 const LEAST_HONEST_BYTES = 100_000;
@@ -63,6 +71,7 @@ export function runFuzz(options: FuzzOptions): FuzzResult {
   };
   network.attach(attacker);
   network.onSend = (_from, _to, bytes) => fuzzer.learn(bytes);
+  if (options.resumed) learnResumption(pair, fuzzer);
   if (!pair.establish()) throw new Error("the pair did not connect");
   const established = network.now;
 
@@ -84,7 +93,9 @@ export function runFuzz(options: FuzzOptions): FuzzResult {
   const { connection, clientTraffic, serverTraffic } = pair;
   clientTraffic.send(client, connection, honestBytes);
   const isOver = (): boolean => connection.closeReason !== undefined;
-  const isDone = (): boolean => sent === count && serverTraffic.delivered === honestBytes && clientTraffic.open === 0;
+  const hasArrived = (): boolean =>
+    serverTraffic.incoming.some(({ received, outcome }) => received === honestBytes && outcome === "finished");
+  const isDone = (): boolean => sent === count && clientTraffic.open === 0 && hasArrived();
   pair.drive(() => isOver() || isDone(), micros(count * pause + seconds(600)));
   return {
     complete: isDone() && !isOver(),
@@ -98,4 +109,34 @@ export function runFuzz(options: FuzzOptions): FuzzResult {
     server: server.endpoint.counters,
     client: client.endpoint.counters,
   };
+}
+
+/** Earns tickets: one for the pair's next connection, and others for hellos that only the fuzzer sees. */
+function learnResumption(pair: Pair, fuzzer: DatagramFuzzer): void {
+  const { network, client, server, clientTraffic } = pair;
+  const peerKey = server.identity.publicKey;
+  const tickets: ResumptionTicket[] = [];
+  clientTraffic.onOther = (_node, _connection, event) => {
+    if (event.type === "ticket") tickets.push(event.ticket);
+  };
+  const connection = client.connect(SERVER_ADDRESS, { peerKey, tickets: UNUSED_HELLOS + 1 });
+  if (!network.run(() => tickets.length > UNUSED_HELLOS, seconds(60))) throw new Error("there were no tickets");
+  clientTraffic.onOther = undefined;
+  connection.close(network.now, 0, "");
+  client.pump(connection);
+  pair.ticket = tickets.pop();
+  const out = new Uint8Array(MIN_INITIATOR_DATAGRAM_SIZE);
+  // Should it be acted upon, it has to be what the pattern says.
+  const early = new Pattern().piece(
+    patternOf(makeStreamId(0, StreamRole.INITIATOR, StreamKind.BIDIRECTIONAL), 0),
+    0,
+    100,
+  );
+  for (const ticket of tickets) {
+    const { identity } = client;
+    const thief = new Endpoint({ identity, crypto: pair.crypto, random: network.random.fork(), accept: false });
+    const unsent = thief.connect(network.now, SERVER_ADDRESS, { peerKey, ticket, held: true });
+    unsent.begin(network.now, early);
+    fuzzer.learn(out.subarray(0, unsent.pollTransmit(network.now, out)));
+  }
 }

@@ -158,6 +158,9 @@ export class Invariants {
     const record = this.#recordOf(connection);
     record.bytesInFlight = connection.bytesInFlight;
     if (record.accountsOpen || connection.remoteId === undefined) return;
+    // Copies of a hello from elsewhere make half-open connections, which say nothing about the one whose initiator is real.
+    const isCopy = connection.role === "responder" && !connection.isProven && this.#ledger.has(connection.remoteId);
+    if (isCopy) return;
     record.accountsOpen = true;
     const own = node.endpoint.settings;
     const peer = this.#nodes.get(connection.remote.key)?.endpoint.settings;

@@ -9,6 +9,7 @@ import { type Micros, seconds } from "../base/time.ts";
 import { selectProvider } from "../crypto/select.ts";
 import type { CryptoProvider } from "../crypto/types.ts";
 import type { Connection } from "../transport/connection.ts";
+import type { ResumptionTicket } from "../transport/resumed_handshake.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { Invariants } from "./invariants.ts";
 import type { Link, LinkProfile } from "./link.ts";
@@ -80,6 +81,10 @@ export class Pair {
   readonly serverTraffic: PatternTraffic;
   /** The rules that are checked; undefined if they are not. */
   readonly invariants: Invariants | undefined;
+  /** What protects everything, before it is watched. */
+  readonly crypto: CryptoProvider;
+  /** A ticket of the server, for the next connection. */
+  ticket: ResumptionTicket | undefined = undefined;
   readonly #pattern: "IK" | "XX";
   #connection: Connection | undefined;
 
@@ -87,7 +92,8 @@ export class Pair {
   constructor(options: PairOptions) {
     const network = new SimulatedNetwork({ seed: options.seed, profile: options.profile, trace: options.trace });
     const invariants = options.checked === false ? undefined : new Invariants(() => network.now);
-    const shared = { crypto: options.crypto ?? selectProvider(), invariants };
+    this.crypto = options.crypto ?? selectProvider();
+    const shared = { crypto: this.crypto, invariants };
     const bytes = new Pattern();
     this.network = network;
     this.invariants = invariants;
@@ -136,7 +142,9 @@ export class Pair {
   /** Begins a connection; time has to pass before it stands. */
   connect(): Connection {
     const peerKey = this.#pattern === "IK" ? this.server.identity.publicKey : undefined;
-    this.#connection = this.client.connect(SERVER_ADDRESS, { peerKey });
+    const { ticket } = this;
+    this.ticket = undefined;
+    this.#connection = this.client.connect(SERVER_ADDRESS, { peerKey, ticket });
     return this.#connection;
   }
 

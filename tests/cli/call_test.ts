@@ -57,7 +57,7 @@ test("--json describes the answer as one object", async () => {
   assertWorks(text);
   assert.match(text.stdout, /^\{.*\}\n$/);
   const reply = JSON.parse(text.stdout);
-  assert.deepEqual(Object.keys(reply), ["ok", "bytes", "text", "url", "trace_id", "message_id", "timing_ms"]);
+  assert.deepEqual(Object.keys(reply), ["ok", "bytes", "text", "url", "early", "trace_id", "message_id", "timing_ms"]);
   assert.equal(reply.ok, true);
   assert.equal(reply.bytes, 6);
   assert.equal(reply.text, "héllo");

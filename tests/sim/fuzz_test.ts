@@ -21,6 +21,17 @@ for (const pattern of ["IK", "XX"] as const) {
   });
 }
 
+test("10 000 bad datagrams, many of them hellos with tickets, disturb no resumed connection", () => {
+  const profile = { delay: millis(10), rate: 50, loss: 0.01 };
+  const result = runFuzz({ seed: testSeed, count: 10_000, resumed: true, crypto, profile });
+  assert.ok(result.complete, "the honest transfer did not arrive");
+  assert.ok(result.answeredBytes <= 3 * result.sentBytes, `${result.answeredBytes} bytes for ${result.sentBytes}`);
+  const { ticketsAccepted, ticketsUsed, ticketsMalformed, earlyDataAccepted } = result.server;
+  assert.ok(ticketsUsed > 0 && ticketsMalformed > 0, JSON.stringify(result.server));
+  assert.ok(ticketsAccepted >= 1 && ticketsAccepted <= 4, `${ticketsAccepted}: each ticket once`);
+  assert.ok(earlyDataAccepted <= 3, `${earlyDataAccepted}`);
+});
+
 test("peers that send frames without sense are cut off with a reason, and leave nothing behind", () => {
   const result = runFrameFuzz({ seed: testSeed, crypto, peers: 100 });
   assert.ok(result.packets > 500, `${result.packets} packets`);
