@@ -167,6 +167,7 @@ export const GOLDEN_PAYLOADS: readonly GoldenPayload[] = [
       }],
       cursor: Uint8Array.of(7),
       total: 2,
+      fromStart: false,
     } satisfies codec.DiscoverResponse,
     codec.sizeOfDiscoverResponse,
     codec.encodeDiscoverResponse,

@@ -18,11 +18,13 @@ export interface DiscoverResponse {
   readonly cursor?: Uint8Array;
   /** How many agents there are on all pages, where the node knows. */
   readonly total?: number;
+  /** In answer to a watch: a listing begins with this page, and what was told before is void. */
+  readonly fromStart?: boolean;
 }
 
-const TLV = { CURSOR: 0x01, TOTAL: 0x02 } as const;
+const TLV = { CURSOR: 0x01, TOTAL: 0x02, FROM_START: 0x03 } as const;
 
-function layOut(writer: PayloadWriter, { agents, cursor, total }: DiscoverResponse): void {
+function layOut(writer: PayloadWriter, { agents, cursor, total, fromStart }: DiscoverResponse): void {
   writer.u16(agents.length, "agent count");
   for (const agent of agents) {
     writer.u32(measure(layOutAgentRecord, agent), "record length");
@@ -33,6 +35,7 @@ function layOut(writer: PayloadWriter, { agents, cursor, total }: DiscoverRespon
   }
   writer.tlvBytes(TLV.CURSOR, cursor, "cursor");
   writer.tlvU32(TLV.TOTAL, total, "total");
+  if (fromStart === true) writer.tlv(TLV.FROM_START, 0, "from start");
 }
 
 /** How many bytes it takes. */
@@ -68,10 +71,12 @@ export function decodeDiscoverResponse(
   }
   let cursor: Uint8Array | undefined;
   let total: number | undefined;
+  let fromStart = false;
   const tlvs = new TlvReader(reader);
   while (tlvs.next()) {
     if (tlvs.type === TLV.CURSOR) cursor = tlvs.opaque(MAX_CURSOR_BYTES, "cursor");
     else if (tlvs.type === TLV.TOTAL) total = tlvs.u32("total");
+    else if (tlvs.type === TLV.FROM_START) fromStart = tlvs.flag("from start");
   }
-  return reader.error ?? { agents, cursor, total };
+  return reader.error ?? { agents, cursor, total, fromStart };
 }

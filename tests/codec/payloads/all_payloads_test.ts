@@ -82,6 +82,7 @@ const KINDS: readonly Kind[] = [
           agents: fc.array(agentRecord, { maxLength: 3 }),
           cursor,
           total: optional(u32),
+          fromStart: fc.boolean(),
         }),
         codec.sizeOfDiscoverResponse,
         codec.encodeDiscoverResponse,
