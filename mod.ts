@@ -93,6 +93,16 @@ export type {
 } from "./lib/agent/handlers.ts";
 export { CallContext } from "./lib/agent/call_context.ts";
 
+export type { Agent, AgentCard, AgentQuery } from "./lib/agent/agent_card.ts";
+export type { AgentStatus } from "./lib/codec/payloads/agent_record.ts";
+export type { AgentChange, DiscoverOptions, LifecycleOptions } from "./lib/agent/lifecycle_client.ts";
+export { Registration, type RegistrationOptions, type RegistrationState } from "./lib/agent/registration.ts";
+export type { RegistryEvent, RegistryOptions, RegistryStats } from "./lib/agent/registry_service.ts";
+export type { RegistrySettings } from "./lib/mesh/registry_settings.ts";
+export type { StoredAgent } from "./lib/mesh/registered_agent.ts";
+export type { AgentStore, StoreChange } from "./lib/store/agent_store.ts";
+export { openSqliteStore, type SqliteStoreOptions } from "./lib/store/sqlite_store.ts";
+
 export { defaultPlatform } from "./lib/agent/default_platform.ts";
 export type { Platform } from "./lib/agent/platform.ts";
 export type { BindUdp, UdpHandlers, UdpSocket } from "./lib/agent/udp_socket.ts";

@@ -21,16 +21,20 @@ import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { uuidV4 } from "../base/uuid.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
+import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
 import { bodyBytes, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
+import type { Identity } from "./identity.ts";
+import { type AgentChange, type DiscoverOptions, LifecycleClient } from "./lifecycle_client.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
 import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
+import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
 import { Reply } from "./reply.ts";
 import type { Resumption } from "./resumption.ts";
 import type { Session } from "./session.ts";
@@ -51,6 +55,10 @@ export interface ClientParts {
   /** Settles when the session has ended. */
   readonly ended: Promise<ConnectionEnd>;
   readonly resumption: Resumption;
+  /** Makes another connection to the same node, with the same key. */
+  readonly reconnect: (signal: AbortSignal) => Promise<Client>;
+  /** Who we are. */
+  readonly identity: Identity;
 }
 
 /**
@@ -74,6 +82,9 @@ export class Client implements AsyncDisposable {
   readonly #url: MxpUrl;
   readonly #ids: IdSequence;
   readonly #traces: IdSequence;
+  readonly #lifecycle: LifecycleClient;
+  readonly #reconnect: (signal: AbortSignal) => Promise<Client>;
+  readonly #identity: Identity;
   /** Who answers. */
   readonly peer: PeerInfo;
   /** Settles when the connection has ended, for whatever reason. Never rejects. */
@@ -93,6 +104,19 @@ export class Client implements AsyncDisposable {
     this.#url = { ...url, publicKey: peer.publicKey };
     this.#ids = new IdSequence(platform.random);
     this.#traces = new IdSequence(platform.random);
+    this.#lifecycle = new LifecycleClient({
+      session,
+      writer: parts.messages.writer,
+      ids: this.#ids,
+      traces: this.#traces,
+      node: this.#targetText(undefined),
+      begin: () => {
+        this.#checkOpen();
+        session.begin();
+      },
+    });
+    this.#reconnect = parts.reconnect;
+    this.#identity = parts.identity;
     this.peer = peer;
     this.#resumption = parts.resumption;
     this.closed = parts.ended.then((end) => ({ by: end.by, message: describeClose(end) }));
@@ -251,6 +275,56 @@ export class Client implements AsyncDisposable {
     if (outcome.kind === "response") return;
     if (call.problem !== undefined) throw asMxpError(call.problem);
     throw this.#failure(outcome, undefined, timeoutMs, signal);
+  }
+
+  /**
+   * Registers an agent at the node, and keeps it registered: with heartbeats, and by registering anew, over a connection of
+   * its own, after the node was started anew or the connection was lost.
+   *
+   * @throws {MxpError} `usage`, `refused` (the id belongs to another key), `agent_error` (there is no registry),
+   * `overloaded`, `closed` (retryable: it could not be stored), `deadline`, `connection_lost`.
+   */
+  register(card: AgentCard, options: RegistrationOptions = {}): Promise<Registration> {
+    const sha256 = (bytes: Uint8Array): Uint8Array => this.#platform.crypto.sha256.hash(bytes);
+    const link = (client: Client): RegistrationLink => ({ client, lifecycle: client.#lifecycle });
+    try {
+      return Registration.start({
+        register: toRegister(card, () => defaultAgentId(sha256, this.#identity.publicKey, card.name)),
+        link: link(this),
+        reconnect: async (signal) => link(await this.#reconnect(signal)),
+        random: this.#platform.random,
+        options,
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The agents that the node knows and that are asked for, in the order of their ids. */
+  discover(query: AgentQuery = {}, options: DiscoverOptions = {}): Promise<Agent[]> {
+    return this.#lifecycle.discover(query, options);
+  }
+
+  /**
+   * Follows the agents that are asked for: first those that are there, then what changes. Ends when the consumer stops; an
+   * aborted signal and the end of the connection throw.
+   *
+   * @example
+   * ```ts
+   * import { connect, serve } from "../../mod.ts";
+   * await using server = await serve({ listen: "127.0.0.1:0", registry: true }, () => "");
+   * await using client = await connect(server.url);
+   * for await (const change of client.watch({ capability: "text.*" })) {
+   *   if (change.type === "listed") break;
+   *   console.log(change.type, change.agent.name);
+   * }
+   * ```
+   */
+  watch(
+    query: AgentQuery = {},
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<AgentChange, void, void> {
+    return this.#lifecycle.watch(query, options);
   }
 
   /** Measures one round trip. @throws {MxpError} `deadline`, `cancelled`, `connection_lost`, `closed`. */

@@ -15,7 +15,7 @@ import { Endpoint } from "../transport/endpoint.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
-import { Client } from "./client.ts";
+import { Client, type ClientParts } from "./client.ts";
 import { defaultPlatform } from "./default_platform.ts";
 import { deferred } from "./deferred.ts";
 import { startDriver } from "./driver.ts";
@@ -139,7 +139,7 @@ export async function connect(target: string | MxpUrl, options: ConnectOptions =
     throwIfAborted(signal, where);
     if (session.closeReason !== undefined) throw connectionEnded(session.closeReason, `the connection to ${where}`);
     resumption.trust(peer.publicKey, connection.remote.host);
-    return new Client({ platform, url, peer, resumption, ...reached });
+    return new Client({ platform, url, peer, resumption, ...anew(attempt, peer), ...reached });
   } catch (error) {
     session.close(TransportError.NOT_ALLOWED, "");
     await release(session);
@@ -161,7 +161,18 @@ async function prepare(attempt: Attempt, host: string, nodeKey: Uint8Array, wher
   const { remote } = session.link.connection;
   const peer = peerInfo(platform.crypto, nodeKey, remote.key, url.host, url.port);
   resumption.trust(nodeKey, remote.host);
-  return new Client({ platform, url, peer, session, messages, ended, resumption });
+  return new Client({ platform, url, peer, session, messages, ended, resumption, ...anew(attempt, peer) });
+}
+
+/** What a client needs to make another connection like its own. */
+function anew(
+  { url, options, identity }: Attempt,
+  { publicKey }: PeerInfo,
+): Pick<ClientParts, "reconnect" | "identity"> {
+  return {
+    identity,
+    reconnect: (signal) => connect({ ...url, publicKey }, { ...options, identity, early: false, signal }),
+  };
 }
 
 /** The address at which the node was when it gave the ticket goes first, if it is still one of them. */

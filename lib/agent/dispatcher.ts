@@ -9,6 +9,7 @@ import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { errorMessageCodeOf } from "../mesh/call_errors.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
+import type { LifecycleKind } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import { bodyBytes, Collecting } from "./call_body.ts";
 import type { CallContext } from "./call_context.ts";
@@ -25,7 +26,15 @@ export interface DispatcherOptions {
   readonly maxConcurrentCalls: number;
   readonly maxConcurrentStreams: number;
   readonly maxRequestBytes: number;
+  /** Answers what agents say and ask; without it there is no registry. */
+  readonly registry?: LifecycleHandler;
   readonly onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
+}
+
+/** Who answers messages about agents. */
+export interface LifecycleHandler {
+  /** Leads to an answer, at once or later. */
+  handle(call: IncomingCall, kind: LifecycleKind, payload: Uint8Array): void;
 }
 
 /** One for a server; every connection has a view of it with a memory budget of its own. */
@@ -37,6 +46,7 @@ export class Dispatcher {
   /** Why requests are turned away, once they are. */
   closing: string | undefined = undefined;
   readonly #handlers: HandlerTable;
+  readonly #registry: LifecycleHandler | undefined;
   readonly #maxConcurrentCalls: number;
   readonly #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
   /** Handlers of calls that have not come back. */
@@ -47,6 +57,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#handlers = options.handlers;
+    this.#registry = options.registry;
     this.#maxConcurrentCalls = options.maxConcurrentCalls;
     this.maxRequestBytes = options.maxRequestBytes;
     this.#onHandlerError = options.onHandlerError;
@@ -95,6 +106,12 @@ export class Dispatcher {
   #dispatch(call: IncomingCall, payload: Uint8Array): void {
     if (this.closing !== undefined) {
       call.calls.refuse(call, ErrorCode.UNAVAILABLE, true, this.closing, StreamError.REFUSED);
+      return;
+    }
+    if (call.lifecycle !== undefined) {
+      if (this.#registry !== undefined) return this.#registry.handle(call, call.lifecycle, payload);
+      const text = "there is no registry here";
+      call.calls.refuse(call, ErrorCode.UNSUPPORTED_TYPE, false, text, StreamError.REFUSED);
       return;
     }
     if (this.#running >= this.#maxConcurrentCalls) {

@@ -25,6 +25,14 @@ export type IncomingCallState =
   /** It turned out to be an agent stream, which others look after. */
   | "passed_on";
 
+/** An answer in several messages, each of which is asked for when the one before has been taken. */
+export interface AnswerSource {
+  /** The next message, if there is one now; the last one ends the answer. */
+  next(): { readonly message: Uint8Array; readonly isLast: boolean } | undefined;
+  /** The call is over, whoever ended it. Called once. */
+  stop(): void;
+}
+
 /** One incoming call, or event that is answered with an Ack. `IncomingCalls` moves it on. */
 export class IncomingCall extends IncomingRequest {
   readonly calls: IncomingCalls;
@@ -34,6 +42,10 @@ export class IncomingCall extends IncomingRequest {
   reader: RequestReader | undefined = undefined;
   /** The encoded answer, as far as it was not written. */
   message: Uint8Array | undefined = undefined;
+  /** Whether nothing follows it. */
+  isLast = true;
+  /** Where an answer of several messages comes from. */
+  source: AnswerSource | undefined = undefined;
   /** Bytes reserved of the server's budget. */
   reserved = 0;
   /** Ends the collecting of an answer that the handler yields. */

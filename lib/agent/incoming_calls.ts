@@ -15,7 +15,7 @@ import { readRequest, type RequestProblem, RequestReader, StreamStart } from "..
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
-import { IncomingCall, type IncomingCallState } from "./incoming_call.ts";
+import { type AnswerSource, IncomingCall, type IncomingCallState } from "./incoming_call.ts";
 import type { IncomingEvent } from "./incoming_events.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
@@ -137,8 +137,8 @@ export class IncomingCalls {
 
   onWritable(id: StreamId): void {
     const call = this.#calls.get(id);
-    if (call?.message === undefined) return;
-    this.#write(call, call.message);
+    if (call?.source !== undefined) this.pump(call);
+    else if (call?.message !== undefined) this.#write(call, call.message);
   }
 
   /** The peer gave up the request. */
@@ -193,6 +193,44 @@ export class IncomingCalls {
     if (call.state === "sending" || call.state === "done") return;
     this.#service.counters.failed++;
     this.#write(call, this.#messages.error(call, code, retryable, text));
+  }
+
+  /** An answer in several messages. {@link pump} sends what the source has; call it when there is more. */
+  answerFrom(call: IncomingCall, source: AnswerSource): void {
+    if (call.state !== "running") return source.stop();
+    this.#service.counters.ok++;
+    this.#driver.deadlines.remove(call);
+    call.state = "sending";
+    call.source = source;
+    this.#calls.set(call.stream, call);
+    this.pump(call);
+  }
+
+  /** See {@link answerFrom}. */
+  pump(call: IncomingCall): void {
+    if (call.state !== "sending" || call.source === undefined) return;
+    this.#driver.deadlines.remove(call);
+    for (;;) {
+      if (call.message === undefined) {
+        const next = call.source.next();
+        if (next === undefined) return;
+        call.message = next.message;
+        call.isLast = next.isLast;
+      }
+      const accepted = this.#link.connection.write(call.stream, call.message, call.isLast);
+      this.#driver.touch(this.#link);
+      if (accepted < call.message.length) {
+        call.message = call.message.subarray(accepted);
+        call.deadline = (this.#driver.now + STALL_TIMEOUT) as Micros;
+        this.#watch(call);
+        return;
+      }
+      call.message = undefined;
+      if (call.isLast) {
+        this.#finish(call);
+        return;
+      }
+    }
   }
 
   /** Milliseconds until the caller's deadline. */
@@ -365,6 +403,9 @@ export class IncomingCalls {
     call.state = "done";
     call.message = undefined;
     call.reader = undefined;
+    const { source } = call;
+    call.source = undefined;
+    source?.stop();
     this.#driver.deadlines.remove(call);
     if (!call.handling) this.release(call);
     if (this.#link.connection.readFinished(call.stream)) this.#calls.delete(call.stream);

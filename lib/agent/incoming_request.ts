@@ -9,7 +9,7 @@ import { type Micros, NEVER } from "../base/time.ts";
 import { formatUuid, isNilUuid } from "../base/uuid.ts";
 import type { WheelEntry } from "../mesh/deadline_wheel.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
-import { type CallDetails, NO_DETAILS, type RequestTarget } from "../mesh/request_reader.ts";
+import { type CallDetails, type LifecycleKind, NO_DETAILS, type RequestTarget } from "../mesh/request_reader.ts";
 import { CallContext } from "./call_context.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
@@ -33,6 +33,8 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   details: CallDetails = NO_DETAILS;
   /** What an event is about; undefined for everything else. */
   topic: string | undefined = undefined;
+  /** What is wanted of the registry; undefined for everything else. */
+  lifecycle: LifecycleKind | undefined = undefined;
   /** Whether the peer waits for an answer. */
   readonly isAnswered: boolean = true;
   /** The handler's name for the agent, once it is routed. */

@@ -51,6 +51,8 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   /** Bytes of the encoded messages. */
   total = 0;
   answer: AnswerReader | undefined = undefined;
+  /** The class of its stream. */
+  streamClass: number = StreamClass.INTERACTIVE;
   /** What answers it. */
   expected: AnswerType = MessageType.RESPONSE;
   /** Whether it has been filed, so that something will settle it. */
@@ -281,7 +283,7 @@ export class OutgoingCalls {
   }
 
   #open(call: OutgoingCall): boolean {
-    const id = this.#link.connection.openStream(false, StreamClass.INTERACTIVE);
+    const id = this.#link.connection.openStream(false, call.streamClass);
     if (id === -1) return false;
     // The run that sends it also sets the timer for its deadline.
     if (call.isFiled) this.#pending.rekey(call, id);

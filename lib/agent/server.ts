@@ -34,6 +34,7 @@ import { canonicalIpv6, isIpv4 } from "./ip_address.ts";
 import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp_url.ts";
 import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
+import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
 import { Session } from "./session.ts";
 
 /**
@@ -62,6 +63,11 @@ export interface ServeOptions {
   readonly maxMessageBytes?: number;
   /** Bytes that large requests and answers may take in memory together. Default 256 MiB. */
   readonly memoryBudget?: number;
+  /**
+   * Whether agents can register at this node and be found, and how. Default: not; what they send is answered with an error.
+   * A store is the server's from then on, and is closed with it.
+   */
+  readonly registry?: boolean | RegistryOptions;
   /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
   readonly onHandlerError?: (error: unknown, context: CallContext) => void;
   /** Told of faults of this library: each has ended one connection. */
@@ -119,6 +125,8 @@ export interface ServerStats {
     /** Unreliable ones that arrived while too many handlers of their connection ran. */
     readonly dropped: number;
   };
+  /** The registry, if there is one. */
+  readonly registry?: RegistryStats;
   /** The socket of all connections. */
   readonly socket: SocketStats;
   /** Bytes that large messages take now, may take, and took at most. */
@@ -153,6 +161,25 @@ export function serve(options: ServeOptions, handlers: Handlers): Promise<Server
 // Two signatures, because a function has a member `call` of its own, which would keep a Handlers literal from being typed.
 export async function serve(options: ServeOptions, handlers: CallHandler | Handlers): Promise<Server> {
   const platform = options.platform ?? defaultPlatform();
+  const messages = new CallMessages(platform.codec);
+  const { clock, random } = platform;
+  const registry = options.registry === undefined || options.registry === false
+    ? undefined
+    : await RegistryService.open(options.registry === true ? {} : options.registry, { clock, random, messages });
+  try {
+    return await start(options, handlers, { platform, messages, registry });
+  } catch (error) {
+    await registry?.close();
+    throw error;
+  }
+}
+
+/** The rest of {@link serve}. */
+async function start(
+  options: ServeOptions,
+  handlers: CallHandler | Handlers,
+  { platform, messages, registry }: Pick<ServerParts, "platform" | "messages" | "registry">,
+): Promise<Server> {
   const listen = parseListen(options.listen);
   const identity = options.identity ?? newIdentity(platform.crypto, platform.random);
   const dispatcher = new Dispatcher({
@@ -164,10 +191,11 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
       MAX_PAYLOAD_BYTES,
     ),
     onHandlerError: options.onHandlerError,
+    ...(registry && { registry }),
   });
   const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
   const endpoint = makeEndpoint(platform, identity, options);
-  const server = new Server({ platform, identity, endpoint, dispatcher, budget, options });
+  const server = new Server({ platform, messages, registry, identity, endpoint, dispatcher, budget, options });
   await server.start(listen, await addressOf(platform, listen.host));
   return server;
 }
@@ -175,6 +203,8 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
 /** What a server is made from. */
 interface ServerParts {
   readonly platform: Platform;
+  readonly messages: CallMessages;
+  readonly registry: RegistryService | undefined;
   readonly identity: Identity;
   readonly endpoint: Endpoint;
   readonly dispatcher: Dispatcher;
@@ -185,7 +215,6 @@ interface ServerParts {
 /** A running node. Made by {@link serve}. */
 export class Server implements AsyncDisposable {
   readonly #parts: ServerParts;
-  readonly #messages: CallMessages;
   readonly #sessions = new Set<Session>();
   readonly #closed = deferred<void>();
   /** Who the node is. */
@@ -200,7 +229,6 @@ export class Server implements AsyncDisposable {
   constructor(parts: ServerParts) {
     this.#parts = parts;
     this.identity = parts.identity;
-    this.#messages = new CallMessages(parts.platform.codec);
   }
 
   /** Binds the socket; `serve` does it. */
@@ -243,13 +271,14 @@ export class Server implements AsyncDisposable {
 
   /** A snapshot. */
   stats(): ServerStats {
-    const { dispatcher, budget, endpoint } = this.#parts;
+    const { dispatcher, budget, endpoint, registry } = this.#parts;
     return {
       connections: this.#sessions.size,
       halfOpen: endpoint.halfOpenCount,
       calls: { running: dispatcher.running, ...dispatcher.counters },
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
+      ...(registry && { registry: registry.stats() }),
       socket: socketStats(this.#driver),
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       violations: { ...endpoint.violations },
@@ -278,8 +307,9 @@ export class Server implements AsyncDisposable {
    * `timeoutMs` (default 10 000), then closes.
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    const { dispatcher, platform: { clock } } = this.#parts;
+    const { dispatcher, registry, platform: { clock } } = this.#parts;
     dispatcher.closing ??= "the node is shutting down";
+    registry?.endWatches(dispatcher.closing);
     // The clock on the wall may be set while we wait.
     const deadline = clock.now() + millis(options.timeoutMs ?? 10_000);
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -308,6 +338,7 @@ export class Server implements AsyncDisposable {
     for (const session of [...this.#sessions]) session.close(TransportError.SHUTDOWN, "the node is shutting down");
     await this.#driver.flush();
     this.#driver.close();
+    await this.#parts.registry?.close();
     this.#closed.resolve();
   }
 
@@ -323,7 +354,7 @@ export class Server implements AsyncDisposable {
     );
     const session = new Session({
       driver: this.#driver,
-      messages: this.#messages,
+      messages: this.#parts.messages,
       maxAnswerBytes: MAX_PAYLOAD_BYTES,
       service: dispatcher.service(share),
       peer: (session) => {
@@ -356,6 +387,7 @@ export class Server implements AsyncDisposable {
   #onSocketError(error: Error): void {
     this.#closing ??= Promise.resolve();
     for (const session of [...this.#sessions]) session.abandon(error.message);
+    void this.#parts.registry?.close();
     this.#closed.resolve();
   }
 }

@@ -19,6 +19,7 @@ import { type CallService, IncomingCalls } from "./incoming_calls.ts";
 import { IncomingEvents } from "./incoming_events.ts";
 import { OutgoingCalls } from "./outgoing_calls.ts";
 import { OutgoingEvents } from "./outgoing_events.ts";
+import { type OutgoingWatch, OutgoingWatches } from "./outgoing_watches.ts";
 import type { PeerInfo } from "./peer_info.ts";
 
 /** What a session tells its owner. */
@@ -52,6 +53,7 @@ export class Session implements ConnectionUser {
   outgoing!: OutgoingCalls;
   incoming: IncomingCalls | undefined = undefined;
   streams!: AgentStreams;
+  watches!: OutgoingWatches;
   events!: OutgoingEvents;
   #incomingEvents: IncomingEvents | undefined;
   closeReason: ConnectionEnd | undefined = undefined;
@@ -71,6 +73,7 @@ export class Session implements ConnectionUser {
     this.link = link;
     this.outgoing = new OutgoingCalls(driver, link, messages, maxAnswerBytes);
     this.events = new OutgoingEvents(driver, link);
+    this.watches = new OutgoingWatches(driver, link, messages.codec);
     this.streams = new AgentStreams(driver, link, messages, () => this.incoming?.peer ?? peer(this));
     if (service !== undefined) {
       this.incoming = new IncomingCalls(driver, link, messages, service, () => peer(this), (call, start) => {
@@ -86,6 +89,8 @@ export class Session implements ConnectionUser {
       if (isUnidirectional(event.id)) return this.#onOneWay(event);
       const stream = this.streams.size > 0 ? this.streams.get(event.id) : undefined;
       if (stream !== undefined) return onStreamEvent(stream, event);
+      const watch = this.watches.size > 0 ? this.watches.get(event.id) : undefined;
+      if (watch !== undefined) return onWatchEvent(watch, event);
     }
     switch (event.type) {
       case "readable":
@@ -109,6 +114,7 @@ export class Session implements ConnectionUser {
         if (event.unidirectional) return this.events.onStreamsAvailable();
         // There are fewer of them, and each lives longer: a backlog of calls must not keep them waiting for good.
         this.streams.onStreamsAvailable();
+        this.watches.onStreamsAvailable();
         this.outgoing.onStreamsAvailable();
         return;
       case "datagram":
@@ -183,6 +189,7 @@ export class Session implements ConnectionUser {
     this.outgoing.close();
     this.incoming?.close();
     this.streams.close(connectionEnded(reason, "the stream"));
+    this.watches.close();
     this.#incomingEvents?.close();
     this.events.close(connectionEnded(reason, "the event"));
     const pings = [...this.#pings.values()];
@@ -196,6 +203,7 @@ export class Session implements ConnectionUser {
     if (this.link.connection.role !== "initiator") return;
     this.events.onStreamsAvailable();
     this.streams.onStreamsAvailable();
+    this.watches.onStreamsAvailable();
     this.outgoing.onStreamsAvailable();
   }
 
@@ -250,5 +258,16 @@ function onStreamEvent(stream: AgentStream, event: StreamEvent): void {
       return stream.onReset(event.code);
     case "stop_sending":
       return stream.onStopSending(event.code);
+  }
+}
+
+function onWatchEvent(watch: OutgoingWatch, event: StreamEvent): void {
+  switch (event.type) {
+    case "readable":
+      return watch.onReadable();
+    case "writable":
+      return watch.onWritable();
+    case "stream_reset":
+      return watch.onReset(event.code);
   }
 }

@@ -87,10 +87,10 @@ export class AgentWatch {
       agents.push(
         agent !== undefined && matches(this.query, agent)
           ? agent.record(now, wallMillis)
-          // SPEC §8.7: a lease of 0 says that nobody of this id answers the query any more.
+          // SPEC §8.10: a lease of 0 says that nobody of this id answers the query any more.
           : { agentId, name: "", capabilities: [], status: "offline", leaseMillis: 0 },
       );
     }
-    return { agents };
+    return { agents, nowMillis: wallMillis };
   }
 }

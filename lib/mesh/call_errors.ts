@@ -20,6 +20,7 @@ export function codeOfErrorMessage(code: number): MxpErrorCode {
     case ErrorCode.CANCELLED:
       return "cancelled";
     case ErrorCode.NOT_ALLOWED:
+    case ErrorCode.AGENT_ID_TAKEN:
       return "refused";
     case ErrorCode.PAYLOAD_TOO_LARGE:
       return "too_large";

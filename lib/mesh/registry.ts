@@ -1,5 +1,5 @@
 /**
- * Which agents there are, and whose their ids are (SPEC §8.6).
+ * Which agents there are, and whose their ids are (SPEC §8.9).
  *
  * @module
  */
@@ -142,13 +142,14 @@ export class Registry {
     register: AgentRegister,
   ): RegisteredAgent | RegistryRefusal {
     this.handleTimeout(now, wallMillis);
-    const problem = unfit(register, owner, this.#settings.maxWeight);
-    if (problem !== undefined) return problem;
+    // The node says it in every record, as the owner's.
     const { agentId, publicKey: _ours, ...described } = register;
+    const fresh: AgentRegister = { agentId, ...described };
+    const problem = unfit(register, owner, weightOf(fresh), this.#settings.maxWeight);
+    if (problem !== undefined) return problem;
     const key = toHex(agentId);
     const holding = this.#ids.get(key);
     if (holding !== undefined && !bytesEqual(holding.stored.owner, owner)) return taken(agentId);
-    const fresh: AgentRegister = { agentId, ...described };
     const noRoom = this.#checkRoom(owner, holding, fresh) ?? this.#makeRoom(now, wallMillis, owner, holding);
     if (noRoom !== undefined) return noRoom;
     const { minLeaseMillis, maxLeaseMillis, leaseMillis } = this.#settings;
@@ -210,7 +211,8 @@ export class Registry {
     this.handleTimeout(now, wallMillis);
     if (query.by === "id") {
       const agent = this.agent(toHex(query.agentId));
-      return { agents: agent === undefined ? [] : [agent.record(now, wallMillis)], total: agent === undefined ? 0 : 1 };
+      const agents = agent === undefined ? [] : [agent.record(now, wallMillis)];
+      return { agents, total: agents.length, nowMillis: wallMillis };
     }
     const found = this.#index.find(query);
     const from = cursor === undefined ? 0 : placeBehind(found, toHex(cursor));
@@ -225,6 +227,7 @@ export class Registry {
     return {
       agents,
       total: found.length,
+      nowMillis: wallMillis,
       ...(at < found.length && at > from && { cursor: agents[at - from - 1].agentId }),
     };
   }
@@ -418,8 +421,12 @@ export class Registry {
 }
 
 /** What is wrong with a registration as such. */
-function unfit(register: AgentRegister, owner: Uint8Array, maxWeight: number): RegistryRefusal | undefined {
-  const { agentId, publicKey } = register;
+function unfit(
+  { agentId, publicKey }: AgentRegister,
+  owner: Uint8Array,
+  weight: number,
+  maxWeight: number,
+): RegistryRefusal | undefined {
   if (isNilUuid(agentId)) return refusal(ErrorCode.BAD_REQUEST, "the nil UUID is the node itself");
   if (agentId[6] >>> 4 === NAME_UUID_VERSION) {
     return refusal(ErrorCode.BAD_REQUEST, "UUIDs of version 8 stand for names; take another version");
@@ -427,7 +434,7 @@ function unfit(register: AgentRegister, owner: Uint8Array, maxWeight: number): R
   if (publicKey !== undefined && !bytesEqual(publicKey, owner)) {
     return refusal(ErrorCode.BAD_REQUEST, "the public key is not the one of this connection");
   }
-  if (weightOf(register) > maxWeight) {
+  if (weight > maxWeight) {
     return refusal(ErrorCode.PAYLOAD_TOO_LARGE, `a registration may weigh ${maxWeight} bytes at most`);
   }
   return undefined;

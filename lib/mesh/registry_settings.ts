@@ -1,5 +1,5 @@
 /**
- * The limits of a registry (SPEC §8.6).
+ * The limits of a registry (SPEC §8.9).
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * What a peer sends on a stream that it opens: [Metadata] and a Call, an Event or a StreamOpen (SPEC §8).
+ * What a peer sends on a stream that it opens: [Metadata] and a Call, an Event, a StreamOpen, or one of the messages about
+ * agents (SPEC §8).
  *
  * @module
  */
@@ -34,6 +35,9 @@ export interface CallDetails extends Metadata {
 /** For calls without Metadata. */
 export const NO_DETAILS: CallDetails = Object.freeze({ values: Object.freeze({}) });
 
+/** What agents say to a registry, and what is asked of it. */
+export type LifecycleKind = "register" | "heartbeat" | "deregister" | "discover";
+
 /** What reading a request fills in. */
 export interface RequestTarget {
   idHigh: number;
@@ -47,6 +51,8 @@ export interface RequestTarget {
   details: CallDetails;
   /** What an Event is about; undefined for everything else. */
   topic: string | undefined;
+  /** What is wanted of the registry; undefined for everything else. */
+  lifecycle: LifecycleKind | undefined;
   /** Whether the other side waits for an answer: false where there is no way back. */
   readonly isAnswered: boolean;
 }
@@ -72,7 +78,7 @@ export interface RequestProblem {
 
 /**
  * Reads a request that lies whole in its first chunk, as nearly all do. Fills in the target and gives the data of the Call
- * or Event; undefined if there is more to it, for {@link RequestReader} to collect.
+ * or Event, or the payload of whatever else it is; undefined if there is more to it, for {@link RequestReader} to collect.
  */
 export function readRequest(
   codec: MessageCodec,
@@ -172,6 +178,11 @@ function readBody(message: MessageView, into: RequestTarget): Uint8Array | Reque
   const problem = takeHead(message, into);
   if (problem !== undefined) return problem;
   if (message.type === MessageType.EVENT) return readEvent(message, into);
+  into.lifecycle = into.isAnswered ? lifecycleOf(message) : undefined;
+  if (into.lifecycle !== undefined) {
+    into.target = NODE;
+    return message.payload;
+  }
   if (message.type !== MessageType.CALL || !into.isAnswered) {
     const text = `${messageTypeName(message.type)} messages are not supported here`;
     return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
@@ -183,6 +194,19 @@ function readBody(message: MessageView, into: RequestTarget): Uint8Array | Reque
   const data = bytes.subarray(at + CALL_PREFIX_BYTES, end);
   const { head } = into.details;
   return head === undefined ? data : concatBytes(head, data);
+}
+
+function lifecycleOf({ type, flags }: MessageHeader): LifecycleKind | undefined {
+  switch (type) {
+    case MessageType.AGENT_REGISTER:
+      return "register";
+    case MessageType.AGENT_DISCOVER:
+      return "discover";
+    case MessageType.AGENT_HEARTBEAT:
+      return (flags & MessageFlag.FINAL) === 0 ? "heartbeat" : "deregister";
+    default:
+      return undefined;
+  }
 }
 
 function readEvent(message: MessageView, into: RequestTarget): Uint8Array | RequestProblem {

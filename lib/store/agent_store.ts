@@ -30,7 +30,7 @@ export interface AgentStore {
   load(): Promise<readonly StoredAgent[]>;
 
   /**
-   * Writes changes, at most one for each id: all of them or none. Once it resolves, they survive whatever happens to the
+   * Writes changes in their order: all of them or none. Once it resolves, they survive whatever happens to the
    * process and the machine. One call at a time.
    *
    * @throws {MxpError} `internal` if none of them was stored; what the message says goes to registrants, so it names no

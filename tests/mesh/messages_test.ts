@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { CodecError } from "../../lib/codec/codec_error.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
 import { MessageCodec, messageLength } from "../../lib/codec/message.ts";
-import { MAX_PAYLOAD_BYTES, type MessageHeader } from "../../lib/codec/message_header.ts";
+import { MAX_PAYLOAD_BYTES, MessageFlag, type MessageHeader } from "../../lib/codec/message_header.ts";
 import { MessageType } from "../../lib/codec/message_type.ts";
 import type { Metadata } from "../../lib/codec/payloads/metadata.ts";
 import { formatUuid } from "../../lib/base/uuid.ts";
@@ -50,6 +50,7 @@ function target(): RequestTarget {
     timeoutSeconds: 0,
     details: NO_DETAILS,
     topic: undefined,
+    lifecycle: undefined,
     isAnswered: true,
   };
 }
@@ -122,9 +123,9 @@ test("what is not a request is turned away with a reason", () => {
   const cases: [string, Uint8Array, number, RegExp][] = [
     [
       "another type",
-      message(MessageType.AGENT_REGISTER, new Uint8Array(5)),
+      message(MessageType.ACK, new Uint8Array(5)),
       ErrorCode.UNSUPPORTED_TYPE,
-      /AgentRegister messages are not supported/,
+      /Ack messages are not supported/,
     ],
     ["a short Call", message(MessageType.CALL, new Uint8Array(19)), ErrorCode.BAD_REQUEST, /at least 20 bytes, got 19/],
     ["a wrong checksum", corrupt, ErrorCode.BAD_REQUEST, /checksum/],
@@ -247,6 +248,24 @@ test("an Error is read back, and a long text of ours is cut before it is sent", 
   assert.ok(long?.kind === "error" && long.text.length === 1024 && long.text.endsWith("…"));
   const lone = answer(messages.error(IDS, 1, false, "a\ud800b"));
   assert.ok(lone?.kind === "error" && lone.text === "a\ufffdb");
+});
+
+test("messages about agents are told apart by type and flag, and come with their payload", () => {
+  const payload = Uint8Array.of(1, 2, 3);
+  const cases = [
+    [MessageType.AGENT_REGISTER, 0, "register"],
+    [MessageType.AGENT_DISCOVER, 0, "discover"],
+    [MessageType.AGENT_HEARTBEAT, 0, "heartbeat"],
+    [MessageType.AGENT_HEARTBEAT, MessageFlag.FINAL, "deregister"],
+    [MessageType.CALL, MessageFlag.FINAL, undefined],
+  ] as const;
+  for (const [type, flags, kind] of cases) {
+    const body = type === MessageType.CALL ? join(new Uint8Array(20), payload) : payload;
+    const into = target();
+    assert.deepEqual(readRequest(codec, message(type, body, { flags }), into, MAX), payload);
+    assert.equal(into.lifecycle, kind);
+    assert.deepEqual(readAll(message(type, body, { flags }), [7, 40]), payload);
+  }
 });
 
 test("an answer to another message, of another type, or with more behind it is malformed", () => {

@@ -20,11 +20,13 @@ export interface DiscoverResponse {
   readonly total?: number;
   /** In answer to a watch: a listing begins with this page, and what was told before is void. */
   readonly fromStart?: boolean;
+  /** The node's time, in milliseconds since 1970: what the times in the records are to be compared with. */
+  readonly nowMillis?: number;
 }
 
-const TLV = { CURSOR: 0x01, TOTAL: 0x02, FROM_START: 0x03 } as const;
+const TLV = { CURSOR: 0x01, TOTAL: 0x02, FROM_START: 0x03, NOW: 0x04 } as const;
 
-function layOut(writer: PayloadWriter, { agents, cursor, total, fromStart }: DiscoverResponse): void {
+function layOut(writer: PayloadWriter, { agents, cursor, total, fromStart, nowMillis }: DiscoverResponse): void {
   writer.u16(agents.length, "agent count");
   for (const agent of agents) {
     writer.u32(measure(layOutAgentRecord, agent), "record length");
@@ -36,6 +38,7 @@ function layOut(writer: PayloadWriter, { agents, cursor, total, fromStart }: Dis
   writer.tlvBytes(TLV.CURSOR, cursor, "cursor");
   writer.tlvU32(TLV.TOTAL, total, "total");
   if (fromStart === true) writer.tlv(TLV.FROM_START, 0, "from start");
+  writer.tlvU64(TLV.NOW, nowMillis, "node's time");
 }
 
 /** How many bytes it takes. */
@@ -72,11 +75,13 @@ export function decodeDiscoverResponse(
   let cursor: Uint8Array | undefined;
   let total: number | undefined;
   let fromStart = false;
+  let nowMillis: number | undefined;
   const tlvs = new TlvReader(reader);
   while (tlvs.next()) {
     if (tlvs.type === TLV.CURSOR) cursor = tlvs.opaque(MAX_CURSOR_BYTES, "cursor");
     else if (tlvs.type === TLV.TOTAL) total = tlvs.u32("total");
     else if (tlvs.type === TLV.FROM_START) fromStart = tlvs.flag("from start");
+    else if (tlvs.type === TLV.NOW) nowMillis = tlvs.u64("node's time");
   }
-  return reader.error ?? { agents, cursor, total, fromStart };
+  return reader.error ?? { agents, cursor, total, fromStart, nowMillis };
 }

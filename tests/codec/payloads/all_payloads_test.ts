@@ -83,6 +83,7 @@ const KINDS: readonly Kind[] = [
           cursor,
           total: optional(u32),
           fromStart: fc.boolean(),
+          nowMillis: optional(fc.maxSafeNat()),
         }),
         codec.sizeOfDiscoverResponse,
         codec.encodeDiscoverResponse,
