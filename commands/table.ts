@@ -13,8 +13,9 @@ import { ping } from "./ping.ts";
 import { pubkey } from "./pubkey.ts";
 import { serve } from "./serve.ts";
 import type { CommandSpec } from "./spec.ts";
+import { stream } from "./stream.ts";
 
-const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, event, ping, bench];
+const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, stream, event, ping, bench];
 
 /** The table. Each command takes the flags that its own options make; only the parser, which made them, runs it. */
 export const COMMANDS: readonly CommandSpec[] = [

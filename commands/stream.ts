@@ -1,0 +1,157 @@
+/**
+ * `mxp stream`: standard input to an agent, and what it says to standard output, both as they come.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import type { MxpStream } from "../mod.ts";
+import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
+import type { Console } from "./console.ts";
+import { Deadline } from "./deadline.ts";
+import { formatMilliseconds } from "./duration.ts";
+import { CliError, codeOf } from "./errors.ts";
+import type { CommandSpec } from "./spec.ts";
+import { keyValue, metadata, notEmpty } from "./values.ts";
+
+interface Flags {
+  readonly lines?: boolean;
+  readonly raw?: boolean;
+  readonly method?: string;
+  readonly meta?: readonly (readonly [string, string])[];
+  readonly trustNew?: boolean;
+}
+
+const NEWLINE = 10;
+
+/** The command. */
+export const stream: CommandSpec<Flags> = {
+  name: "stream",
+  summary: "stream standard input to an agent, and its answer to standard output",
+  arguments: [{ name: "<URL>", description: "whom to stream to: mxp://[KEY@]HOST[:PORT][/AGENT]" }],
+  options: [
+    { flags: "--lines", description: "send each line of standard input as a chunk of its own" },
+    { flags: "--raw", description: "send bytes as they come (the default)" },
+    { flags: "--method <NAME>", description: "which of the agent's methods to stream to", parse: notEmpty },
+    { flags: "--meta <KEY=VALUE>", description: "metadata for the agent; repeatable", repeat: true, parse: keyValue },
+    TRUST_NEW,
+  ],
+  details: [
+    "What is read from standard input is sent at once, and what arrives is printed at once. The end of standard input ends " +
+    "this direction; the command ends when the agent has ended the other one. Neither side runs ahead of the other by more than " +
+    "the connection's windows, however slow it is.",
+    "With --lines, each line of standard input is one chunk, its end included. Without it, how the bytes are cut into chunks " +
+    "says nothing. What arrives is printed with nothing added, however it was cut.",
+    'With --json, each chunk that arrives is a line {"event":"chunk","text"} (or "base64" if it is not UTF-8), and the last ' +
+    'line is {"event":"end","sent","received","chunks","trace_id"}, sizes in bytes.',
+    "A stream may last as long as it wants to: --timeout limits it only if it is given, and connecting in any case.",
+    ...URL_HELP,
+  ],
+  examples: [
+    ["tail -f app.log | mxp stream mxp://KEY@127.0.0.1:9000/alerts --lines", "each line as it is written"],
+    ["echo 'tell me a story' | mxp stream mxp://KEY@127.0.0.1/model", "an answer that prints as it is made"],
+  ],
+  async run({ args, flags, settings, console, stop }) {
+    if (flags.lines && flags.raw) throw new CliError("usage", "--lines and --raw exclude each other");
+    const { parseMxpUrl } = await import("../mod.ts");
+    const url = parseMxpUrl(args[0]!);
+    const { signal } = stop;
+    const deadline = new Deadline(settings.timeoutMs);
+    const client = await openConnection({
+      url,
+      settings,
+      console,
+      deadline,
+      signal,
+      trustNew: flags.trustNew === true,
+      tickets: "resume",
+    });
+    try {
+      const { timeoutMs } = settings;
+      const stream = client.stream({
+        method: flags.method,
+        metadata: metadata(flags.meta),
+        timeoutMs: timeoutMs === undefined ? 0 : deadline.left,
+        signal,
+      });
+      let broken: unknown;
+      const sending = send(stream, flags.lines === true).catch((error) => {
+        // The other side may have heard enough; what it says is worth reading all the same.
+        if (codeOf(error) === "closed") return;
+        broken = error;
+        stream.cancel(error);
+      });
+      try {
+        await print(stream, console);
+      } catch (error) {
+        stream.cancel(error);
+        throw explain(broken ?? error, client.peer.address, timeoutMs);
+      }
+      if (broken !== undefined) throw broken;
+      // Standard input may stay open for ever; nobody is there to read it any more.
+      void sending;
+    } finally {
+      await client.close();
+    }
+  },
+};
+
+/** Standard input, as it comes, to the agent. */
+async function send(stream: MxpStream, byLines: boolean): Promise<void> {
+  const { host } = await import("../mod.ts");
+  const chunks = host.stdinChunks();
+  for await (const chunk of byLines ? lines(chunks) : chunks) await stream.write(chunk);
+  await stream.close();
+}
+
+/** What the agent says, as it comes, to standard output. */
+async function print(stream: MxpStream, console: Console): Promise<void> {
+  let chunks = 0;
+  for await (const chunk of stream) {
+    chunks++;
+    if (console.json) await console.value({ event: "chunk", ...content(chunk) });
+    else await console.write(chunk);
+  }
+  const { read: received, written: sent } = stream.transferred;
+  if (console.json) await console.value({ event: "end", sent, received, chunks, trace_id: stream.traceId });
+}
+
+/** Cuts chunks into lines, each with its end; the last one may have none. */
+export async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) {
+    let at = 0;
+    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, at)) {
+      parts.push(chunk.subarray(at, end + 1));
+      yield parts.length === 1 ? parts[0] : Buffer.concat(parts);
+      parts.length = 0;
+      at = end + 1;
+    }
+    if (at < chunk.length) parts.push(chunk.slice(at));
+  }
+  if (parts.length > 0) yield Buffer.concat(parts);
+}
+
+function content(bytes: Uint8Array): { text: string } | { base64: string } {
+  try {
+    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
+  } catch {
+    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64") };
+  }
+}
+
+/** Says what an agent's own words are, and what to do about time that was too short. */
+function explain(error: unknown, where: string, timeoutMs: number | undefined): unknown {
+  const { message, remoteCode } = error as { message?: string; remoteCode?: number };
+  const code = codeOf(error);
+  if (code === "agent_error" && remoteCode !== undefined) {
+    return new CliError(code, `the agent ended the stream with an error: ${message}`, { cause: error });
+  }
+  if (code === "deadline" && timeoutMs !== undefined) {
+    const text = `the stream to ${where} was not over within ${
+      formatMilliseconds(timeoutMs)
+    }; allow more with --timeout`;
+    return new CliError(code, text, { cause: error });
+  }
+  return error;
+}
