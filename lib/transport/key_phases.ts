@@ -37,6 +37,8 @@ export type OpenResult = typeof OpenResult[keyof typeof OpenResult];
 export const FORGERY_LIMIT = 2 ** 36;
 /** Probe timeouts for which the keys of the last epoch are kept, and between the acknowledgement of an epoch and the next (RFC 9001 §6.5). */
 const KEPT_PTOS = 3;
+/** Share of a key's time or packets after which the next keys are made: late, because most connections never need them, and they take memory. */
+const PREPARED_SHARE = 7 / 8;
 /**
  * A peer that keeps to the rules waits for three probe timeouts, which are never below 3 ms. We cannot see whether it has waited, but who
  * comes three times as often for long is flooding us: every update costs us as much as five to eight packets.
@@ -101,6 +103,7 @@ export class KeyPhases {
   readonly #options: KeyPhasesOptions;
   readonly #forgeryLimit: number;
   readonly #updatePackets: number;
+  readonly #preparePackets: number;
 
   #sendEpoch = 0;
   #sendKeys: PacketKeys;
@@ -111,6 +114,10 @@ export class KeyPhases {
   #updateAt: Micros;
   /** From when on we may begin an update; NEVER until a packet of this epoch has been acknowledged. */
   #mayUpdateAt: Micros = NEVER;
+  /** When the next epoch's keys are made, unless {@link #preparePackets} were sealed before, … */
+  #prepareAt: Micros = NEVER;
+  /** … but never before this. NEVER, both, as long as {@link #mayUpdateAt} is. */
+  #prepareFrom: Micros = NEVER;
 
   #receiveEpoch = 0;
   #receiveKeys: PacketKeys;
@@ -130,7 +137,6 @@ export class KeyPhases {
   /** Packets that failed to open under keys that are gone. */
   #forgeriesBefore = 0;
 
-  #prepareAt: Micros = NEVER;
   #dropAt: Micros = NEVER;
 
   /** The first epoch begins at `now`. The secrets are not kept. */
@@ -141,6 +147,7 @@ export class KeyPhases {
     this.#receiveKeys = new PacketKeys(options.aead, options.hash, options.receiveSecret);
     // Half a key's limit leaves room for an update that has to wait for an acknowledgement.
     this.#updatePackets = Math.min(options.updatePackets, this.#sendKeys.sealLimit / 2);
+    this.#preparePackets = PREPARED_SHARE * this.#updatePackets;
     this.#updateAt = micros(now + options.updateInterval);
   }
 
@@ -191,12 +198,20 @@ export class KeyPhases {
 
   // Sending.
 
-  /** Goes on to the next epoch if the sending key has served long enough and the rules allow it. Before every packet. */
+  /**
+   * Goes on to the next epoch if the sending key has served long enough and the rules allow it. Before every packet. The keys for
+   * that are made some packets before, so that the time that a packet takes does not tell that it begins an epoch (RFC 9001 §6.3).
+   */
   updateIfDue(now: Micros): void {
-    if (now < this.#mayUpdateAt) return;
-    if (now < this.#updateAt && this.#sendKeys.sealedPackets < this.#updatePackets) return;
-    this.updatesSent++;
-    this.#advanceSending(now);
+    const { sealedPackets } = this.#sendKeys;
+    if (now < this.#prepareAt && sealedPackets < this.#preparePackets) return;
+    if (now >= this.#mayUpdateAt && (now >= this.#updateAt || sealedPackets >= this.#updatePackets)) {
+      this.updatesSent++;
+      this.#advanceSending(now);
+    } else if (now >= this.#prepareFrom) {
+      this.#nextReceiveKeys ??= this.#receiveKeys.nextEpoch();
+      this.#nextSendKeys ??= this.#sendKeys.nextEpoch();
+    }
   }
 
   /** {@link PacketKeys.seal} with the keys, and the KEY_PHASE, of the present epoch. */
@@ -224,7 +239,10 @@ export class KeyPhases {
     if (this.#mayUpdateAt === NEVER) {
       const pto = this.#options.pto();
       this.#mayUpdateAt = micros(now + KEPT_PTOS * pto);
-      this.#prepareAfter(now, pto);
+      // Not with the packets that answer the one that began the epoch.
+      this.#prepareFrom = micros(now + pto);
+      const late = this.#updateAt - (1 - PREPARED_SHARE) * this.#options.updateInterval;
+      this.#prepareAt = micros(Math.max(late, this.#prepareFrom));
     }
     return true;
   }
@@ -234,7 +252,7 @@ export class KeyPhases {
     this.#nextSendKeys = undefined;
     this.#sendEpoch++;
     this.#firstSent = -1;
-    this.#mayUpdateAt = NEVER;
+    this.#mayUpdateAt = this.#prepareAt = this.#prepareFrom = NEVER;
     this.#updateAt = micros(now + this.#options.updateInterval);
   }
 
@@ -270,7 +288,6 @@ export class KeyPhases {
     if (!keys.open(datagram, start, end, scratch)) return this.#onForgery();
     const { packetNumber } = keys;
     if (packetNumber > this.#highestBefore) this.#highestBefore = packetNumber;
-    if (packetNumber < this.#lowestBefore) this.#lowestBefore = packetNumber;
     return this.#onOpened(keys, this.#receiveEpoch - 1);
   }
 
@@ -292,9 +309,7 @@ export class KeyPhases {
     this.#highestBefore = this.#highest;
     this.#lowest = this.#highest = packetNumber;
     this.#ackSent = false;
-    const pto = this.#options.pto();
-    this.#prepareAfter(now, pto);
-    this.#dropAt = micros(now + KEPT_PTOS * pto);
+    this.#dropAt = micros(now + KEPT_PTOS * this.#options.pto());
     if (begins) {
       this.updatesReceived++;
       this.#advanceSending(now);
@@ -331,25 +346,13 @@ export class KeyPhases {
 
   // Time.
 
-  #prepareAfter(now: Micros, pto: Micros): void {
-    if (this.#nextReceiveKeys === undefined || this.#nextSendKeys === undefined) this.#prepareAt = micros(now + pto);
-  }
-
   /** When {@link onTimeout} wants to be called; NEVER if there is no need. */
   get deadline(): Micros {
-    return this.#prepareAt < this.#dropAt ? this.#prepareAt : this.#dropAt;
+    return this.#dropAt;
   }
 
-  /**
-   * Makes the next epoch's keys, a while before and not when they are needed, so that the time that a packet takes does not tell
-   * that it begins an epoch (RFC 9001 §6.3), and drops those of the last one. Harmless if nothing is due.
-   */
+  /** Drops the keys of the last epoch if their time is over. */
   onTimeout(now: Micros): void {
-    if (this.#prepareAt <= now) {
-      this.#nextReceiveKeys ??= this.#receiveKeys.nextEpoch();
-      this.#nextSendKeys ??= this.#sendKeys.nextEpoch();
-      this.#prepareAt = NEVER;
-    }
     if (this.#dropAt <= now) this.#dropOldKeys();
   }
 }

@@ -35,9 +35,9 @@ function transfer(pair: Pair, up: number, down: number): void {
 
 for (
   const [who, options] of [
-    ["the sender", { clientSettings: ALWAYS }],
-    ["the receiver", { serverSettings: ALWAYS }],
-    ["both sides", { settings: ALWAYS }],
+    ["the sender replaces", { clientSettings: ALWAYS }],
+    ["the receiver replaces", { serverSettings: ALWAYS }],
+    ["both sides replace", { settings: ALWAYS }],
   ] as const
 ) {
   test(`with keys that ${who} as often as allowed nothing is lost, at 5 % loss with reordering`, () => {

@@ -115,6 +115,20 @@ test("a frame after a long silence goes next, and a flood of frames does not kee
   assert.ok(flood.ofStreams[INTERACTIVE] >= 1000);
 });
 
+test("frames that come after a long silence have no claim to what they did not send", () => {
+  for (const streamClass of [BULK, INTERACTIVE]) {
+    const bench = new Bench();
+    bench.frames.send(new Uint8Array(1000), streamClass);
+    bench.stream(BULK);
+    bench.run(2000);
+    const before = bench.ofStreams[BULK], framesBefore = bench.ofFrames[streamClass];
+    bench.run(60, () => bench.frames.queued < 10 && bench.frames.send(new Uint8Array(1000), streamClass));
+    const stream = bench.ofStreams[BULK] - before, frames = bench.ofFrames[streamClass] - framesBefore;
+    const share = streamClass === BULK ? 1 / 2 : 1 / 6;
+    assert.ok(Math.abs(stream / (stream + frames) - share) < 0.05, `${stream} beside ${frames}`);
+  }
+});
+
 test("frames that were alone owe nothing to a stream that comes later", () => {
   const bench = new Bench();
   const refill = (): unknown => bench.frames.queued < 10 && bench.frames.send(new Uint8Array(500));

@@ -242,29 +242,48 @@ test("a forged KEY_PHASE changes nothing, and costs one attempt at most, on eith
   }
 });
 
-test("the next keys are there before they are needed, so that a new epoch's first packet makes none", () => {
-  const { aead, counts } = counting();
-  const a = new Side("a", { updateInterval: micros(0) }), b = new Side("b", { aead });
-  settle(a, b, micros(0));
-  for (let epoch = 1; epoch <= 4; epoch++) {
-    while (b.keys.deadline < NEVER) b.keys.onTimeout(b.keys.deadline);
-    const { keys } = counts;
-    settle(a, b, seconds(epoch));
-    assert.deepEqual([b.keys.receiveEpoch, b.keys.sendEpoch], [epoch, epoch]);
-    assert.equal(counts.keys, keys);
+test("the next keys are made late in an epoch, and not by the packet that begins one nor by the one that answers it", () => {
+  for (const options of [{ updateInterval: seconds(8) }, { updatePackets: 80 }]) {
+    const { aead, counts } = counting();
+    const a = new Side("a", { aead, ...options }), b = new Side("b", { aead, ...options });
+    let step = 0;
+    /** A packet each way, every 100 ms; how many keys that made. */
+    const exchange = (): number => {
+      const now = millis(100 * step++), { keys } = counts;
+      assert.equal(b.receive(now, a.send(now)), OPENED);
+      assert.equal(a.receive(now, b.send(now)), OPENED);
+      for (const side of [a, b]) if (side.keys.deadline <= now) side.keys.onTimeout(now);
+      return counts.keys - keys;
+    };
+    for (let epoch = 1; epoch <= 3; epoch++) {
+      let made = 0, lastMade = 0;
+      for (let i = 0; a.keys.sendEpoch < epoch; i++) {
+        const keys = exchange();
+        made += keys;
+        if (keys > 0) lastMade = i;
+        if (a.keys.sendEpoch === epoch) assert.equal(keys, 0);
+        else assert.ok(keys === 0 || i >= 69, `${i}`);
+      }
+      assert.equal(made, 4);
+      assert.ok(lastMade <= 72, `${lastMade}`);
+    }
   }
 });
 
-test("timers that were served do not come back", () => {
+test("without a warning the next keys are made on the spot", () => {
+  const { a, b } = pair();
+  for (let epoch = 0; epoch < 5; epoch++) settle(a, b, seconds(epoch));
+  assert.equal(b.keys.receiveEpoch, 4);
+});
+
+test("the only timer drops old keys, and does not come back", () => {
   const { a, b } = pair();
   settle(a, b, micros(0));
-  assert.equal(a.keys.deadline, PTO, "next keys, a probe timeout after the first acknowledgement");
-  a.keys.onTimeout(PTO);
-  assert.equal(a.keys.deadline, NEVER);
+  assert.deepEqual([a.keys.deadline, b.keys.deadline], [NEVER, NEVER]);
   assert.equal(b.receive(seconds(1), a.send(seconds(1))), OPENED);
-  assert.deepEqual(b.keys.deadline, seconds(1) + PTO);
-  b.keys.onTimeout(micros(seconds(1) + PTO));
-  assert.deepEqual(b.keys.deadline, seconds(1) + 3 * PTO);
+  assert.equal(b.keys.deadline, seconds(1) + 3 * PTO);
+  b.keys.onTimeout(micros(seconds(1) + 3 * PTO - 1));
+  assert.equal(b.keys.deadline, seconds(1) + 3 * PTO);
   b.keys.onTimeout(micros(seconds(1) + 3 * PTO));
   assert.equal(b.keys.deadline, NEVER);
 });
@@ -332,6 +351,16 @@ test("a peer that goes back to old keys is not believed", () => {
   assert.equal(b.receive(micros(0), craft(0, 2)), UNAUTHENTIC);
   assert.equal(b.receive(micros(0), craft(1, 3, 0)), UNAUTHENTIC, "the right keys under the wrong phase");
   assert.equal(b.receive(micros(0), craft(1, 4)), OPENED);
+});
+
+test("old keys between two packets of the new epoch are not believed either", () => {
+  const b = new Side("b");
+  assert.equal(b.receive(micros(0), craft(0, 0)), OPENED);
+  b.send(micros(0));
+  assert.equal(b.receive(micros(0), craft(1, 10)), OPENED);
+  assert.equal(b.receive(micros(0), craft(0, 3)), OPENED, "late");
+  assert.equal(b.receive(micros(0), craft(1, 8)), OPENED);
+  assert.equal(b.receive(micros(0), craft(0, 9)), UNAUTHENTIC);
 });
 
 test("a peer that acknowledges a new epoch with the keys of the old one breaks the rules", () => {

@@ -328,6 +328,31 @@ test("what a DATAGRAM frame leaves of a packet goes to streams, when the next fr
   assert.deepEqual(types(third), ["datagram", "stream_data"]);
 });
 
+test("a DATAGRAM frame that needs a packet for itself is not kept waiting by acknowledgements in every packet", () => {
+  const bench = new Bench();
+  bench.write(1_000_000);
+  // A loss ends slow start: from then on each acknowledgement makes room for one packet.
+  const count = bench.sendAll().length;
+  bench.now = micros(bench.now + millis(10));
+  bench.recovery.onAckReceived(bench.now, count - 1, micros(0), Float64Array.of(4, count - 1), 1);
+  let acked = bench.recovery.sent.next;
+  while (bench.recovery.canSend(SIZE)) bench.sendAll();
+  for (let i = 0; i < 20; i++) bench.datagrams.send(new Uint8Array(bench.datagrams.maxSize), 1);
+  let frames = 0, packets = 0;
+  for (let i = 0; i < 12; i++) {
+    bench.now = micros(bench.now + millis(10));
+    bench.recovery.onAckReceived(bench.now, acked, micros(0), Float64Array.of(acked, acked), 1);
+    acked++;
+    bench.receive(2 * i);
+    bench.receive(2 * i + 1);
+    for (const sent of bench.sendAll()) {
+      packets++;
+      if (types(sent).includes("datagram")) frames++;
+    }
+  }
+  assert.ok(frames >= 5, `${frames} of ${packets} packets`);
+});
+
 test("DATAGRAM frames wait for the congestion window and the pacer as everything else", () => {
   const bench = new Bench();
   for (let i = 0; i < 100; i++) bench.datagrams.send(new Uint8Array(1000));
