@@ -71,7 +71,8 @@ export class Invariants {
   readonly #ledger = new CreditLedger();
   readonly #nodes = new Map<string, WatchedNode>();
   readonly #records = new WeakMap<Connection, Record>();
-  readonly #unproven = new Map<string, Unproven>();
+  /** By node, wherever it is, and address of the other one. */
+  readonly #unproven = new WeakMap<WatchedNode, Map<string, Unproven>>();
 
   /** `now` is for messages. */
   constructor(now: () => Micros) {
@@ -90,7 +91,6 @@ export class Invariants {
 
   /** A node is there, in place of whoever was at its address before. Its settings are what its peers are held to. */
   addNode(node: WatchedNode): void {
-    for (const key of this.#unproven.keys()) if (key.startsWith(`${node.address.key} `)) this.#unproven.delete(key);
     this.#nodes.set(node.address.key, node);
   }
 
@@ -201,11 +201,12 @@ export class Invariants {
   }
 
   #unprovenOf(node: WatchedNode, other: Address): Unproven {
-    const key = `${node.address.key} ${other.key}`;
-    let unproven = this.#unproven.get(key);
+    let others = this.#unproven.get(node);
+    if (others === undefined) this.#unproven.set(node, others = new Map());
+    let unproven = others.get(other.key);
     if (unproven === undefined) {
       unproven = { proven: false, received: 0, sent: 0 };
-      this.#unproven.set(key, unproven);
+      others.set(other.key, unproven);
     }
     return unproven;
   }

@@ -8,12 +8,14 @@ import { A16 } from "./clocks.ts";
 import { A6 } from "./handshakes.ts";
 import { A9 } from "./key_updates.ts";
 import { A17 } from "./mixture.ts";
+import { A8 } from "./moves.ts";
 import { A7 } from "./outages.ts";
 import type { Scenario } from "./scenario.ts";
 import { A19 } from "./sharing.ts";
+import { A13 } from "./restarts.ts";
 import { A11, A12 } from "./scale.ts";
 import { A14 } from "./slow_consumer.ts";
 import { A1, A3, A4, A5 } from "./transfers.ts";
 
 /** In the order of their numbers. */
-export const SCENARIOS: readonly Scenario[] = [A1, A3, A4, A5, A6, A7, A9, A11, A12, A14, A16, A17, A19];
+export const SCENARIOS: readonly Scenario[] = [A1, A3, A4, A5, A6, A7, A8, A9, A11, A12, A13, A14, A16, A17, A19];
