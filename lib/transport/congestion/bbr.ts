@@ -42,10 +42,10 @@ const STARTUP_LOSSES = 6;
 /** Share of losses that is still put down to chance. */
 const LOSS_THRESHOLD = 0.02;
 /** By how many standard deviations losses must exceed it before they count as more than chance. */
-const LOSS_DEVIATIONS = 3;
-/** What a round trip with losses leaves of the short-term bounds, unless more was delivered all the same. */
+const LOSS_DEVIATIONS = 2;
+/** What a round trip with losses leaves of the short-term bounds, and too many of the long-term bound, unless more is known to fit. */
 const BETA = 0.7;
-/** Share of the long-term bound that is left free for others while cruising. */
+/** Share of the long-term bound that is left free for others while cruising, as far as it exceeds the product of bandwidth and round trip. */
 const HEADROOM = 0.15;
 /** Packets that may be in flight whatever the model says: fewer would wait for delayed acknowledgements. */
 const MINIMUM_PACKETS = 4;
@@ -217,7 +217,7 @@ export class Bbr implements CongestionController {
     // Nobody can tell what the path would have held if the application did not fill it.
     if (!packet.appLimited) {
       const target = Math.min(this.#product(1), this.#window);
-      this.#inFlightHigh = Math.max(packet.inFlightAtSend, BETA * target);
+      this.#inFlightHigh = Math.max(BETA * packet.inFlightAtSend, target);
     }
     if (this.#state === "probe_up") this.#startDown(now);
   }
@@ -511,7 +511,7 @@ export class Bbr implements CongestionController {
   get #withHeadroom(): number {
     if (this.#inFlightHigh === Infinity) return Infinity;
     const headroom = Math.max(this.#maxDatagramSize, HEADROOM * this.#inFlightHigh);
-    return Math.max(this.#inFlightHigh - headroom, this.#minimum);
+    return Math.max(this.#inFlightHigh - headroom, Math.min(this.#product(1), this.#inFlightHigh), this.#minimum);
   }
 
   get #probeRttWindow(): number {
