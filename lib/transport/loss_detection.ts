@@ -298,7 +298,9 @@ export class LossDetection<F> {
     // RFC 9002 §5.1: a sample needs the largest packet to be newly acknowledged, and something that had to be.
     if (largestPacket !== undefined && eliciting && largest >= this.#pathStart && !largestPacket.otherPath) {
       const delay = this.#confirmed && ackDelay > this.maxAckDelay ? this.maxAckDelay : ackDelay;
+      const isFirst = !this.rtt.hasSample;
       this.rtt.update(micros(now - largestPacket.timeSent), delay, now);
+      if (isFirst) this.#congestion.onFirstRtt(this.rtt.latest);
     }
     if (this.#lost.size > 0) this.#detectSpurious(now, largestBefore, ranges, rangeCount);
     if (count === 0) return "ok";

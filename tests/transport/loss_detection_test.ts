@@ -576,3 +576,35 @@ test("a packet whose frames a probe has taken over is settled when it is acknowl
   h.ack(510, [0]);
   assert.deepEqual([h.lost, h.acked], [[0], [0]]);
 });
+
+test("the controller learns the first round trip that is sampled, and of no other", () => {
+  const h = new Harness();
+  for (const at of [0, 1, 2]) h.send(at);
+  h.ack(600, [0]);
+  h.ack(650, [[0, 2]]);
+  assert.deepEqual(h.control.firstRtts, [millis(600)]);
+  const known = Harness.withRtt(100);
+  known.send(0);
+  known.ack(600, [0]);
+  assert.deepEqual(known.control.firstRtts, []);
+});
+
+test("having nothing to send is reported while more could be in flight, and not when the window is full", () => {
+  const h = Harness.withRtt(100);
+  h.control.window = 3600;
+  h.send(0);
+  h.recovery.noteAppLimited();
+  h.send(0);
+  h.recovery.noteAppLimited();
+  h.send(0);
+  h.recovery.noteAppLimited();
+  assert.deepEqual(h.control.appLimited, [1200, 2400]);
+});
+
+test("the probe timeout does not allow for a delay that the peer was asked not to take", () => {
+  const h = Harness.withRtt(100);
+  h.send(0);
+  const before = h.timer;
+  h.recovery.peerAcksAtOnce = true;
+  assert.equal(before - h.timer, 25);
+});

@@ -132,3 +132,16 @@ test("pacing runs at twice the window per round trip in slow start and at 1.25 a
   reno.onCongestionEvent(millis(100), millis(10), 1, 0);
   assert.equal(reno.pacingRate(rtt), 1.25 * 6000 / 100_000);
 });
+
+test("a long round trip makes the initial window larger, also when it is known only after the first growth", () => {
+  const reno = new NewReno(1200);
+  reno.onFirstRtt(millis(300));
+  assert.equal(reno.window, 36_000);
+  ack(reno, 0, 1200);
+  reno.onFirstRtt(millis(600));
+  assert.equal(reno.window, 2 * 37_200);
+  const reduced = new NewReno(1200);
+  reduced.onCongestionEvent(millis(100), millis(10), 1, 0);
+  reduced.onFirstRtt(millis(600));
+  assert.equal(reduced.window, 6000, "a loss speaks against it");
+});

@@ -16,6 +16,7 @@ export class RecordingController implements CongestionController {
   persistent = 0;
   spurious: number[] = [];
   appLimited: number[] = [];
+  firstRtts: number[] = [];
 
   onPacketSent(): void {}
   onPacketAcked(packet: SentPacket<unknown>, _now: Micros, _rtt: unknown, appLimited: boolean): void {
@@ -37,7 +38,9 @@ export class RecordingController implements CongestionController {
   onAppLimited(bytesInFlight: number): void {
     this.appLimited.push(bytesInFlight);
   }
-  onFirstRtt(): void {}
+  onFirstRtt(rtt: Micros): void {
+    this.firstRtts.push(rtt);
+  }
   setMaxDatagramSize(size: number): void {
     this.maxDatagramSize = size;
   }

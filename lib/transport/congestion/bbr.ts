@@ -156,8 +156,11 @@ export class Bbr implements CongestionController {
   }
 
   onFirstRtt(rtt: Micros): void {
-    this.#initialWindow = initialWindow(this.#maxDatagramSize, rtt);
-    this.#window = Math.max(this.#window, this.#initialWindow);
+    const before = this.#initialWindow;
+    this.#initialWindow = Math.max(before, initialWindow(this.#maxDatagramSize, rtt));
+    if (this.#isFull) return;
+    this.#window *= this.#initialWindow / before;
+    this.#pacingRate *= this.#initialWindow / before;
   }
 
   onPacketSent(packet: SentPacket<unknown>, bytesInFlight: number): void {

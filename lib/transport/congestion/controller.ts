@@ -82,7 +82,10 @@ export interface CongestionController {
   /** There is nothing to send although more could be in flight: what is delivered meanwhile says little about the path. */
   onAppLimited(bytesInFlight: number): void;
 
-  /** The first round trip, usually the handshake's, before anything was sent under this controller's rule. */
+  /**
+   * The first that is known of the round trip: the least that the handshake's can have been, and once there is a sample that. As long as nothing
+   * speaks against it, the window becomes what it would be if the flow had begun with the initial window for this round trip.
+   */
   onFirstRtt(rtt: Micros): void;
 
   /** The datagram size changed (path MTU discovery). */

@@ -117,9 +117,9 @@ export class NewReno implements CongestionController {
   onAppLimited(): void {}
 
   onFirstRtt(rtt: Micros): void {
-    const untouched = this.#window === this.#initialWindow;
-    this.#initialWindow = initialWindow(this.#maxDatagramSize, rtt);
-    if (untouched) this.#window = this.#initialWindow;
+    const before = this.#initialWindow;
+    this.#initialWindow = Math.max(before, initialWindow(this.#maxDatagramSize, rtt));
+    if (this.#events === 0) this.#window *= this.#initialWindow / before;
   }
 
   setMaxDatagramSize(size: number): void {
