@@ -4,9 +4,12 @@
  * @module
  */
 
-import { seconds } from "../../lib/base/time.ts";
+import { micros, seconds } from "../../lib/base/time.ts";
 import { runMixture } from "../../lib/testing/mixture_run.ts";
 import { type Cell, type CellContext, type Outcome, round, type Scenario } from "./scenario.ts";
+
+/** Every other run: a key is replaced as soon as the rules allow it. */
+const ALWAYS_NEW_KEYS = { keyUpdateInterval: micros(0) };
 
 /** Runs with seeds that follow each other; whatever breaks a rule throws, with the seed of its run. */
 function mixtures({ seed, congestion, crypto, quick }: CellContext, count: number): Outcome {
@@ -16,7 +19,7 @@ function mixtures({ seed, congestion, crypto, quick }: CellContext, count: numbe
   for (let run = 0; run < count; run++) {
     const runSeed = seed * 1_000_000 + run;
     try {
-      const settings = { congestion };
+      const settings = { congestion, ...(run % 2 === 0 ? {} : ALWAYS_NEW_KEYS) };
       const result = runMixture({ seed: runSeed, crypto, settings, duration: seconds(quick ? 8 : 20) });
       for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += result[name];
       slowest = Math.max(slowest, result.healedAfter);
