@@ -57,6 +57,8 @@ export interface EndedConnection {
 /** When a connection's wake-up is set for. */
 interface Alarm {
   at: Micros;
+  /** Undefined once it is over. */
+  connection: Connection | undefined;
 }
 
 /** Turns of one connection without time passing; a real one needs two or three. */
@@ -260,7 +262,7 @@ export class SimulatedNode implements SimulatedHost {
   #alarmOf(connection: Connection): Alarm {
     let alarm = this.#alarms.get(connection);
     if (alarm === undefined) {
-      alarm = { at: NEVER };
+      alarm = { at: NEVER, connection };
       this.#alarms.set(connection, alarm);
       this.connections.push(connection);
     }
@@ -273,7 +275,8 @@ export class SimulatedNode implements SimulatedHost {
     if (at >= alarm.at) return;
     alarm.at = at;
     this.network.clock.wakeAt(at, () => {
-      if (alarm.at !== at) return;
+      const { connection } = alarm;
+      if (alarm.at !== at || connection === undefined) return;
       alarm.at = NEVER;
       if (this.#state !== "running") return;
       if (connection.pollTimeout() <= this.network.now) this.#pump(connection);
@@ -282,6 +285,8 @@ export class SimulatedNode implements SimulatedHost {
   }
 
   #forget(connection: Connection): void {
+    // A wake-up that is still to come must not keep the connection alive.
+    this.#alarmOf(connection).connection = undefined;
     this.#alarms.delete(connection);
     this.endpoint.forget(connection);
   }

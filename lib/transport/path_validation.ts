@@ -4,6 +4,7 @@
  * @module
  */
 
+import { constantTimeEqual } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import { type Micros, micros, NEVER, seconds } from "../base/time.ts";
 import { PATH_CHALLENGE_SIZE } from "../wire/constants.ts";
@@ -61,7 +62,7 @@ export class PathValidation {
 
   /** How long ago the challenge that this answers was sent; undefined if it answers none. */
   answeredAfter(now: Micros, response: Uint8Array): Micros | undefined {
-    const challenge = this.#challenges.find(({ data }) => data.every((byte, i) => byte === response[i]));
+    const challenge = this.#challenges.find(({ data }) => constantTimeEqual(data, response));
     return challenge === undefined ? undefined : micros(now - challenge.sentAt);
   }
 }

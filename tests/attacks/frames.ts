@@ -6,76 +6,14 @@
 
 import assert from "node:assert/strict";
 import { seconds } from "../../lib/base/time.ts";
-import type { HostilePeerOptions } from "../../lib/testing/hostile_peer.ts";
 import { ControlOp, FrameType } from "../../lib/wire/constants.ts";
 import { TransportError } from "../../lib/wire/error_codes.ts";
 import { encodeFrame, type Frame } from "../../lib/wire/frames.ts";
 import { StreamKind } from "../../lib/wire/stream_id.ts";
-import type { Assault, Attack } from "./support/attack.ts";
+import type { Attack } from "./support/attack.ts";
 import { ackBytes, controlBytes, dataFrame, EDGES, ourStream, theirStream, withU64 } from "./support/bytes.ts";
-import type { Attacker, AttackerRole, Scene } from "./support/scene.ts";
-
-const ROLES = ["initiator", "responder"] as const;
-const SMALL_WINDOWS = { maxData: 1 << 18, maxStreamData: 1 << 16, maxDataWindow: 0, maxStreamWindow: 0 };
-
-/** An attack that is the same on both sides. */
-type OnBothSides = Omit<Attack, "role" | "begin"> & { begin(scene: Scene, role: AttackerRole): Assault };
-
-function onBothSides(attack: OnBothSides): Attack[] {
-  return ROLES.map((role) => ({ ...attack, role, begin: (scene) => attack.begin(scene, role) }));
-}
-
-/** An attacker that comes back with a new connection each time that the victim has closed the last one. */
-class Returning {
-  readonly #scene: Scene;
-  readonly #options: Partial<HostilePeerOptions>;
-  #current: Attacker | undefined;
-
-  constructor(scene: Scene, options: Partial<HostilePeerOptions> = {}) {
-    this.#scene = scene;
-    this.#options = options;
-  }
-
-  get current(): Attacker {
-    if (this.#current === undefined || this.#current.connection.closeReason !== undefined) {
-      this.#current = this.#scene.attacker(this.#options);
-    }
-    return this.#current;
-  }
-}
-
-/** What each of many connections does once, and is closed for. */
-function violation(
-  name: string,
-  code: keyof typeof TransportError,
-  packets: (role: AttackerRole, index: number, attacker: Attacker) => readonly (Frame | Uint8Array)[],
-  settings: Attack["settings"] = SMALL_WINDOWS,
-): Attack[] {
-  return onBothSides({
-    name,
-    counter: `violations.${code}`,
-    rounds: [24, 400],
-    settings,
-    begin: (scene, role) => {
-      const attackers = new Returning(scene);
-      let closed = 0, rounds = 0;
-      return {
-        round: (index) => {
-          rounds++;
-          const attacker = attackers.current;
-          for (const packet of packets(role, index, attacker)) {
-            attacker.peer.sendPlaintext(packet instanceof Uint8Array ? packet : encodeFrame(packet));
-          }
-          scene.run(() => attacker.peer.closed !== undefined, seconds(1));
-          if (attacker.peer.closed?.code === TransportError[code]) closed++;
-          attacker.peer.frames.length = 0;
-        },
-        count: () => scene.victim.endpoint.violations[code] ?? 0,
-        check: () => assert.equal(closed, rounds, `${closed} of ${rounds} connections were closed with ${code}`),
-      };
-    },
-  });
-}
+import { onBothSides, Returning, SMALL_WINDOWS, violation } from "./support/peers.ts";
+import type { AttackerRole, Scene } from "./support/scene.ts";
 
 /** Frames with a u64 in them, and where it is. */
 function u64Fields(role: AttackerRole): readonly (readonly [Frame | Uint8Array, number])[] {
@@ -329,7 +267,7 @@ export const frameAttacks: readonly Attack[] = [
           }
           for (let i = 0; i < 40 && index + 10 <= limit; i++) {
             const frames: Frame[] = [];
-            for (let end = index + 10; index < end; index++) {
+            for (const end = index + 10; index < end; index++) {
               const streamId = theirStream(role, index, StreamKind.UNIDIRECTIONAL);
               frames.push(dataFrame(streamId, 0, 1), { type: "reset_stream", streamId, code: 7, finalSize: 1 });
             }
