@@ -281,9 +281,7 @@ export class Connection extends StreamCommands {
 
   /** Sends a PING; returns the token that the event `pong` will carry. Lost pings are not answered. */
   ping(): number {
-    const token = this.#pingTokens++;
-    this.#control.queuePing(token);
-    return token;
+    return this.#control.queuePing(this.#pingTokens++);
   }
 
   /**
@@ -346,6 +344,10 @@ export class Connection extends StreamCommands {
         this.#sampleRtt(now, outcome);
         this.#prove(now);
         break;
+      case "repeated":
+        // What was sent behind the hello that got lost, which answers early data, got lost with it.
+        if (this.#recovery.bytesInFlight > 0) this.#probe(1);
+        return;
       case "unconfirmed":
         this.#control.queueHandshakeDone();
         return;
@@ -543,11 +545,15 @@ export class Connection extends StreamCommands {
     const probes = this.#recovery.onTimeout(now);
     this.#pacer.update(now, this.#recovery.congestion, this.#recovery.rtt);
     if (probes === 0 || this.#sender === undefined) return;
-    this.#sender.probes = probes;
     // The responder may still lack our finish, without which it cannot open anything.
     this.#initiator?.repeat();
-    // RFC 9002 §6.2.4: probes carry what is new, if there is anything. Their acknowledgement then tells what was really lost.
-    if (!this.#streams.hasPending) this.#recovery.probeWith(probes);
+    this.#probe(probes);
+  }
+
+  /** RFC 9002 §6.2.4: probes carry what is new, if there is anything. Their acknowledgement then tells what was really lost. */
+  #probe(count: number): void {
+    this.#sender!.probes = count;
+    if (!this.#streams.hasPending) this.#recovery.probeWith(count);
   }
 
   readonly #frameTarget: FrameTarget = {

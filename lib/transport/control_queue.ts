@@ -52,11 +52,12 @@ export class ControlQueue {
     this.#ackThreshold = threshold;
   }
 
-  /** Queues a PING; {@link NO_TOKEN} if only the acknowledgement's arrival matters. */
-  queuePing(token: number): void {
+  /** Queues a PING and returns its token; {@link NO_TOKEN} if only the acknowledgement's arrival matters. */
+  queuePing(token: number): number {
     if (this.#pings.length < MAX_PINGS && (token !== NO_TOKEN || !this.#pings.includes(NO_TOKEN))) {
       this.#pings.push(token);
     }
+    return token;
   }
 
   /** Queues a ticket, the first time or because it was lost. */

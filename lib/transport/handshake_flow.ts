@@ -69,11 +69,14 @@ export type HandshakeOutcome =
   | { readonly type: "version"; readonly spoken: readonly number[] }
   /** The responder believes its peer now (the keys had been there before, in IK). */
   | ({ readonly type: "proven"; readonly result: HandshakeResult } & HandshakeRtt)
+  /** The initiator repeats its hello: the answer has not reached it. */
+  | { readonly type: "repeated" }
   /** The initiator repeats its finish: HANDSHAKE_DONE has not reached it. */
   | { readonly type: "unconfirmed" };
 
 const IGNORED: HandshakeOutcome = { type: "ignored" };
 const RETRY: HandshakeOutcome = { type: "retry" };
+const REPEATED: HandshakeOutcome = { type: "repeated" };
 const UNCONFIRMED: HandshakeOutcome = { type: "unconfirmed" };
 
 /**
@@ -368,8 +371,9 @@ export class ResponderFlow {
     }
     switch (message.kind) {
       case HandshakeKind.INITIATOR_HELLO:
-        if (this.#handshake.isSameHello(message)) this.#due = true;
-        return IGNORED;
+        if (!this.#handshake.isSameHello(message)) return IGNORED;
+        this.#due = true;
+        return REPEATED;
       case HandshakeKind.INITIATOR_FINISH: {
         const result = this.#handshake.onInitiatorFinish(message, this.#initiatorId);
         if (result === undefined) return IGNORED;

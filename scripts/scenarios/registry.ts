@@ -6,6 +6,7 @@
 
 import { A16 } from "./clocks.ts";
 import { A6 } from "./handshakes.ts";
+import { EARLY } from "./early.ts";
 import { A9 } from "./key_updates.ts";
 import { A17 } from "./mixture.ts";
 import { A8 } from "./moves.ts";
@@ -18,4 +19,21 @@ import { A14 } from "./slow_consumer.ts";
 import { A1, A3, A4, A5 } from "./transfers.ts";
 
 /** In the order of their numbers. */
-export const SCENARIOS: readonly Scenario[] = [A1, A3, A4, A5, A6, A7, A8, A9, A11, A12, A13, A14, A16, A17, A19];
+export const SCENARIOS: readonly Scenario[] = [
+  A1,
+  A3,
+  A4,
+  A5,
+  A6,
+  A7,
+  A8,
+  A9,
+  A11,
+  A12,
+  A13,
+  A14,
+  A16,
+  A17,
+  A19,
+  EARLY,
+];

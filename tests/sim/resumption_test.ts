@@ -383,6 +383,21 @@ test("none of 50 resumed questions fails at 30 % loss each way, and each answer 
   }
 });
 
+test("a hello that is repeated because its answer got lost gets the answer to the early data again, too", () => {
+  const world = makeWorld();
+  const [ticket] = earnTickets(world);
+  const down = world.network.link(SERVER, CLIENT);
+  down.intercept = () => {
+    down.intercept = undefined;
+    return "drop";
+  };
+  const begun = world.network.now;
+  askEarly(world, ticket);
+  assert.ok(world.network.run(() => world.asker.answered !== undefined, seconds(5)));
+  assert.equal(world.asker.answered! - begun, millis(300) + 2 * DELAY);
+  assert.equal(world.echo.requests.length, 1);
+});
+
 test("a responder that does not answer tickets at all gets a full handshake after three hellos", () => {
   const world = makeWorld();
   const [ticket] = earnTickets(world);
