@@ -7,6 +7,7 @@
 import process from "node:process";
 import picocolors from "picocolors";
 import { CliError } from "./errors.ts";
+import { safeJson } from "./safe_json.ts";
 import type { LogLevel } from "./settings.ts";
 
 type Colors = ReturnType<typeof picocolors.createColors>;
@@ -77,7 +78,7 @@ export class Console {
 
   /** One JSON value on a line of its own to standard output. */
   value(value: unknown): Promise<void> {
-    return this.write(JSON.stringify(value) + "\n");
+    return this.write(safeJson(value) + "\n");
   }
 
   /** Whether errors are wanted on standard error. */

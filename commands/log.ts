@@ -7,6 +7,7 @@
 import { configureSync, getLogger, type Logger, type LogLevel as LogTapeLevel, type LogRecord } from "@logtape/logtape";
 import process from "node:process";
 import { quote } from "../mod.ts";
+import { safeJson } from "./safe_json.ts";
 import type { LogLevel } from "./settings.ts";
 
 const LEVELS: Readonly<Record<Exclude<LogLevel, "silent">, LogTapeLevel>> = {
@@ -49,11 +50,5 @@ function textValue(value: unknown): string {
 
 function jsonLine(record: LogRecord): string {
   const { timestamp, level, message, properties } = record;
-  // JSON escapes control characters, but not those that only mislead readers of a terminal.
-  return JSON.stringify({ time: new Date(timestamp).toISOString(), level, event: message.join(""), ...properties })
-    .replace(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, escaped) + "\n";
-}
-
-function escaped(character: string): string {
-  return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
+  return safeJson({ time: new Date(timestamp).toISOString(), level, event: message.join(""), ...properties }) + "\n";
 }

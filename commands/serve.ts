@@ -21,6 +21,7 @@ interface Flags {
   readonly exec?: string;
   readonly maxExec?: number;
   readonly allow?: readonly string[];
+  readonly db?: string;
   readonly retry?: typeof RETRY_MODES[number];
   readonly proofOfWork?: number;
 }
@@ -72,6 +73,12 @@ export const serve: CommandSpec<Flags> = {
       parse: notEmpty,
     },
     {
+      flags: "--db <FILE>",
+      description: "keep what agents have registered in this SQLite file; without it, it is gone when the node ends",
+      env: "MXP_DB",
+      parse: notEmpty,
+    },
+    {
       flags: "--retry <WHEN>",
       description: "let clients prove their address before anything is done for them: auto (under load), always, never",
       env: "MXP_RETRY",
@@ -98,9 +105,12 @@ export const serve: CommandSpec<Flags> = {
     "The process finds in its environment what is known about the call: MXP_METHOD, MXP_AGENT, MXP_PEER (public key), " +
     "MXP_PEER_ADDRESS, MXP_TRACE_ID, MXP_MESSAGE_ID, MXP_REMAINING_MS, MXP_CONTENT_TYPE, MXP_IDEMPOTENCY_KEY, " +
     "MXP_METADATA (JSON), TRACEPARENT. All of it comes from the caller: quote it, never evaluate it.",
+    "Agents can register at the node, and be found there with mxp discover. With --db, whatever was acknowledged is there " +
+    "again after the node was started anew, however it ended. The file is checked at the start; one node at a time may use " +
+    "it. Whose an agent's id is, is remembered also when the agent has gone.",
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once.",
-    "--log-level info logs each call, stream and event on standard error, debug also what became of processes; with --json as JSON.",
+    "--log-level info logs each call, stream, event and registration on standard error, debug also what became of processes; with --json as JSON.",
   ],
   examples: [
     ["mxp serve --echo", "a node for trying things out, on 127.0.0.1:9000"],
@@ -108,6 +118,7 @@ export const serve: CommandSpec<Flags> = {
       "mxp serve --listen 0.0.0.0:9000 --identity node.key --exec 'jq .items' --log-level info",
       "a program as a service",
     ],
+    ["mxp serve --db registry.db", "a meeting place for agents that outlives its own end"],
     [
       "mxp serve --listen 127.0.0.1:0 --exec ./answer.sh --allow friends.keys",
       "for the keys in a file, on any free port",
@@ -121,15 +132,18 @@ export const serve: CommandSpec<Flags> = {
     const listen = mxp.parseHostPort(flags.listen ?? DEFAULT_LISTEN);
     const { allowedKeys } = await import("./allow.ts");
     const allow = flags.allow === undefined ? undefined : await allowedKeys(flags.allow);
+    const store = flags.db === undefined ? undefined : await mxp.openSqliteStore(flags.db);
     const identity = await nodeIdentity(settings, console);
     const { openLog } = await import("./log.ts");
     const log = openLog(settings.logLevel, settings.json);
     const handlers = await makeHandlers(flags, log);
     const { signal } = stop;
+    const { registryLog } = await import("./registry_log.ts");
     const server = await mxp.serve({
       listen,
       identity,
       name: flags.name,
+      registry: { onEvent: registryLog(log), ...(store !== undefined && { store }) },
       settings: { retry: flags.retry, proofOfWork: flags.proofOfWork },
       allow: allow === undefined ? undefined : gate(allow, mxp.publicKeyText, log),
       onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),

@@ -7,6 +7,7 @@
 import { bench } from "./bench.ts";
 import { call } from "./call.ts";
 import { completion } from "./completion.ts";
+import { discover } from "./discover.ts";
 import { event } from "./event.ts";
 import { keygen } from "./keygen.ts";
 import { ping } from "./ping.ts";
@@ -15,7 +16,7 @@ import { serve } from "./serve.ts";
 import type { CommandSpec } from "./spec.ts";
 import { stream } from "./stream.ts";
 
-const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, stream, event, ping, bench];
+const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, stream, event, discover, ping, bench];
 
 /** The table. Each command takes the flags that its own options make; only the parser, which made them, runs it. */
 export const COMMANDS: readonly CommandSpec[] = [

@@ -30,10 +30,9 @@ export function newHashKey(random: Random): HashKey {
  * @example
  * ```ts
  * import { KeyedMap, newHashKey } from "./keyed_map.ts";
- * import type { Random } from "./random.ts";
+ * import { SystemRandom } from "../runtime/random.ts";
  *
- * declare const random: Random;
- * const names = new KeyedMap<{ count: number }>(newHashKey(random));
+ * const names = new KeyedMap<{ count: number }>(newHashKey(new SystemRandom()));
  * names.set("echo", { count: 1 });
  * names.get("echo")?.count; // 1
  * ```

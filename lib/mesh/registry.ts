@@ -73,11 +73,11 @@ export type HeartbeatOutcome = RegisteredAgent | "not_registered" | RegistryRefu
  * ```ts
  * import { Registry } from "./registry.ts";
  * import { registrySettings } from "./registry_settings.ts";
- * import type { Random } from "../base/random.ts";
- * import type { Micros } from "../base/time.ts";
+ * import { micros } from "../base/time.ts";
+ * import { SystemRandom } from "../runtime/random.ts";
  *
- * declare const [random, now, ownerKey]: [Random, Micros, Uint8Array];
- * const registry = new Registry(registrySettings(), random);
+ * const registry = new Registry(registrySettings(), new SystemRandom());
+ * const [now, ownerKey] = [micros(0), new Uint8Array(32)];
  * const echo = { agentId: new Uint8Array(16).fill(7), name: "echo", capabilities: ["text.echo"] };
  * registry.register(now, 1_700_000_000_000, ownerKey, echo);
  * registry.discover(now, 1_700_000_000_000, { query: { by: "capability", capability: "text.*" } });

@@ -4,7 +4,7 @@ import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { assertFails, assertWorks, scratch } from "./nodes.ts";
 
-const COMMANDS = ["keygen", "pubkey", "serve", "call", "stream", "event", "ping", "bench", "completion"];
+const COMMANDS = ["keygen", "pubkey", "serve", "call", "stream", "event", "discover", "ping", "bench", "completion"];
 
 test("--version prints the version of deno.json, wherever it stands", async () => {
   await using here = await scratch();
