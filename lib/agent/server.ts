@@ -12,6 +12,7 @@ import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { CALL_PREFIX_BYTES } from "../codec/payloads/call.ts";
 import { CallMessages } from "../mesh/call_messages.ts";
 import { MemoryBudget } from "../mesh/memory_budget.ts";
+import type { ConnectionTotals } from "../transport/connection_totals.ts";
 import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
@@ -131,6 +132,8 @@ export interface ServerStats {
   readonly socket: SocketStats;
   /** Bytes that large messages take now, may take, and took at most. */
   readonly memory: { readonly used: number; readonly limit: number; readonly peak: number };
+  /** What all connections have counted together, those that are over included. */
+  readonly transport: Readonly<ConnectionTotals>;
   /** Connections that were closed because the peer broke a rule of the transport, by the name of the code. */
   readonly violations: Readonly<Record<string, number>>;
   /** UDP datagrams and connections, with what was dropped, by reason. */
@@ -282,6 +285,7 @@ export class Server implements AsyncDisposable {
       socket: socketStats(this.#driver),
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       violations: { ...endpoint.violations },
+      transport: endpoint.totals(),
       endpoint: { ...endpoint.counters },
     };
   }

@@ -33,6 +33,7 @@ import { handshakePacketSize, PacketReader, writeHandshakePacket } from "../wire
 import { Connection } from "./connection.ts";
 import { ConnectionRoutes } from "./connection_routes.ts";
 import type { ConnectionShared, ConnectionStart } from "./connection_start.ts";
+import { ConnectionTotals } from "./connection_totals.ts";
 import { type HandshakeContext, ResponderHandshake, type ResponderRole } from "./handshake.ts";
 import { InitiatorFlow, ResponderFlow } from "./handshake_flow.ts";
 import { type GateCounters, HelloGate } from "./hello_gate.ts";
@@ -198,6 +199,8 @@ export class Endpoint {
   readonly #helloSecret: Uint8Array;
   /** Those among them whose initiator has not proven itself. */
   readonly #halfOpen = new Set<Connection>();
+  /** Sums over the connections that were forgotten. */
+  readonly #past = new ConnectionTotals();
   readonly #reader = new PacketReader();
   /** What those need who take connections. */
   readonly #gate: HelloGate | undefined;
@@ -234,6 +237,14 @@ export class Endpoint {
   /** The connections that are not forgotten yet. */
   get connections(): Iterable<Connection> {
     return this.#connections;
+  }
+
+  /** What all connections have counted together, those that are over included. Looks at each: not for hot paths. */
+  totals(): ConnectionTotals {
+    const totals = new ConnectionTotals();
+    totals.add(this.#past);
+    for (const connection of this.#connections) totals.add(connection.stats());
+    return totals;
   }
 
   /** How many there are. */
@@ -315,6 +326,7 @@ export class Endpoint {
   forget(connection: Connection): void {
     if (connection.state !== "closed") throw new TypeError(`cannot forget a connection that is ${connection.state}`);
     this.#connections.delete(connection);
+    this.#past.add({ ...connection.stats(), openStreams: 0 });
     this.#routes.deleteAll(connection.localIds);
     this.#halfOpen.delete(connection);
     if (connection.role === "responder" && connection.closeReason?.by === "handshake_timeout") {

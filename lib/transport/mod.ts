@@ -11,6 +11,7 @@ export { type ConnectionStats, type Drops, type RecoverySnapshot, type Traffic }
 export type { CongestionController, CongestionSnapshot } from "./congestion/controller.ts";
 export type { CongestionName } from "./congestion/create.ts";
 export type { DatagramDrop, DatagramFrameCounters, DatagramFrames, SendDatagramResult } from "./datagram_frames.ts";
+export type { ConnectionTotals } from "./connection_totals.ts";
 export { Endpoint, type EndpointCounters, type EndpointOptions } from "./endpoint.ts";
 export type { CloseReason, ConnectionEvent } from "./events.ts";
 export type { ConnectOptions } from "./initiator_plan.ts";

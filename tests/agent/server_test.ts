@@ -496,3 +496,17 @@ test("a stream whose opener breaks its rules ends with STREAM_PROTOCOL, and its 
     await until(() => server.stats().streams.failed === 3, "they are counted");
   });
 });
+
+test("a server's numbers cover all connections, also those that are over", async () => {
+  const platform = memoryPlatform();
+  await using server = await serve({ platform }, (payload) => payload);
+  for (let i = 0; i < 3; i++) {
+    await using client = await connect(server.url, { platform });
+    assert.equal((await client.call("x")).text(), "x");
+  }
+  await until(() => server.stats().connections === 0, "the connections are over");
+  const { transport, endpoint, violations, halfOpen } = server.stats();
+  assert.equal(endpoint.connectionsAccepted, 3);
+  assert.ok(transport.packetsReceived >= 6 && transport.bytesSent > 0, JSON.stringify(transport));
+  assert.deepEqual([transport.dropped.unauthentic, violations, halfOpen], [0, {}, 0]);
+});
