@@ -100,6 +100,15 @@ export class SimulatedNetwork {
     return link;
   }
 
+  /** Forgets the links of addresses where nobody is, except those between these two. Who runs for days needs that. */
+  forgetLinks(a: Address, b: Address): void {
+    for (const key of this.#links.keys()) {
+      const [from, to] = key.split(">");
+      if ([from, to].every((end) => this.#hosts.has(end) || end === a.key || end === b.key)) continue;
+      this.#links.delete(key);
+    }
+  }
+
   /** Changes both directions between two addresses. */
   change(a: Address, b: Address, profile: Partial<LinkProfile>): void {
     for (const link of [this.link(a, b), this.link(b, a)]) link.profile = { ...link.profile, ...profile };
