@@ -1,5 +1,6 @@
 /**
- * Peers with a proper handshake that then send frames without sense: right in form, mostly, and wrong in everything else.
+ * Peers with a proper handshake that then send frames without sense: right in form, mostly, and wrong in everything else. They also
+ * replace their keys when they like.
  *
  * @module
  */
@@ -71,6 +72,8 @@ class Restless implements NodeApplication {
       const id = connection.openStream(random.chance(0.5), random.below(3));
       if (id !== -1) connection.write(id, new Uint8Array(random.below(3000)), random.chance(0.5));
     }
+    if (random.chance(0.2)) connection.datagrams.send(new Uint8Array(random.below(1500)), random.below(4));
+    if (event.type === "datagram" && random.chance(0.5)) connection.datagrams.read();
     if (event.type !== "readable") return;
     while (connection.read(event.id) !== undefined);
     const choice = random.below(20);
@@ -108,6 +111,7 @@ export function runFrameFuzz(options: FrameFuzzOptions): FrameFuzzResult {
     else victim.connect(peer.address, { peerKey: peer.identity.publicKey });
     network.run(() => peer.isEstablished, seconds(1));
     for (let n = 0; n < most && peer.closed === undefined && peer.isEstablished; n++, packets++) {
+      if (random.chance(0.02)) peer.epoch = Math.max(0, peer.epoch + (random.chance(0.8) ? 1 : -1));
       peer.sendPlaintext(nextPlaintext(random, role, peer));
       network.advance(micros(random.below(PAUSE)));
     }
