@@ -109,6 +109,7 @@ export type { BindUdp, UdpHandlers, UdpSocket } from "./lib/agent/udp_socket.ts"
 export type { TransportSettings } from "./lib/transport/settings.ts";
 export type { ConnectionStats } from "./lib/transport/connection_stats.ts";
 export type { FlowStats } from "./lib/transport/flow_stats.ts";
+export type { PathMtuDiscovery } from "./lib/transport/mtu_discovery.ts";
 export type { PathStats } from "./lib/transport/paths.ts";
 export type { EndpointCounters } from "./lib/transport/endpoint.ts";
 

@@ -12,6 +12,7 @@ import { millis } from "../base/time.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { CallMessages } from "../mesh/call_messages.ts";
 import { Endpoint } from "../transport/endpoint.ts";
+import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
@@ -293,7 +294,7 @@ async function open(
     local,
     clock: platform.clock,
     bindUdp: platform.bindUdp,
-    udpPayload: Math.max(endpoint.settings.udpPayload, endpoint.settings.loopbackUdpPayload),
+    udpPayload: largestDatagram(endpoint.settings),
     onSocketError: (error) => fail(error.message),
     ...(options.onInternalError && { onFault: options.onInternalError }),
   }).catch((cause) => {

@@ -14,6 +14,7 @@ import { CallMessages } from "../mesh/call_messages.ts";
 import { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { ConnectionTotals } from "../transport/connection_totals.ts";
 import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
+import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import type { CallContext } from "./call_context.ts";
@@ -244,7 +245,7 @@ export class Server implements AsyncDisposable {
         clock: platform.clock,
         bindUdp: platform.bindUdp,
         local: { host, port: listen.port },
-        udpPayload: Math.max(endpoint.settings.udpPayload, endpoint.settings.loopbackUdpPayload),
+        udpPayload: largestDatagram(endpoint.settings),
         onConnection: (link) => this.#onConnection(link),
         onSocketError: (error) => this.#onSocketError(error),
         ...(options.onInternalError && { onFault: options.onInternalError }),

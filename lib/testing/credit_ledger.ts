@@ -84,7 +84,8 @@ export class CreditLedger {
     initiatorCredit: InitialCredit | undefined,
     responderCredit: InitialCredit | undefined,
   ): void {
-    if (this.has(responderId)) return;
+    // A hello that somebody else has recorded and plays back names an initiator that is on a connection already.
+    if (this.has(responderId) || (initiatorCredit === undefined && this.has(initiatorId))) return;
     const toResponder: Account = {
       direction: new Direction(initiatorCredit),
       reverse: undefined,

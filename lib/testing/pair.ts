@@ -28,7 +28,7 @@ export interface PairOptions {
   readonly up?: Partial<LinkProfile>;
   /** What differs on the way from server to client. */
   readonly down?: Partial<LinkProfile>;
-  /** What differs from the defaults, on both sides. */
+  /** What differs from the defaults, on both sides. Larger datagrams than the first ones are not tried unless this says so: links have no MTU by default. */
   readonly settings?: Partial<TransportSettings>;
   /** What differs on the client's side alone. */
   readonly clientSettings?: Partial<TransportSettings>;
@@ -51,6 +51,8 @@ export const CLIENT_ADDRESS: Address = address("10.0.0.1", 40001);
 /** Where the server is. */
 export const SERVER_ADDRESS: Address = address("10.0.0.2", 9000);
 
+/** What is measured here depends on the size of datagrams, so that has to be known. */
+const SETTINGS: Partial<TransportSettings> = { pathMtuDiscovery: "off" };
 const ESTABLISH_LIMIT = seconds(60);
 
 /**
@@ -102,14 +104,14 @@ export class Pair {
     this.client = new SimulatedNode(network, {
       ...shared,
       address: CLIENT_ADDRESS,
-      settings: { ...options.settings, ...options.clientSettings },
+      settings: { ...SETTINGS, ...options.settings, ...options.clientSettings },
       accept: false,
       application: this.clientTraffic,
     });
     this.server = new SimulatedNode(network, {
       ...shared,
       address: SERVER_ADDRESS,
-      settings: { ...options.settings, ...options.serverSettings },
+      settings: { ...SETTINGS, ...options.settings, ...options.serverSettings },
       authorize: options.authorize,
       application: this.serverTraffic,
     });

@@ -13,8 +13,8 @@ import type { Connection } from "../transport/connection.ts";
 import { Endpoint } from "../transport/endpoint.ts";
 import type { ConnectOptions } from "../transport/initiator_plan.ts";
 import type { CloseReason, ConnectionEvent } from "../transport/events.ts";
+import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
-import { MAX_UDP_PAYLOAD_SIZE } from "../wire/constants.ts";
 import type { Invariants } from "./invariants.ts";
 import type { SimulatedHost, SimulatedNetwork } from "./simulated_network.ts";
 
@@ -121,7 +121,7 @@ export class SimulatedNode implements SimulatedHost {
       accept: options.accept ?? true,
       authorize: options.authorize,
     });
-    this.#out = new Uint8Array(Math.min(MAX_UDP_PAYLOAD_SIZE, this.endpoint.settings.udpPayload));
+    this.#out = new Uint8Array(largestDatagram(this.endpoint.settings));
     invariants?.addNode(this);
     network.attach(this);
   }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Address, isLoopback } from "../base/address.ts";
+import type { Address } from "../base/address.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { type ConnectionId, ZERO_CONNECTION_ID } from "../wire/connection_id.ts";
 import { WIRE_VERSION } from "../wire/constants.ts";
@@ -39,6 +39,7 @@ import {
 import { IdleTimer } from "./idle_timer.ts";
 import { KeyPhases } from "./key_phases.ts";
 import { LossDetection } from "./loss_detection.ts";
+import { initialSize } from "./mtu_discovery.ts";
 import { Pacer } from "./pacer.ts";
 import { OPENED, PacketReceiver } from "./packet_receiver.ts";
 import { PacketSender, type SenderParts } from "./packet_sender.ts";
@@ -86,7 +87,6 @@ export class Connection extends StreamCommands {
   #sender: PacketSender | undefined;
   #confirmed = false;
   readonly #events = new EventQueue();
-  #udpPayload: number;
   #handshakePackets = 0;
   /** Time of the input that is being handled. */
   #now: Micros;
@@ -109,11 +109,7 @@ export class Connection extends StreamCommands {
     this.helloKey = start.helloKey;
     this.#shared = shared;
     this.#now = now;
-    this.#ids = new ConnectionIds(start.idSource(this), settings.activeConnectionIds, {
-      add: (token) => shared.resets.add(token, this),
-      remove: (token) => shared.resets.remove(token, this),
-    });
-    this.#udpPayload = isLoopback(remote.host) ? settings.loopbackUdpPayload : settings.udpPayload;
+    this.#ids = new ConnectionIds(start.idSource(this), settings.activeConnectionIds, shared.resets.of(this));
     this.#received = new ReceivedPackets(settings.maxAckDelay, settings.ackThreshold);
     const streamRole = isInitiator ? StreamRole.INITIATOR : StreamRole.RESPONDER;
     this.#streams = new StreamLayer(streamRole, settings, (event) => this.#events.push(event));
@@ -130,7 +126,7 @@ export class Connection extends StreamCommands {
     );
     this.#recovery = new LossDetection<SentFrame>({
       handler: this.#fate,
-      congestion: createController(settings.congestion, this.#udpPayload),
+      congestion: createController(settings.congestion, initialSize(remote.host, settings)),
       maxAckDelay: settings.maxAckDelay,
     });
     this.#idle = new IdleTimer(now, settings.idleTimeout, settings.keepAlive);
@@ -152,6 +148,7 @@ export class Connection extends StreamCommands {
       datagrams: this.datagrams,
     };
     this.#paths = pathsOf(remote, start.validated === true, this.#parts);
+    this.#recovery.observer = this.#paths;
     this.#life = new ConnectionLife(this.#parts);
     if (start.initiatorId !== undefined) this.#ids.remote.begin(start.initiatorId);
     this.#isWelcome = start.isWelcome;
@@ -263,7 +260,7 @@ export class Connection extends StreamCommands {
       keyUpdatesSent: this.#receiver.keys?.updatesSent ?? 0,
       keyUpdatesReceived: this.#receiver.keys?.updatesReceived ?? 0,
       datagramFrames: this.datagrams.counters,
-      udpPayload: this.#udpPayload,
+      udpPayload: this.#paths.mtu.size,
       dropped: { ...this.#dropped },
     };
   }
@@ -438,7 +435,7 @@ export class Connection extends StreamCommands {
 
   /**
    * Fills `out` with the next UDP datagram, for {@link transmitRemote}; returns its size, 0 if there is nothing to send now. Call until it says 0.
-   * `out` must hold `settings.udpPayload` bytes, and `settings.loopbackUdpPayload` if the peer is there.
+   * `out` should hold as many bytes as `largestDatagram` says.
    */
   pollTransmit(now: Micros, out: Uint8Array): number {
     const { state, close } = this.#life, sender = this.#sender, path = this.#paths.active;
@@ -446,10 +443,11 @@ export class Connection extends StreamCommands {
     let size = close === undefined && sender !== undefined ? this.#paths.transmit(now, out, sender) : 0;
     if (size > 0) this.transmitRemote = this.#paths.transmitRemote;
     else {
-      const limit = path.allows(Math.min(out.length, this.#udpPayload));
+      this.#paths.settleSize(now, this.#recovery.pto());
+      const limit = path.allows(Math.min(out.length, this.#paths.mtu.size));
       size = close === undefined ? this.#fill(now, out, limit) : sender!.sendClose(out, limit, close);
       if (size === 0) return 0;
-      path.onSent(size);
+      this.#paths.onSent(size);
       this.transmitRemote = path.remote;
     }
     this.#traffic.bytesSent += size;
@@ -467,7 +465,6 @@ export class Connection extends StreamCommands {
     }
     const sender = this.#sender;
     if (sender === undefined) return size;
-    this.datagrams.setUdpPayload(this.#udpPayload);
     size = sender.send(now, out, size, limit);
     if (sender.isUsedUp) {
       this.#life.violate(now, TransportError.KEY_LIMIT, "the key has sealed as many packets as it may");
@@ -490,10 +487,9 @@ export class Connection extends StreamCommands {
     this.#streams.setPeerParameters(parameters);
     this.#recovery.maxAckDelay = parameters.maxAckDelay;
     this.#idle.negotiate(parameters.idleTimeout);
-    this.#udpPayload = Math.min(this.#udpPayload, parameters.maxUdpPayload);
-    this.#recovery.congestion.setMaxDatagramSize(this.#udpPayload);
+    this.#paths.limitSize(parameters.maxUdpPayload);
     this.datagrams.setPeerLimit(parameters.maxDatagramFrame);
-    this.datagrams.setUdpPayload(this.#udpPayload);
+    this.#paths.settleSize(now, this.#recovery.pto());
     this.#idle.onReceived(now);
   }
 
@@ -537,6 +533,7 @@ export class Connection extends StreamCommands {
     this.#initiator?.confirm();
     this.#recovery.onHandshakeConfirmed();
     this.#ids.local.begin(this.localId);
+    this.#paths.isConfirmed = true;
     this.#events.push({ type: "confirmed" });
   }
 

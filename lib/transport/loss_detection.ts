@@ -52,6 +52,12 @@ export interface RecoveryStats {
   persistentCongestion: number;
 }
 
+/** Learns what became of packets that count as in flight, as {@link RecoveryHandler} learns of frames. */
+export interface PacketObserver {
+  onAcked(packet: SentPacket<unknown>): void;
+  onLost(packet: SentPacket<unknown>): void;
+}
+
 /** What {@link LossDetection} is made of. */
 export interface LossDetectionOptions<F> {
   readonly handler: RecoveryHandler<F>;
@@ -104,6 +110,8 @@ export class LossDetection<F> {
   };
   /** The peer's MAX_ACK_DELAY. */
   maxAckDelay: Micros;
+  /** Learns of all packets that count as in flight, MTU probes included, whatever they carry. */
+  observer: PacketObserver | undefined;
   /** The peer acknowledges every packet without delay, because it was asked to. */
   peerAcksAtOnce = false;
 
@@ -445,6 +453,7 @@ export class LossDetection<F> {
       stats.bytesAcked += packet.size;
       if (packet.inFlight) {
         congestion.onPacketAcked(packet, now, this.rtt, packet.packetNumber > this.#utilisedThrough);
+        this.observer?.onAcked(packet);
       }
       for (let f = 0; f < packet.frameCount; f++) handler.onFrameAcked(packet.frames[f] as F, packet);
       this.sent.release(packet);
@@ -482,6 +491,7 @@ export class LossDetection<F> {
     this.stats.packetsLost++;
     this.stats.bytesLost += packet.size;
     // Packets of a former path are no longer marked as in flight.
+    if (packet.inFlight) this.observer?.onLost(packet);
     if (packet.inFlight && !packet.mtuProbe) {
       this.#lost.add(packet.packetNumber, packet.timeSent, now);
       this.#congestionLosses++;

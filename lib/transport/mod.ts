@@ -16,6 +16,7 @@ export { Endpoint, type EndpointCounters, type EndpointOptions } from "./endpoin
 export type { CloseReason, ConnectionEvent } from "./events.ts";
 export type { ConnectOptions } from "./initiator_plan.ts";
 export type { ResumptionTicket } from "./resumed_handshake.ts";
+export { largestDatagram, type MtuSettings, type PathMtuDiscovery } from "./mtu_discovery.ts";
 export type { PathCounters, PathStats } from "./paths.ts";
 export type { RttEstimator } from "./rtt.ts";
 export { StreamClass } from "./scheduler.ts";

@@ -8,7 +8,7 @@ import type { Random } from "../base/random.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { TAG_LENGTH } from "../crypto/types.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
-import { MAX_SAFE_U64, PACKET_HEADER_SIZE, PacketFlag } from "../wire/constants.ts";
+import { MAX_SAFE_U64, MIN_PATH_DATAGRAM_SIZE, PACKET_HEADER_SIZE, PacketFlag } from "../wire/constants.ts";
 import {
   ackRangesThatFit,
   encodeCloseReason,
@@ -64,6 +64,8 @@ export class PacketSender {
   #nextPacketNumber = 0;
   #pacingUntil: Micros = NEVER;
   #sinceEliciting = 0;
+  /** What an MTU probe waits for. Other packets, which are smaller, would always come first if they did not wait as well. */
+  #reserved = 0;
 
   constructor(parts: SenderParts, keys: KeyPhases, random: Random) {
     this.#parts = parts;
@@ -88,6 +90,8 @@ export class PacketSender {
 
   /** Writes one protected packet at `start`, if there is one to send; returns where the UDP datagram ends. */
   send(now: Micros, out: Uint8Array, start: number, limit: number): number {
+    // The last probe of a timeout is no longer than what every path carries: if it arrives where longer ones do not, that says why.
+    if (this.probes === 1) limit = Math.min(limit, MIN_PATH_DATAGRAM_SIZE);
     const end = limit - TAG_LENGTH;
     let at = start + PACKET_HEADER_SIZE;
     if (end - at < LEAST_PACKET_ROOM) return start;
@@ -126,14 +130,22 @@ export class PacketSender {
     return this.#seal(now, out, start, at, flags, eliciting);
   }
 
-  #seal(now: Micros, out: Uint8Array, start: number, plaintextEnd: number, flags: number, eliciting: boolean): number {
+  #seal(
+    now: Micros,
+    out: Uint8Array,
+    start: number,
+    plaintextEnd: number,
+    flags: number,
+    eliciting: boolean,
+    mtuProbe = false,
+  ): number {
     const { recovery, pacer, idle, frames } = this.#parts;
     if (this.#skipped.skips(this.#nextPacketNumber)) recovery.skipPacketNumber(this.#nextPacketNumber++, now);
     const packetNumber = this.#nextPacketNumber++;
     this.#keys.updateIfDue(now);
     const end = this.#keys.seal(out, start, plaintextEnd, this.#parts.ids.remote.current!.id, packetNumber, flags);
     if (this.probes > 0 && eliciting) this.probes--;
-    recovery.onPacketSent(packetNumber, now, end - start, eliciting, eliciting, frames, frames.length);
+    recovery.onPacketSent(packetNumber, now, end - start, eliciting, eliciting, frames, frames.length, mtuProbe);
     if (eliciting) {
       pacer.onSent(now, end - start);
       idle.onAckElicitingSent(now);
@@ -154,11 +166,30 @@ export class PacketSender {
       recovery.noteAppLimited();
       return false;
     }
+    size = Math.max(size, this.#reserved);
     if (!recovery.canSend(size)) return false;
     if (pacer.canSend(now, size)) return true;
     recovery.notePacingLimited();
     this.#pacingUntil = pacer.nextSendTime();
     return false;
+  }
+
+  /** Writes a packet that finds out whether a datagram of this size passes, if it may leave now; returns its size or 0. A `size` of 0: there is no need. */
+  sendMtuProbe(now: Micros, out: Uint8Array, size: number): number {
+    const { recovery, pacer, frames } = this.#parts;
+    this.#reserved = 0;
+    // A window that it would nearly fill has better uses.
+    if (size === 0 || 2 * size > recovery.congestion.window) return 0;
+    if (!recovery.canSend(size) || !pacer.canSend(now, size)) {
+      this.#reserved = size;
+      return 0;
+    }
+    const at = writePing(out, PACKET_HEADER_SIZE);
+    const end = writePadding(out, at, size - TAG_LENGTH - at);
+    frames.length = 0;
+    frames.push({ type: "ping", token: NO_TOKEN });
+    this.#sinceEliciting = 0;
+    return this.#seal(now, out, 0, end, PacketFlag.ACK_ELICITING, true, true);
   }
 
   /**

@@ -10,6 +10,7 @@ import { type Micros, micros } from "../base/time.ts";
 import { createController } from "./congestion/create.ts";
 import type { ConnectionIds } from "./connection_ids.ts";
 import { type ControlQueue, NO_TOKEN } from "./control_queue.ts";
+import type { DatagramFrames } from "./datagram_frames.ts";
 import type { EventQueue } from "./events.ts";
 import type { LossDetection } from "./loss_detection.ts";
 import type { Pacer } from "./pacer.ts";
@@ -25,6 +26,7 @@ export interface PathParts {
   readonly recovery: LossDetection<SentFrame>;
   readonly pacer: Pacer;
   readonly control: ControlQueue;
+  readonly datagrams: DatagramFrames;
   readonly random: Random;
   readonly ids: ConnectionIds;
   readonly events: EventQueue;
@@ -36,8 +38,8 @@ export function pathsOf(
   validated: boolean,
   parts: PathParts,
 ): Paths {
-  const { role, random, ids } = parts;
-  return new Paths({ role, remote, validated, random, ids, owner: new PathChange(parts) });
+  const { role, settings, random, ids } = parts;
+  return new Paths({ role, remote, validated, settings, random, ids, owner: new PathChange(parts) });
 }
 
 /** Carries out changes of path. */
@@ -48,16 +50,24 @@ class PathChange implements PathOwner {
     this.#parts = parts;
   }
 
-  onMoved(now: Micros, path: Path, before: Path): void {
+  onMoved(now: Micros, path: Path, isSameWay: boolean, size: number): void {
     const { role, settings, recovery, control, events } = this.#parts;
-    // Only the peer's port has changed: a translator on the way has forgotten it, and the way itself is the same (RFC 9000 §9.4).
-    if (path.remote.host === before.remote.host && path.remote.port !== before.remote.port) recovery.leavePath(now);
-    else recovery.resetPath(now, createController(settings.congestion, recovery.congestion.maxDatagramSize));
+    // RFC 9000 §9.4.
+    if (isSameWay) recovery.leavePath(now);
+    else recovery.resetPath(now, createController(settings.congestion, size));
     this.#sampleRtt(now, path);
     // Its acknowledgement tells which of the packets that went to the old address are lost.
     control.queuePing(NO_TOKEN);
     // The responder has validated the path before; the initiator waits for the answer to its challenge.
     if (role === "responder") events.push({ type: "path_validated", remote: path.remote });
+  }
+
+  onSize(now: Micros, size: number): void {
+    const { recovery, pacer, datagrams } = this.#parts, { congestion } = recovery;
+    datagrams.setUdpPayload(size);
+    if (size === congestion.maxDatagramSize) return;
+    congestion.setMaxDatagramSize(size);
+    pacer.update(now, congestion, recovery.rtt);
   }
 
   onValidated(now: Micros, path: Path): void {

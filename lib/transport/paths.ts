@@ -18,6 +18,9 @@ import { MIN_PATH_DATAGRAM_SIZE } from "../wire/constants.ts";
 import type { ConnectionIds } from "./connection_ids.ts";
 import type { FrameReader } from "../wire/frame_reader.ts";
 import type { PathFrames } from "./frame_handler.ts";
+import type { PacketObserver } from "./loss_detection.ts";
+import type { SentPacket } from "./sent_packets.ts";
+import { MtuDiscovery, type MtuSettings } from "./mtu_discovery.ts";
 import type { PacketSender } from "./packet_sender.ts";
 import { LEAST_PROBE_SIZE, Path } from "./path.ts";
 import { PathValidation } from "./path_validation.ts";
@@ -43,14 +46,18 @@ export class PathCounters {
 
 /** What became of changes of address. */
 export interface PathStats extends Readonly<PathCounters> {
+  /** Times that a path turned out to carry only smaller datagrams than before. */
+  readonly blackHoles: number;
   /** Ways to the peer, those that are being asked included. */
   readonly paths: number;
 }
 
 /** What moves along with the connection. */
 export interface PathOwner {
-  /** From now on `path` is in use instead of `before`. */
-  onMoved(now: Micros, path: Path, before: Path): void;
+  /** From now on `path` is in use, with datagrams of `size` bytes; `isSameWay` if only the peer's port has changed. */
+  onMoved(now: Micros, path: Path, isSameWay: boolean, size: number): void;
+  /** Datagrams have this size from now on; called whenever something is to be sent. */
+  onSize(now: Micros, size: number): void;
   /** The path in use has answered the challenge that it got when we moved. */
   onValidated(now: Micros, path: Path): void;
   /** It has not. */
@@ -65,17 +72,24 @@ export interface PathsOptions {
   /** Responders: whether a cookie has come back from there. */
   readonly validated: boolean;
   readonly random: Random;
+  readonly settings: MtuSettings;
   readonly ids: ConnectionIds;
   readonly owner: PathOwner;
 }
 
 /** The paths of one connection. */
-export class Paths implements PathFrames {
+export class Paths implements PathFrames, PacketObserver {
   readonly counters: PathCounters = new PathCounters();
+  /** Whether the handshake is confirmed: nobody's time is taken for larger datagrams before. */
+  isConfirmed = false;
   /** Where the datagram of the last {@link transmit} goes. */
   transmitRemote: Address;
   readonly #options: PathsOptions;
   #active: Path;
+  #mtu: MtuDiscovery;
+  #peerTakes = Infinity;
+  /** Those of former paths. */
+  #blackHoles = 0;
   #candidates: Path[] = [];
   /** The highest packet number that has come, whichever way. */
   #newest = -1;
@@ -97,6 +111,7 @@ export class Paths implements PathFrames {
   constructor(options: PathsOptions) {
     this.#options = options;
     this.#from = this.transmitRemote = options.remote;
+    this.#mtu = new MtuDiscovery(options.remote.host, options.settings);
     const isInitiator = options.role === "initiator";
     this.#active = new Path(options.remote, isInitiator, isInitiator || options.validated);
   }
@@ -106,14 +121,51 @@ export class Paths implements PathFrames {
     return this.#active;
   }
 
+  /** The datagram size of the path in use. */
+  get mtu(): MtuDiscovery {
+    return this.#mtu;
+  }
+
+  /** Takes note of what the path in use carries, as far as is known by now. */
+  settleSize(now: Micros, pto: Micros): void {
+    this.#mtu.settle(pto);
+    this.#options.owner.onSize(now, this.#mtu.size);
+  }
+
+  /** A datagram that is no probe has left on the path in use. */
+  onSent(size: number): void {
+    this.#active.onSent(size);
+    this.#mtu.onSent(size);
+  }
+
+  /** The peer receives no datagrams above this. */
+  limitSize(most: number): void {
+    this.#peerTakes = most;
+    this.#mtu.limit(most);
+  }
+
   /** A snapshot. */
   stats(): PathStats {
-    return { ...this.counters, paths: 1 + this.#candidates.length };
+    return {
+      ...this.counters,
+      blackHoles: this.#blackHoles + this.#mtu.blackHoles,
+      paths: 1 + this.#candidates.length,
+    };
   }
 
   /** Whether the datagram that is being handled has come from elsewhere than the path in use. */
   get isElsewhere(): boolean {
     return this.#from !== this.#active.remote && this.#from.key !== this.#active.remote.key;
+  }
+
+  /** A packet on the path in use has arrived. */
+  onAcked(packet: SentPacket<unknown>): void {
+    this.#mtu.onAcked(packet);
+  }
+
+  /** A packet on the path in use was lost. */
+  onLost(packet: SentPacket<unknown>): void {
+    this.#mtu.onLost(packet);
   }
 
   /** Whether more may be sent to an address than three times what came from it. */
@@ -239,7 +291,7 @@ export class Paths implements PathFrames {
   }
 
   /**
-   * Fills `out` with a UDP datagram that challenges a path or answers a challenge, if one is due; returns its size, else 0.
+   * Fills `out` with a UDP datagram that challenges a path, answers a challenge, or tries a larger size, if one is due; returns its size, else 0.
    * {@link transmitRemote} says where it goes.
    */
   transmit(now: Micros, out: Uint8Array, sender: PacketSender): number {
@@ -249,7 +301,16 @@ export class Paths implements PathFrames {
       const size = this.#probe(now, out, sender, path);
       if (size > 0) return size;
     }
-    return 0;
+    return this.isConfirmed ? this.#probeSize(now, out, sender) : 0;
+  }
+
+  /** Finds out whether the path in use carries larger datagrams, if it is time for that. */
+  #probeSize(now: Micros, out: Uint8Array, sender: PacketSender): number {
+    const size = sender.sendMtuProbe(now, out, this.#mtu.probeSize(now, out.length));
+    if (size === 0) return 0;
+    this.#mtu.onProbeSent();
+    this.transmitRemote = this.#active.remote;
+    return size;
   }
 
   #probe(now: Micros, out: Uint8Array, sender: PacketSender, path: Path): number {
@@ -295,13 +356,20 @@ export class Paths implements PathFrames {
 
   #move(now: Micros, path: Path): void {
     const before = this.#active;
-    const { ids, owner } = this.#options;
+    const { role, settings, ids, owner } = this.#options;
     this.#active = path;
     this.#idLow = this.#packetIdLow;
     this.#idHigh = this.#packetIdHigh;
     this.#candidates = this.#candidates.filter((other) => other !== path);
     if (path.id !== undefined && ids.remote.isUsable(path.id)) ids.remote.use(path.id);
     this.counters.migrations++;
-    owner.onMoved(now, path, before);
+    // A responder that sees only the port change is still on the same way.
+    const isSameWay = role === "responder" && path.remote.host === before.remote.host;
+    if (!isSameWay) {
+      this.#blackHoles += this.#mtu.blackHoles;
+      this.#mtu = new MtuDiscovery(path.remote.host, settings);
+      this.#mtu.limit(this.#peerTakes);
+    }
+    owner.onMoved(now, path, isSameWay, this.#mtu.size);
   }
 }

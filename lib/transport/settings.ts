@@ -7,6 +7,7 @@
 
 import { type Micros, millis, seconds } from "../base/time.ts";
 import { MAX_DIFFICULTY } from "./proof_of_work.ts";
+import { PATH_MTU_DISCOVERY_MODES, type PathMtuDiscovery } from "./mtu_discovery.ts";
 import { CONGESTION_NAMES, type CongestionName } from "./congestion/create.ts";
 import { DATAGRAM_DROPS, type DatagramDrop } from "./datagram_frames.ts";
 
@@ -40,10 +41,17 @@ export interface TransportSettings {
   readonly handshakeTimeout: Micros;
   /** Which congestion controller decides how much is under way. */
   readonly congestion: CongestionName;
-  /** Size of the UDP datagrams that we send, 1 200 to 65 507. */
+  /** Size of the UDP datagrams that we send at first, 1 200 to 65 507; {@link pathMtuDiscovery} finds out whether more pass. */
   readonly udpPayload: number;
   /** The same to peers on this machine's loopback, whose path is known; {@link udpPayload} where only that is given. */
   readonly loopbackUdpPayload: number;
+  /**
+   * When larger UDP datagrams than {@link udpPayload} are tried: `bulk`, `always` or `off`. The operating system should be told not to fragment them;
+   * see {@link maxProbedUdpPayload}.
+   */
+  readonly pathMtuDiscovery: PathMtuDiscovery;
+  /** Largest UDP datagram that is tried, in IPv4; IPv6 has room for 20 bytes less. */
+  readonly maxProbedUdpPayload: number;
   /** Largest UDP datagram that we can receive; announced to the peer. */
   readonly maxUdpPayload: number;
   /** How long an acknowledgement may wait. */
@@ -106,10 +114,13 @@ export const defaultSettings: TransportSettings = {
   keepAlive: 0 as Micros,
   handshakeTimeout: seconds(30),
   congestion: CONGESTION_NAMES[0],
-  // What every IPv6 path carries (RFC 9000 §14), until the path has been probed for more.
+  // What every path carries (RFC 9000 §14), until it has been probed for more.
   udpPayload: 1200,
   // Loopback takes 64 KiB everywhere, but a default receive buffer holds a dozen datagrams of more than 8 KiB and three of 64.
   loopbackUdpPayload: 8192,
+  pathMtuDiscovery: PATH_MTU_DISCOVERY_MODES[0],
+  // Ethernet. Beyond it a system that does not set the don't-fragment bit sends fragments instead, and every size seems to pass.
+  maxProbedUdpPayload: 1472,
   maxUdpPayload: 65507,
   maxAckDelay: millis(25),
   ackThreshold: 2,
@@ -160,6 +171,7 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   check("handshakeTimeout", settings.handshakeTimeout, 1, 2 ** 53 - 1);
   checkWhole("udpPayload", settings.udpPayload, 1200, 65507);
   checkWhole("loopbackUdpPayload", settings.loopbackUdpPayload, 1200, 65507);
+  checkWhole("maxProbedUdpPayload", settings.maxProbedUdpPayload, 1220, 65507);
   checkWhole("maxUdpPayload", settings.maxUdpPayload, 1200, 65507);
   check("maxAckDelay", settings.maxAckDelay, 0, 1_000_000);
   checkWhole("ackThreshold", settings.ackThreshold, 1, 64);
@@ -184,6 +196,10 @@ export function completeSettings(partial: Partial<TransportSettings> = {}): Tran
   }
   if (!DATAGRAM_DROPS.includes(settings.datagramDrop)) {
     throw new RangeError(`datagramDrop must be one of ${DATAGRAM_DROPS.join(", ")}, got ${settings.datagramDrop}`);
+  }
+  if (!PATH_MTU_DISCOVERY_MODES.includes(settings.pathMtuDiscovery)) {
+    const modes = PATH_MTU_DISCOVERY_MODES.join(", ");
+    throw new RangeError(`pathMtuDiscovery must be one of ${modes}, got ${settings.pathMtuDiscovery}`);
   }
   if (!CONGESTION_NAMES.includes(settings.congestion)) {
     throw new RangeError(`congestion must be one of ${CONGESTION_NAMES.join(", ")}, got ${settings.congestion}`);

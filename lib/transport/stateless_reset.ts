@@ -9,6 +9,7 @@ import type { Random } from "../base/random.ts";
 import { hkdf } from "../crypto/hkdf.ts";
 import type { Hash } from "../crypto/types.ts";
 import type { ConnectionId } from "../wire/connection_id.ts";
+import type { TokenRegister } from "./remote_ids.ts";
 import {
   HeaderOffset,
   MIN_PROTECTED_BODY_SIZE,
@@ -97,6 +98,11 @@ export class PeerResetTokens<Owner> {
     if (this.#owners.get(name) !== owner) return;
     this.#owners.delete(name);
     this.#names.get(owner)?.delete(name);
+  }
+
+  /** The tokens of one connection. */
+  of(owner: Owner): TokenRegister {
+    return { add: (token) => this.add(token, owner), remove: (token) => this.remove(token, owner) };
   }
 
   /** A connection is over. */

@@ -213,7 +213,6 @@ for (const [roleName, role] of ROLES) {
     peer.send({ type: "data_blocked", limit: 0 }, { type: "streams_blocked", kind: 1, limit: 0 });
     peer.send({ type: "stream_data_blocked", streamId: theirs(role, 0), limit: 0 });
     peer.sendPlaintext(control(0x77, new Uint8Array(50)));
-    peer.sendPlaintext(control(ControlOp.TICKET, new Uint8Array(50)));
     peer.sendPlaintext(new Uint8Array(1));
     network.run(() => false, seconds(1));
     assert.deepEqual([connection.state, victim.ended.length, peer.closed], ["established", 0, undefined]);
