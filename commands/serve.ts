@@ -21,6 +21,7 @@ interface Flags {
   readonly exec?: string;
   readonly maxExec?: number;
   readonly allow?: readonly string[];
+  readonly early?: boolean;
   readonly db?: string;
   readonly retry?: typeof RETRY_MODES[number];
   readonly proofOfWork?: number;
@@ -65,6 +66,10 @@ export const serve: CommandSpec<Flags> = {
       description: `processes that run at a time (default: twice the processors, at least ${MIN_PROCESSES})`,
       env: "MXP_MAX_EXEC",
       parse: wholeNumber(1, 10_000),
+    },
+    {
+      flags: "--no-early",
+      description: "execute calls that come with the first packet only once the handshake is over",
     },
     {
       flags: "--allow <KEY|FILE>",
@@ -144,7 +149,7 @@ export const serve: CommandSpec<Flags> = {
       identity,
       name: flags.name,
       registry: { onEvent: registryLog(log), ...(store !== undefined && { store }) },
-      settings: { retry: flags.retry, proofOfWork: flags.proofOfWork },
+      settings: { retry: flags.retry, proofOfWork: flags.proofOfWork, acceptEarlyData: flags.early !== false },
       allow: allow === undefined ? undefined : gate(allow, mxp.publicKeyText, log),
       onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
     }, handlers);

@@ -482,7 +482,7 @@ export class Endpoint {
       if (message.payload[0] !== HandshakePattern.XX) this.#reject(remote, initiatorId, accepted.reject);
       return undefined;
     }
-    if (this.#halfOpen.size >= this.settings.maxHalfOpen) this.#displaceOldest();
+    if (!isResumed && this.#halfOpen.size >= this.settings.maxHalfOpen) this.#displaceOldest();
     const { localId } = context;
     const { result: keys } = handshake;
     const { early, isWelcome } = accepted;
@@ -494,7 +494,8 @@ export class Endpoint {
     const connection = new Connection(now, start, this.#shared);
     this.#add(connection);
     this.#byHello.set(helloKey, connection);
-    this.#halfOpen.add(connection);
+    // A good ticket has proven its owner's key, and there are not many of them: nothing that a flood has to push out.
+    if (!isResumed) this.#halfOpen.add(connection);
     this.counters.connectionsAccepted++;
     connection.onDatagram(remote, size);
     return connection;

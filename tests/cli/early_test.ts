@@ -154,6 +154,14 @@ test("recorded packets with an early call execute nothing: at once, and after ki
   }
 });
 
+test("a node with --no-early executes the call after the handshake", async () => {
+  await using here = await scratch();
+  await using node = await here.node(["--echo", "--no-early"]);
+  for (let i = 0; i < 2; i++) assert.equal(await early(here, node.url, "x"), false);
+  const timing = await here.mxp(["call", node.url, "x", "--early", "--timing"]);
+  assert.match(timing.stderr, /resumed/);
+});
+
 test("tickets that are damaged are a warning, and the call works", async () => {
   await using here = await scratch();
   await using node = await here.node(["--echo"]);

@@ -383,6 +383,20 @@ test("none of 50 resumed questions fails at 30 % loss each way, and each answer 
   }
 });
 
+test("a flood of hellos does not push a resumed connection out before it is confirmed", () => {
+  const world = makeWorld({ serverSettings: { maxHalfOpen: 2, retry: "never" } });
+  const [ticket] = earnTickets(world);
+  const connection = askEarly(world, ticket);
+  world.network.run(() => world.echo.requests.length === 1, seconds(1));
+  for (let i = 0; i < 10; i++) {
+    const peer = new HostilePeer(world.network, { address: address("10.6.6.6", 1000 + i), crypto, finishes: false });
+    peer.connect(SERVER, world.server.identity.publicKey);
+    world.network.run(() => false, millis(1));
+  }
+  assert.ok(world.network.run(() => connection.confirmed && world.asker.answered !== undefined, seconds(1)));
+  assert.equal(world.client.ended.length, 1, "the one that earned the ticket");
+});
+
 test("a hello that is repeated because its answer got lost gets the answer to the early data again, too", () => {
   const world = makeWorld();
   const [ticket] = earnTickets(world);
