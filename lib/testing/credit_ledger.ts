@@ -70,6 +70,8 @@ interface Account {
 
 /** The accounts of all connections. */
 export class CreditLedger {
+  /** Sees challenges and their answers as they are sealed, eight bytes each. */
+  onPathFrame: ((op: number, data: Uint8Array) => void) | undefined;
   readonly #accounts = new Map<string, Account>();
   readonly #reader = new FrameReader();
 
@@ -179,6 +181,8 @@ export class CreditLedger {
           // Another name for what is sent the other way.
           const at = reader.dataStart + 16;
           this.#accounts.set(keyOf(readU32(reader.bytes, at), readU32(reader.bytes, at + 4)), account.back);
+        } else if (reader.op === ControlOp.PATH_CHALLENGE || reader.op === ControlOp.PATH_RESPONSE) {
+          this.onPathFrame?.(reader.op, reader.bytes.subarray(reader.dataStart, reader.dataEnd));
         } else if (reader.op === ControlOp.RESET_STREAM) {
           return this.#onSent(account, reader.streamId, reader.finalSize);
         }

@@ -10,7 +10,8 @@ import type { CryptoProvider } from "../crypto/types.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { ConnectionEvent } from "../transport/events.ts";
-import { AMPLIFICATION_FACTOR } from "../wire/constants.ts";
+import { AMPLIFICATION_FACTOR, ControlOp } from "../wire/constants.ts";
+import { AddressProofs } from "./address_proofs.ts";
 import { CreditLedger } from "./credit_ledger.ts";
 import { KeyRegistry, watchCrypto } from "./watched_crypto.ts";
 
@@ -56,7 +57,8 @@ const ONCE: ReadonlySet<ConnectionEvent["type"]> = new Set(["established", "conf
  * - keys are replaced only once they were acknowledged, KEY_PHASE says so, and none comes back;
  * - what a side sends never exceeds the credit that the other has given it, for data, for streams and in DATAGRAM frames;
  * - what is in flight never exceeds the congestion window but for probes;
- * - an address that has not proven itself gets at most three times what came from it;
+ * - an address that has not proven itself gets at most three times what came from it, and none is believed in to which a connection moved
+ *   without a challenge that was answered;
  * - a timer is armed whenever something is in flight, and timers move on when they are served;
  * - `established`, `confirmed` and `closed` are reported at most once, `closed` last;
  * - an endpoint holds no more connections than it is allowed to.
@@ -69,6 +71,7 @@ export class Invariants {
   readonly #now: () => Micros;
   readonly #registry = new KeyRegistry();
   readonly #ledger = new CreditLedger();
+  readonly #proofs = new AddressProofs();
   readonly #nodes = new Map<string, WatchedNode>();
   readonly #records = new WeakMap<Connection, Record>();
   /** By node, wherever it is, and address of the other one. */
@@ -77,6 +80,11 @@ export class Invariants {
   /** `now` is for messages. */
   constructor(now: () => Micros) {
     this.#now = now;
+    this.#ledger.onPathFrame = (op, data) => {
+      const name = String.fromCharCode(...data);
+      if (op === ControlOp.PATH_CHALLENGE) this.#proofs.onChallenge(name);
+      else this.#proofs.onResponse(name);
+    };
   }
 
   /** Keys that have been made so far, the handshakes' included. */
@@ -114,8 +122,9 @@ export class Invariants {
   /** A node sends a datagram, for a connection or, without one, statelessly. */
   onSent(node: WatchedNode, to: Address, size: number, connection: Connection | undefined): void {
     this.checks++;
+    this.#proofs.onSent(to);
     const unproven = this.#unprovenOf(node, to);
-    if (connection !== undefined && (connection.role === "initiator" || connection.isAddressValidated(to))) {
+    if (connection !== undefined && (connection.role === "initiator" || this.#isProven(node, connection, to))) {
       unproven.proven = true;
     }
     if (unproven.proven) return;
@@ -189,6 +198,13 @@ export class Invariants {
   /** Throws. */
   fail(address: Address, message: string): never {
     throw new InvariantError(`at ${this.#now()} µs, ${address.key}: ${message}`);
+  }
+
+  #isProven(node: WatchedNode, connection: Connection, to: Address): boolean {
+    const canKnow = this.#proofs.isProven(connection, to);
+    if (!connection.isAddressValidated(to)) return false;
+    if (!canKnow) this.fail(node.address, `believes in ${to.key}, where nobody has answered a challenge`);
+    return true;
   }
 
   #recordOf(connection: Connection): Record {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { type Address, address } from "../../lib/base/address.ts";
 import { micros, millis, NEVER, seconds } from "../../lib/base/time.ts";
 import { selectProvider } from "../../lib/crypto/select.ts";
+import { AddressProofs } from "../../lib/testing/address_proofs.ts";
 import { CreditLedger } from "../../lib/testing/credit_ledger.ts";
 import { InvariantError, Invariants, type WatchedNode } from "../../lib/testing/invariants.ts";
 import { Pair } from "../../lib/testing/pair.ts";
@@ -258,4 +259,25 @@ test("a peer that delivers other bytes than were sent makes the simulation throw
   assert.ok(id !== -1);
   pair.connection.write(id, new Uint8Array(100), true);
   assert.throws(() => pair.drive(() => pair.serverTraffic.delivered === 100, seconds(1)), InvariantError);
+});
+
+test("a connection that believes in another address without an answered challenge is noticed", () => {
+  const { rules, node, connection } = fakes();
+  Object.assign(connection, { isAddressValidated: () => true });
+  rules.onSent(node, THERE, 9000, connection);
+  assert.throws(() => rules.onSent(node, address("10.0.0.3", 3), 100, connection), /nobody has answered a challenge/);
+});
+
+test("an address is proven by a challenge that went there and was answered, and by no other", () => {
+  const proofs = new AddressProofs(), connection = {}, elsewhere = address("10.0.0.3", 3);
+  assert.equal(proofs.isProven(connection, THERE), true, "where the handshake was");
+  proofs.onChallenge("a");
+  proofs.onSent(elsewhere);
+  proofs.onChallenge("b");
+  proofs.onSent(HERE);
+  assert.equal(proofs.isProven(connection, elsewhere), false);
+  proofs.onResponse("b");
+  assert.equal(proofs.isProven(connection, elsewhere), false);
+  proofs.onResponse("a");
+  assert.equal(proofs.isProven(connection, elsewhere), true);
 });
