@@ -411,7 +411,8 @@ export class AgentStream implements WheelEntry {
   #fail(error: MxpError, code: number): void {
     if (this.#over) return;
     this.#awaitsReason = false;
-    if (this.id !== -1 && !this.#writeOver) {
+    if (this.id !== -1) {
+      // Also if its end was written: what of it is on its way, or was lost, would arrive after the cancellation.
       this.#link.connection.resetStream(this.id, code);
       this.#driver.touch(this.#link);
     }

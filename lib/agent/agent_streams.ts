@@ -14,6 +14,7 @@ import type { CallMessages } from "../mesh/call_messages.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
 import { StreamMessages } from "../mesh/stream_messages.ts";
 import type { StreamStart } from "../mesh/request_reader.ts";
+import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import { AgentStream, type AgentStreamOwner } from "./agent_stream.ts";
 import type { Driver, Link } from "./driver.ts";
@@ -99,6 +100,8 @@ export class AgentStreams {
     const incoming = new IncomingStream(this, request, start, this.#driver.now);
     this.#streams.set(id, incoming.stream);
     incoming.stream.attach(id);
+    // The opener may have stopped us before its first bytes arrived; that event has gone by.
+    if (this.#link.connection.writableBytes(id) === 0) incoming.stream.onStopSending(StreamError.CANCELLED);
     return incoming;
   }
 

@@ -56,6 +56,11 @@ export class StreamDispatcher {
   /** Finds the handler of a stream and runs it, or turns the stream away. */
   dispatch(incoming: IncomingStream): void {
     this.counters.total++;
+    if (incoming.outcome !== undefined) {
+      // It was given up before anybody looked at it.
+      this.counters[incoming.outcome]++;
+      return;
+    }
     const handler = this.#handlerFor(incoming);
     if (handler === undefined) this.counters.refused++;
     else this.#run(incoming, handler);

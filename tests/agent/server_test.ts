@@ -510,3 +510,21 @@ test("a server's numbers cover all connections, also those that are over", async
   assert.ok(transport.packetsReceived >= 6 && transport.bytesSent > 0, JSON.stringify(transport));
   assert.deepEqual([transport.dropped.unauthentic, violations, halfOpen], [0, {}, 0]);
 });
+
+test("a stream whose opener stops the answer before it has sent anything is not handed to anybody", async () => {
+  let handled = 0;
+  await withRawPeer({ call: echo, stream: () => void handled++ }, async ({ server, peer, messages }) => {
+    const streams = new StreamMessages(messages.writer);
+    const streamId = new Uint8Array(16).fill(5);
+    const open = streams.open(IDS, undefined, { streamId, target: NODE, kind: "bidirectional" });
+    const id = peer.connection.openStream(false, 1);
+    assert.ok(id !== -1);
+    // Control frames go first in a packet.
+    peer.stop(id, StreamError.CANCELLED);
+    peer.write(id, open, false);
+    await until(() => server.stats().streams.cancelled === 1, "it is counted");
+    assert.deepEqual([handled, server.stats().streams.running], [0, 0]);
+    await peer.until(() => peer.received(id).stopCode === StreamError.CANCELLED);
+    assert.equal(server.connections()[0].streams, 0);
+  });
+});
