@@ -11,6 +11,7 @@ import { CliError } from "./errors.ts";
 import { LONGEST_DELAY_MS } from "./duration.ts";
 import { nodeIdentity } from "./identity.ts";
 import type { CommandSpec } from "./spec.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
 import { notEmpty, oneOf, wholeNumber } from "./values.ts";
 
@@ -25,6 +26,7 @@ interface Flags {
   readonly db?: string;
   readonly retry?: typeof RETRY_MODES[number];
   readonly proofOfWork?: number;
+  readonly metrics?: string;
 }
 
 /** Where a node listens if nobody says: this machine only. */
@@ -97,6 +99,12 @@ export const serve: CommandSpec<Flags> = {
       fallback: "0",
       parse: wholeNumber(0, MAX_PROOF_OF_WORK),
     },
+    {
+      flags: "--metrics <HOST:PORT>",
+      description: "serve /metrics (for Prometheus) and /healthz over HTTP there, to whoever asks",
+      env: "MXP_METRICS",
+      parse: notEmpty,
+    },
   ],
   details: [
     "The first line on standard output says that the node is ready: listening mxp://KEY@HOST:PORT, or with --json " +
@@ -153,16 +161,37 @@ export const serve: CommandSpec<Flags> = {
       allow: allow === undefined ? undefined : gate(allow, mxp.publicKeyText, log),
       onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
     }, handlers);
-    if (console.json) await console.value({ event: "listening", url: server.url });
-    else await console.line(`listening ${server.url}`);
+    const metrics = await openMetrics(flags.metrics, server, signal);
+    if (console.json) {
+      await console.value({ event: "listening", url: server.url, ...(metrics && { metrics: metrics.url }) });
+    } else await console.line(`listening ${server.url}`);
+    if (metrics !== undefined) console.note(`metrics at ${metrics.url}`);
     adviseOn(server, flags, console);
     await Promise.race([server.closed, aborted(signal)]);
     if (!signal.aborted) throw new CliError("internal", "the socket failed, the node cannot go on; start it again");
     await drain(server, settings, console);
+    metrics?.close();
     // Processes that are still there after that end with this one.
     return stop.exitCode;
   },
 };
+
+/** The node's numbers over HTTP, where they are asked for. */
+async function openMetrics(
+  where: string | undefined,
+  server: Server,
+  signal: AbortSignal,
+): Promise<Metrics | undefined> {
+  if (where === undefined) return undefined;
+  const { parseHostPort } = await import("../mod.ts");
+  const { serveMetrics } = await import("./metrics.ts");
+  try {
+    return await serveMetrics(parseHostPort(where), { stats: () => server.stats(), isHealthy: () => !signal.aborted });
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
 
 /** The handlers that the flags ask for. */
 async function makeHandlers(

@@ -179,3 +179,28 @@ test("a client learns at once that its node was killed and started anew", async 
   const result = await pinging;
   assert.equal(result.code !== 0 && /does not know this connection any more/.test(result.stderr), true, result.stderr);
 });
+
+test("a node tells its numbers and its health over HTTP where it is asked to", async () => {
+  await using here = await scratch();
+  await using node = await here.node(["--echo", "--json", "--metrics", "127.0.0.1:0"]);
+  const { metrics } = JSON.parse(node.firstLine) as { metrics: string };
+  assertWorks(await here.mxp(["call", node.url, "hello"]));
+  const numbers = await (await fetch(metrics)).text();
+  assert.match(numbers, /^mxp_calls_ok 1$/m);
+  assert.match(numbers, /^mxp_endpoint_connections_accepted 1$/m);
+  assert.match(numbers, /^mxp_transport_dropped_unauthentic 0$/m);
+  for (const line of numbers.trimEnd().split("\n")) assert.match(line, /^mxp_[a-z0-9_]+(\{code="\w+"\})? -?[\d.e+]+$/);
+  const health = await fetch(metrics.replace("/metrics", "/healthz"));
+  assert.deepEqual([health.status, await health.text()], [200, "ok\n"]);
+  const other = await fetch(metrics.replace("/metrics", "/etc/passwd"));
+  assert.deepEqual([other.status, await other.text()], [404, "there are /metrics and /healthz\n"]);
+  const posted = await fetch(metrics, { method: "POST", body: "x" });
+  assert.equal(posted.status, 405);
+  await posted.body?.cancel();
+  const taken = new URL(metrics).host;
+  assertFails(
+    await here.mxp(["serve", "--echo", "--listen", "127.0.0.1:0", "--metrics", taken]),
+    3,
+    /--metrics: cannot listen/,
+  );
+});
