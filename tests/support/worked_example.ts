@@ -22,6 +22,7 @@ import { ConnectionId } from "../../lib/wire/connection_id.ts";
 import { decodeHandshakeMessage } from "../../lib/wire/handshake_message.ts";
 import { PacketReader } from "../../lib/wire/packet_header.ts";
 import { encodeTransportParameters } from "../../lib/wire/transport_parameters.ts";
+import { noteResumption } from "./resumption_example.ts";
 
 /** A value of the example: what it is, and its bytes in hex. */
 export interface ExampleValue {
@@ -178,5 +179,6 @@ export function workedExample(): ExampleValue[] {
     "plaintext of that packet (ACK after 25 ms, HANDSHAKE_DONE, NEW_CONNECTION_ID; flags 0x06)",
     opened(last, secrets.receiveSecret),
   );
+  noteResumption(note, counting, CHACHA_ONLY, secrets, call);
   return values;
 }
