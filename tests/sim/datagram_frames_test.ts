@@ -215,3 +215,39 @@ for (const role of ["initiator", "responder"] as const) {
     assert.equal(connection.state, "established");
   });
 }
+
+test("the largest size grows with the path, and what a narrower path does not carry is dropped with a counter", () => {
+  const profile = { delay: millis(10), rate: 20, mtu: 1472 };
+  const pair = establishedPair({ profile, settings: { pathMtuDiscovery: "always" } });
+  const arrived = collect(pair, "server"), { datagrams } = pair.connection;
+  assert.ok(pair.drive(() => datagrams.maxSize > 1400, seconds(5)), `${datagrams.maxSize}`);
+  feed(pair, pair.connection, 100, 1400, millis(2));
+  pair.advance(seconds(1));
+  assert.equal(arrived.length, 100);
+
+  // Small ones tell that the path is up, and large ones that it has become narrower.
+  pair.up.profile = { ...pair.up.profile, mtu: 1280 };
+  const before = datagrams.counters;
+  let offered = 0, refused = 0;
+  for (let i = 0; i < 4000 && datagrams.maxSize >= 1400; i++) {
+    offered += 20;
+    for (let n = 0; n < 20; n++) if (datagrams.send(numbered(n, n % 2 === 0 ? 1400 : 100)) !== "queued") refused++;
+    pair.client.pump();
+    pair.advance(millis(20));
+  }
+  pair.advance(seconds(2));
+  assert.ok(datagrams.maxSize < 1280, `${datagrams.maxSize}`);
+  assert.equal(datagrams.send(numbered(1, 1400)), "too_large");
+  const { sent, droppedTooLarge, droppedFull, lost } = datagrams.counters;
+  assert.ok(droppedTooLarge > 1);
+  assert.ok(lost > before.lost);
+  assert.equal(datagrams.queued, 0);
+  assert.equal(refused, 0);
+  assert.equal(sent - before.sent + droppedTooLarge + droppedFull, offered + 1);
+  assert.equal(pair.connection.state, "established");
+
+  const rest = arrived.length;
+  feed(pair, pair.connection, 50, datagrams.maxSize, millis(5));
+  pair.advance(seconds(2));
+  assert.equal(arrived.length - rest, 50);
+});
