@@ -11,6 +11,7 @@ import { A9 } from "./key_updates.ts";
 import { A17 } from "./mixture.ts";
 import { A8 } from "./moves.ts";
 import { A7 } from "./outages.ts";
+import { A10 } from "./path_mtu.ts";
 import type { Scenario } from "./scenario.ts";
 import { A19 } from "./sharing.ts";
 import { A13 } from "./restarts.ts";
@@ -36,6 +37,7 @@ export const SCENARIOS: readonly Scenario[] = [
   A7,
   A8,
   A9,
+  A10,
   A11,
   A12,
   A13,
