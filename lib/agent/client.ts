@@ -30,6 +30,7 @@ import type { Identity } from "./identity.ts";
 import { type AgentChange, type DiscoverOptions, LifecycleClient } from "./lifecycle_client.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import type { MxpStream } from "./mxp_stream.ts";
+import { migrate } from "./migration.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
@@ -325,6 +326,27 @@ export class Client implements AsyncDisposable {
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<AgentChange, void, void> {
     return this.#lifecycle.watch(query, options);
+  }
+
+  /**
+   * Goes on over another UDP socket, as after a change of network: the connection, its calls and its streams survive. Settles when the node has answered
+   * there. A client that only has its port changed by a translator on the way needs no help.
+   *
+   * @throws {MxpError} `connect_failed` (retryable) if the node does not answer there, which takes some seconds, and the client has gone back; `overloaded`
+   * (retryable) right after another move; `connection_lost`, `closed`.
+   */
+  async migrate(): Promise<void> {
+    this.#checkOpen();
+    const outcome = await migrate(this.#session).catch((cause) => {
+      throw new MxpError("connect_failed", `cannot open a socket: ${cause.message}`, { cause });
+    });
+    if (outcome === "ended") throw connectionEnded(this.#session.closeReason, "the move");
+    if (outcome === "impossible") {
+      throw new MxpError("overloaded", "the connection cannot move so soon", { retryable: true });
+    }
+    if (outcome === "unanswered") {
+      throw new MxpError("connect_failed", "the node does not answer on the new path", { retryable: true });
+    }
   }
 
   /** Measures one round trip. @throws {MxpError} `deadline`, `cancelled`, `connection_lost`, `closed`. */

@@ -94,7 +94,12 @@ export class Driver {
   readonly #goOn = (): void => this.#continue();
   /** When the events that are being handed out were received; when the current run began. */
   now: Micros;
+  /** What everything is sent through. */
   #socket: UdpSocket | undefined;
+  /** All that are open: those before the last move are heard until it is over. */
+  readonly #sockets = new Set<UdpSocket>();
+  readonly #openSocket: () => Promise<UdpSocket>;
+  #formerSendErrors = 0;
   #lastLink: Link | undefined;
   #toDrain: Link[] = [];
   #toSend: Link[] = [];
@@ -121,6 +126,7 @@ export class Driver {
     this.#onConnection = options.onConnection;
     this.#onSocketError = options.onSocketError;
     this.#onFault = options.onFault;
+    this.#openSocket = () => this.#bind(options.bindUdp, options.local);
   }
 
   /** Where the socket is bound. */
@@ -135,7 +141,7 @@ export class Driver {
 
   /** Datagrams that the operating system refused to send. */
   get sendErrors(): number {
-    return this.#socket!.sendErrors;
+    return this.#formerSendErrors + this.#socket!.sendErrors;
   }
 
   /** Connections that were given up because of a fault of this library. */
@@ -144,12 +150,44 @@ export class Driver {
   }
 
   /** Binds the socket. Rejects with the runtime's error. */
-  async bind(bindUdp: BindUdp, local: { readonly host: string; readonly port: number }): Promise<void> {
-    this.#socket = await bindUdp(local, {
+  async bind(): Promise<void> {
+    this.#socket = await this.#openSocket();
+  }
+
+  async #bind(bindUdp: BindUdp, local: { readonly host: string; readonly port: number }): Promise<UdpSocket> {
+    let failure: Error | undefined;
+    const socket: UdpSocket = await bindUdp(local, {
       onDatagram: (bytes, remote) => this.#onDatagram(bytes, remote),
       onBatchEnd: () => this.#onBatchEnd(),
-      onError: (error) => this.#onError(error),
+      onError: (error) => {
+        failure = error;
+        if (this.#sockets.delete(socket) && socket === this.#socket) this.#onError(error);
+      },
     });
+    if (failure !== undefined) throw failure;
+    this.#sockets.add(socket);
+    if (this.#closed) this.closeSocket(socket);
+    return socket;
+  }
+
+  /** Opens another socket where the first one was asked for. It is heard from now on, and nothing leaves there before {@link useSocket}. */
+  openSocket(): Promise<UdpSocket> {
+    return this.#openSocket();
+  }
+
+  /** From now on everything leaves through an open socket. Returns the one before, which is still heard. */
+  useSocket(socket: UdpSocket): UdpSocket {
+    const before = this.#socket!;
+    if (!this.#closed) this.#flushSocket(before);
+    this.#formerSendErrors += before.sendErrors - socket.sendErrors;
+    this.#socket = socket;
+    return before;
+  }
+
+  /** Lets go of a socket that is not in use. */
+  closeSocket(socket: UdpSocket): void {
+    this.#sockets.delete(socket);
+    socket.close();
   }
 
   /** Opens a connection for a user. */
@@ -202,7 +240,8 @@ export class Driver {
     this.#closed = true;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    this.#socket?.close();
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets.clear();
     this.#links.clear();
     this.#toDrain = [];
     this.#toSend = [];
@@ -510,6 +549,6 @@ export class Driver {
 /** Binds a socket and starts. Rejects with the runtime's own error if the address cannot be bound. */
 export async function startDriver(options: DriverOptions): Promise<Driver> {
   const driver = new Driver(options);
-  await driver.bind(options.bindUdp, options.local);
+  await driver.bind();
   return driver;
 }

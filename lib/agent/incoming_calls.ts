@@ -106,6 +106,11 @@ export class IncomingCalls {
     return this.#peerInfo ??= this.#peer();
   }
 
+  /** The peer is at another address now. */
+  onPeerMoved(): void {
+    this.#peerInfo = undefined;
+  }
+
   // Events of the connection.
 
   onReadable(id: StreamId): void {

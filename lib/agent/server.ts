@@ -295,10 +295,9 @@ export class Server implements AsyncDisposable {
   connections(): ConnectionInfo[] {
     return [...this.#sessions].map((session) => {
       const { connection } = session.link;
-      const { publicKeyText: peer, address } = session.incoming!.peer;
       return {
-        peer,
-        address,
+        peer: session.incoming!.peer.publicKeyText,
+        address: connection.remote.key,
         handshake: handshakeInfo(connection),
         calls: session.incoming!.size,
         streams: session.streams.size,

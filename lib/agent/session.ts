@@ -17,6 +17,7 @@ import { type ConnectionEnd, connectionEnded } from "./call_failure.ts";
 import type { ConnectionUser, Driver, Link } from "./driver.ts";
 import { type CallService, IncomingCalls } from "./incoming_calls.ts";
 import { IncomingEvents } from "./incoming_events.ts";
+import type { MigrationOutcome } from "./migration.ts";
 import { OutgoingCalls } from "./outgoing_calls.ts";
 import { OutgoingEvents } from "./outgoing_events.ts";
 import { type OutgoingWatch, OutgoingWatches } from "./outgoing_watches.ts";
@@ -59,6 +60,8 @@ export class Session implements ConnectionUser {
   closeReason: ConnectionEnd | undefined = undefined;
   /** Whether streams can be used. */
   established = false;
+  /** Told how a move has ended, while there is one. */
+  onPath: ((outcome: MigrationOutcome) => void) | undefined = undefined;
   readonly #options: SessionOptions;
   readonly #pings = new Map<number, (rttMicros: number | undefined) => void>();
 
@@ -137,9 +140,14 @@ export class Session implements ConnectionUser {
         this.#options.owner.onEstablished(this);
         this.#startWaiting();
         return;
-      case "confirmed":
       case "path_validated":
+        this.incoming?.onPeerMoved();
+        this.onPath?.("moved");
+        return;
       case "path_failed":
+        this.onPath?.("unanswered");
+        return;
+      case "confirmed":
         return;
       case "closed":
         this.#onClosed(event.reason);
@@ -186,6 +194,7 @@ export class Session implements ConnectionUser {
     if (this.closeReason !== undefined) return;
     this.closeReason = reason;
     this.established = false;
+    this.onPath?.("ended");
     this.outgoing.close();
     this.incoming?.close();
     this.streams.close(connectionEnded(reason, "the stream"));

@@ -175,7 +175,7 @@ async function rig(onConnection?: (connection: FakeConnection) => ConnectionUser
     ...(onConnection && { onConnection: (link: { connection: Connection }) => onConnection(link.connection as never) }),
   };
   const driver = new Driver(options);
-  await driver.bind(bindUdp, options.local);
+  await driver.bind();
   return { driver, endpoint, socket, clock, handlers: handlers! };
 }
 
