@@ -7,7 +7,7 @@
 import { seconds } from "../../lib/base/time.ts";
 import { scheduleChanges } from "../../lib/testing/link_schedule.ts";
 import { Pair } from "../../lib/testing/pair.ts";
-import { type Cell, ETHERNET_UDP_PAYLOAD, link, type Outcome, round, type Scenario } from "./scenario.ts";
+import { type Cell, link, type Outcome, round, type Scenario } from "./scenario.ts";
 
 /** What an MTU of 1 280 leaves for UDP over IPv4. */
 const TUNNEL_UDP_PAYLOAD = 1252;
