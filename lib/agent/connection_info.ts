@@ -37,6 +37,8 @@ export interface SocketStats {
   readonly adapter: string;
   /** Datagrams that the operating system refused to send. */
   readonly sendErrors: number;
+  /** Datagrams that did not fit through the way out in one piece; most of them tried out whether they do. */
+  readonly tooLarge: number;
   /** Connections that were given up because of a fault of this library. */
   readonly faults: number;
 }
@@ -79,6 +81,6 @@ export function transportStats(connection: Connection): TransportStats {
 
 /** A socket's snapshot. */
 export function socketStats(driver: Driver): SocketStats {
-  const { adapter, sendErrors, faults } = driver;
-  return { adapter, sendErrors, faults };
+  const { adapter, sendErrors, tooLarge, faults } = driver;
+  return { adapter, sendErrors, tooLarge, faults };
 }

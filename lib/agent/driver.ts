@@ -100,6 +100,7 @@ export class Driver {
   readonly #sockets = new Set<UdpSocket>();
   readonly #openSocket: () => Promise<UdpSocket>;
   #formerSendErrors = 0;
+  #formerTooLarge = 0;
   #lastLink: Link | undefined;
   #toDrain: Link[] = [];
   #toSend: Link[] = [];
@@ -144,6 +145,11 @@ export class Driver {
     return this.#formerSendErrors + this.#socket!.sendErrors;
   }
 
+  /** Datagrams that did not fit through the way out in one piece. */
+  get tooLarge(): number {
+    return this.#formerTooLarge + this.#socket!.tooLarge;
+  }
+
   /** Connections that were given up because of a fault of this library. */
   get faults(): number {
     return this.#faults;
@@ -180,6 +186,7 @@ export class Driver {
     const before = this.#socket!;
     if (!this.#closed) this.#flushSocket(before);
     this.#formerSendErrors += before.sendErrors - socket.sendErrors;
+    this.#formerTooLarge += before.tooLarge - socket.tooLarge;
     this.#socket = socket;
     return before;
   }

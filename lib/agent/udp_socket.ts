@@ -33,8 +33,10 @@ export interface UdpSocket {
   send(bytes: Uint8Array, remote: Address): void;
   /** Pushes out what `send` took. Undefined when all buffers are free again already, else a promise for that; it never rejects. */
   flush(): Promise<void> | undefined;
-  /** Datagrams that the operating system refused. */
+  /** Datagrams that the operating system refused, but for those that {@link tooLarge} counts. */
   readonly sendErrors: number;
+  /** Datagrams that do not fit through the way out in one piece. No errors: the transport tries out what fits, and sees that they are lost. */
+  readonly tooLarge: number;
   /** Closes at once. No handler is called afterwards. Idempotent. */
   close(): void;
 }

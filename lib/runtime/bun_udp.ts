@@ -17,8 +17,8 @@ import type { Address } from "../base/address.ts";
 import type { BindUdp, UdpHandlers, UdpSocket } from "../agent/udp_socket.ts";
 import { address } from "../base/address.ts";
 import { addressTable } from "./address_table.ts";
-import { bindError, checkPort } from "./bind_error.ts";
-import { growBunSocket } from "./socket_buffers.ts";
+import { bindError, checkPort, isTooLarge } from "./socket_errors.ts";
+import { tuneBunSocket } from "./socket_options.ts";
 
 /** The part of Bun's socket that is used here. */
 interface BunSocket {
@@ -77,7 +77,7 @@ export const bindBunUdp: BindUdp = async (local, handlers) => {
     throw bindError(error);
   }
   socket.attach(bound);
-  if (bound.fd !== undefined) await growBunSocket(bound.fd);
+  if (bound.fd !== undefined) await tuneBunSocket(bound.fd);
   return socket;
 };
 
@@ -94,6 +94,7 @@ class BunUdpSocket implements UdpSocket {
   #drained: Promise<void> | undefined;
   #onDrained: (() => void) | undefined;
   #sendErrors = 0;
+  #tooLarge = 0;
   /** Datagrams handled since the last batch end. */
   #run = 0;
   #turnScheduled = false;
@@ -116,6 +117,10 @@ class BunUdpSocket implements UdpSocket {
 
   get sendErrors(): number {
     return this.#sendErrors;
+  }
+
+  get tooLarge(): number {
+    return this.#tooLarge;
   }
 
   send(bytes: Uint8Array, remote: Address): void {
@@ -175,14 +180,17 @@ class BunUdpSocket implements UdpSocket {
   #sendOne(bytes: Uint8Array, port: number, host: string): boolean {
     // Linux reports the ICMP answer to an earlier datagram as the failure of the next send, whoever that one is for, and
     // then forgets it: one dead peer would cost a living one a packet. So the first failure is not believed.
+    let failure: unknown;
     for (let attempt = 0; attempt < 2; attempt++) {
       try {
         return this.#socket.send(bytes, port, host);
-      } catch {
+      } catch (error) {
+        failure = error;
         if (this.#socket.closed) break;
       }
     }
-    this.#sendErrors++;
+    if (isTooLarge(failure)) this.#tooLarge++;
+    else this.#sendErrors++;
     return true;
   }
 

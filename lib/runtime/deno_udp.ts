@@ -17,9 +17,9 @@ import type { Address } from "../base/address.ts";
 import type { BindUdp, UdpHandlers, UdpSocket } from "../agent/udp_socket.ts";
 import { address } from "../base/address.ts";
 import { AddressTable, addressTable } from "./address_table.ts";
-import { bindError, checkPort } from "./bind_error.ts";
+import { bindError, checkPort, isTooLarge } from "./socket_errors.ts";
 import { OrderedSender } from "./ordered_sender.ts";
-import { growDenoSocket } from "./socket_buffers.ts";
+import { tuneDenoSocket } from "./socket_options.ts";
 
 /** What Deno calls a UDP address. */
 interface DenoAddress {
@@ -71,7 +71,7 @@ export const bindDenoUdp: BindUdp = async (local, handlers) => {
     throw bindError(error);
   }
   const socket = new DenoUdpSocket(conn, handlers);
-  growDenoSocket(socket.local);
+  tuneDenoSocket(socket.local);
   return socket;
 };
 
@@ -85,6 +85,7 @@ class DenoUdpSocket implements UdpSocket {
   readonly #targets = new AddressTable<DenoAddress>((hostname, port) => ({ transport: "udp", hostname, port }));
   readonly #sender = new OrderedSender((bytes, remote) => this.#issue(bytes, remote));
   #sendErrors = 0;
+  #tooLarge = 0;
   #receiveErrors = 0;
   #run = 0;
   #batchOpen = false;
@@ -99,6 +100,10 @@ class DenoUdpSocket implements UdpSocket {
 
   get sendErrors(): number {
     return this.#sendErrors + this.#sender.refused;
+  }
+
+  get tooLarge(): number {
+    return this.#tooLarge;
   }
 
   send(bytes: Uint8Array, remote: Address): void {
@@ -122,8 +127,8 @@ class DenoUdpSocket implements UdpSocket {
 
   readonly #onSent = (): void => this.#sender.ended();
 
-  readonly #onSendError = (): void => {
-    if (!this.#closed) this.#sendErrors++;
+  readonly #onSendError = (error: unknown): void => {
+    if (!this.#closed) isTooLarge(error) ? this.#tooLarge++ : this.#sendErrors++;
     this.#sender.ended();
   };
 

@@ -8,7 +8,7 @@
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { type Address, address } from "../base/address.ts";
 import type { BindUdp, UdpHandlers, UdpSocket } from "../agent/udp_socket.ts";
-import { checkPort } from "./bind_error.ts";
+import { checkPort } from "./socket_errors.ts";
 
 /** As on IPv4: 65 535 less the IP and UDP headers. */
 const MAX_PAYLOAD = 65_507;
@@ -181,6 +181,7 @@ class MemoryUdpSocket implements UdpSocket {
   readonly #network: { send(bytes: Uint8Array, remote: Address): void; closed(): void };
   #queue: { readonly bytes: Uint8Array; readonly from: Address }[] = [];
   #sendErrors = 0;
+  #tooLarge = 0;
   #closed = false;
 
   constructor(
@@ -197,15 +198,20 @@ class MemoryUdpSocket implements UdpSocket {
     return this.#sendErrors;
   }
 
+  get tooLarge(): number {
+    return this.#tooLarge;
+  }
+
   get waiting(): number {
     return this.#queue.length;
   }
 
   send(bytes: Uint8Array, remote: Address): void {
     if (this.#closed) return;
-    const impossible = bytes.length > MAX_PAYLOAD || remote.port === 0 ||
+    const impossible = remote.port === 0 ||
       (remote.host.includes(":") !== this.local.host.includes(":") && this.local.host !== "::");
-    if (impossible) this.#sendErrors++;
+    if (bytes.length > MAX_PAYLOAD) this.#tooLarge++;
+    else if (impossible) this.#sendErrors++;
     else this.#network.send(bytes, remote);
   }
 

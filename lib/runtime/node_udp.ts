@@ -13,10 +13,10 @@ import type { Address } from "../base/address.ts";
 import type { BindUdp, UdpHandlers, UdpSocket } from "../agent/udp_socket.ts";
 import { address } from "../base/address.ts";
 import { addressTable } from "./address_table.ts";
-import { bindError, checkPort } from "./bind_error.ts";
+import { bindError, checkPort, isTooLarge } from "./socket_errors.ts";
 import { detectRuntime } from "./detect.ts";
 import { OrderedSender } from "./ordered_sender.ts";
-import { growDenoSocket, SOCKET_BUFFER_BYTES } from "./socket_buffers.ts";
+import { SOCKET_BUFFER_BYTES, tuneDenoSocket } from "./socket_options.ts";
 
 /** Binds with `node:dgram`. Rejects with Node's error, whose `code` is a name such as `EADDRINUSE`. */
 export const bindNodeUdp: BindUdp = async (local, handlers) => {
@@ -41,7 +41,7 @@ export const bindNodeUdp: BindUdp = async (local, handlers) => {
   }
   const bound = new NodeUdpSocket(socket, family === 6, handlers);
   // Deno's node:dgram allocates as many bytes for each datagram as this option says: 4 MiB make a round trip take 2 ms.
-  if (detectRuntime() === "deno") growDenoSocket(bound.local);
+  if (detectRuntime() === "deno") tuneDenoSocket(bound.local);
   else askForBuffers(socket);
   return bound;
 };
@@ -55,6 +55,7 @@ class NodeUdpSocket implements UdpSocket {
   readonly #sources = addressTable();
   readonly #sender = new OrderedSender((bytes, remote) => this.#issue(bytes, remote));
   #sendErrors = 0;
+  #tooLarge = 0;
   #batchOpen = false;
   #closed = false;
 
@@ -71,6 +72,10 @@ class NodeUdpSocket implements UdpSocket {
 
   get sendErrors(): number {
     return this.#sendErrors + this.#sender.refused;
+  }
+
+  get tooLarge(): number {
+    return this.#tooLarge;
   }
 
   send(bytes: Uint8Array, remote: Address): void {
@@ -100,7 +105,7 @@ class NodeUdpSocket implements UdpSocket {
   }
 
   readonly #onSent = (error: Error | null): void => {
-    if (error && !this.#closed) this.#sendErrors++;
+    if (error && !this.#closed) isTooLarge(error) ? this.#tooLarge++ : this.#sendErrors++;
     this.#sender.ended();
   };
 

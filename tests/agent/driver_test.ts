@@ -40,6 +40,7 @@ class FakeSocket implements UdpSocket {
   readonly local = address("127.0.0.1", 1);
   readonly adapter = "fake";
   readonly sendErrors = 0;
+  readonly tooLarge = 0;
   readonly sent: string[] = [];
   flushes = 0;
   closed = false;

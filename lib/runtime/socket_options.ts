@@ -1,10 +1,14 @@
 /**
- * Larger kernel buffers for sockets of runtimes that have no call for it.
+ * Options of sockets for which the runtimes have no call: larger kernel buffers, and no fragments.
  *
  * Linux gives a UDP socket 208 KB to receive into, charged per kernel buffer: some 64 packets of 1 452 bytes or 8 of
  * 16 KB, less than one flight of a fast connection. `setsockopt` is one call away through the runtimes' foreign function
  * interfaces; where that is missing, not permitted (Deno asks for `--allow-ffi`; nobody is prompted) or fails, the socket
  * stays as it is. The system's `net.core.rmem_max` and `wmem_max` cap what is granted.
+ *
+ * Linux sends a UDP datagram that is larger than the interface's MTU, or than what an ICMP answer has said about the path, in fragments. A path would
+ * then seem to carry everything, and each fragment that gets lost takes all of them with it. With IP_PMTUDISC_PROBE every datagram leaves whole, with the
+ * don't-fragment bit, or not at all (EMSGSIZE), and what ICMP says, which anybody can send, is not listened to (RFC 8899 §4.6.2).
  *
  * @module
  */
@@ -17,6 +21,8 @@ export const SOCKET_BUFFER_BYTES: number = 4 * 1024 * 1024;
 /** <asm-generic/socket.h>; the same on x86-64 and arm64. */
 const SOL_SOCKET = 1, SO_TYPE = 3, SO_SNDBUF = 7, SO_RCVBUF = 8;
 const SOCK_DGRAM = 2;
+/** <linux/in.h>, <linux/in6.h>. */
+const IPPROTO_IP = 0, IP_MTU_DISCOVER = 10, IPPROTO_IPV6 = 41, IPV6_MTU_DISCOVER = 23, PMTUDISC_PROBE = 3;
 /** Command of fcntl that any open descriptor answers. */
 const F_GETFD = 1;
 /** Where the search for a socket's descriptor ends. */
@@ -52,27 +58,31 @@ interface BunLibc {
 /** Deno's libc, opened at most once in a process; null if it could not be. */
 let denoLibc: Libc | null | undefined;
 /** The same for Bun. */
-let bunLibc: ((fd: number, name: number, value: Int32Array) => number) | null | undefined;
+let bunLibc: SetOption | null | undefined;
 
-/** Asks for larger buffers for a socket of `Bun.udpSocket`. True if the system agreed to both. */
-export async function growBunSocket(fd: number): Promise<boolean> {
+/** Sets an option of a socket; 0 if the system agreed. */
+type SetOption = (fd: number, level: number, name: number, value: Int32Array) => number;
+
+/** Sets the options of a socket of `Bun.udpSocket`. True if the system agreed to all. */
+export async function tuneBunSocket(fd: number): Promise<boolean> {
   bunLibc ??= await openBunLibc();
-  if (bunLibc === null) return false;
-  const value = new Int32Array([SOCKET_BUFFER_BYTES]);
-  const received = bunLibc(fd, SO_RCVBUF, value), sent = bunLibc(fd, SO_SNDBUF, value);
-  return received === 0 && sent === 0;
+  return bunLibc !== null && tune(bunLibc, fd);
 }
 
-/** Asks for larger buffers for a socket of `Deno.listenDatagram`, which hides its descriptor: it is found by its address. */
-export function growDenoSocket(local: Address): boolean {
-  denoLibc ??= openDenoLibc();
-  if (denoLibc === null) return false;
-  const fd = findDatagramSocket(denoLibc, local.port);
-  if (fd < 0) return false;
-  const value = new Int32Array([SOCKET_BUFFER_BYTES]);
-  const received = denoLibc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, value, 4);
-  const sent = denoLibc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, 4);
-  return received === 0 && sent === 0;
+/** Sets the options of a socket of `Deno.listenDatagram`, which hides its descriptor: it is found by its address. */
+export function tuneDenoSocket(local: Address): boolean {
+  const libc = denoLibc ??= openDenoLibc();
+  if (libc === null) return false;
+  const fd = findDatagramSocket(libc, local.port);
+  return fd >= 0 && tune((fd, level, name, value) => libc.setsockopt(fd, level, name, value, 4), fd);
+}
+
+function tune(set: SetOption, fd: number): boolean {
+  const size = new Int32Array([SOCKET_BUFFER_BYTES]), probe = new Int32Array([PMTUDISC_PROBE]);
+  const received = set(fd, SOL_SOCKET, SO_RCVBUF, size), sent = set(fd, SOL_SOCKET, SO_SNDBUF, size);
+  // An IPv6 socket has both, since it may have IPv4 peers; an IPv4 socket refuses the other one.
+  const whole = set(fd, IPPROTO_IP, IP_MTU_DISCOVER, probe), whole6 = set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, probe);
+  return received === 0 && sent === 0 && (whole === 0 || whole6 === 0);
 }
 
 /** The descriptor of this process's UDP socket at a port; −1 if there is none or more than one. */
@@ -111,7 +121,7 @@ function openDenoLibc(): Libc | null {
   }
 }
 
-async function openBunLibc(): Promise<((fd: number, name: number, value: Int32Array) => number) | null> {
+async function openBunLibc(): Promise<SetOption | null> {
   try {
     // Not a literal, so that bundlers and type checkers of other runtimes do not look for it.
     const specifier = "bun:ffi";
@@ -119,7 +129,7 @@ async function openBunLibc(): Promise<((fd: number, name: number, value: Int32Ar
     const { symbols } = ffi.dlopen("libc.so.6", {
       setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
     });
-    return (fd, name, value) => symbols.setsockopt(fd, SOL_SOCKET, name, ffi.ptr(value), 4);
+    return (fd, level, name, value) => symbols.setsockopt(fd, level, name, ffi.ptr(value), 4);
   } catch {
     return null;
   }

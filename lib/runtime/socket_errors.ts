@@ -1,5 +1,5 @@
 /**
- * What the runtimes' own bind errors have in common.
+ * What the runtimes' own socket errors have in common.
  *
  * @module
  */
@@ -25,6 +25,11 @@ export function bindError(thrown: unknown): Error & { code: string } {
     });
   }
   return error as Error & { code: string };
+}
+
+/** Whether a send failed because the datagram does not fit through the way out in one piece. */
+export function isTooLarge(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === "EMSGSIZE";
 }
 
 /** Refuses what can never be bound, before the runtime turns it into something else (−1 wraps, 70000 truncates). */
