@@ -18,6 +18,7 @@ import { keyValue, metadata, notEmpty, untilAborted } from "./values.ts";
 
 interface Flags {
   readonly data?: string;
+  readonly capability?: string;
   readonly method?: string;
   readonly meta?: readonly (readonly [string, string])[];
   readonly timing?: boolean;
@@ -40,6 +41,11 @@ export const call: CommandSpec<Flags> = {
       flags: "-d, --data <DATA>",
       description: "the payload: DATA itself, @FILE for a file's content, @- for standard input",
       once: true,
+    },
+    {
+      flags: "--capability <NAME>",
+      description: "call any agent with this capability that the node knows; text.* for all that begin with text.",
+      parse: notEmpty,
     },
     { flags: "--method <NAME>", description: "which of the agent's methods to call", parse: notEmpty },
     { flags: "--meta <KEY=VALUE>", description: "metadata for the agent; repeatable", repeat: true, parse: keyValue },
@@ -70,12 +76,17 @@ export const call: CommandSpec<Flags> = {
       "mxp call mxp://KEY@[::1]:9000/thumbnails --method small -d @in.png > out.png",
       "call an agent's method with a file",
     ],
+    ["mxp call mxp://KEY@192.0.2.7 --capability text.upper hello", "whichever agent can do it"],
     ["mxp call mxp://KEY@192.0.2.7/weather Berlin --early", "ask, from the second time on in one round trip"],
     ["mxp call mxp://192.0.2.7 hello --trust-new --timeout 5s --timing", "a node whose key is not known yet"],
   ],
   async run({ args, flags, settings, console, stop }) {
     const { parseMxpUrl } = await import("../mod.ts");
     const url = parseMxpUrl(args[0]!);
+    const { capability } = flags;
+    if (capability !== undefined && url.agent !== undefined) {
+      throw new CliError("usage", `call: give --capability or /${url.agent} in the URL, not both`);
+    }
     const source = dataSource(args[1], flags.data);
     const { signal } = stop;
     hintUnreadInput(source, console);
@@ -89,6 +100,7 @@ export const call: CommandSpec<Flags> = {
     const progress = new ProgressLine(console);
     try {
       reply = await client.call(payload, {
+        capability,
         method: flags.method,
         metadata: metadata(flags.meta),
         timeoutMs: deadline.left,

@@ -6,10 +6,12 @@
 
 import type { Logger } from "@logtape/logtape";
 import type { CallHandler, Handlers, Server, StreamHandler } from "../mod.ts";
+import { TRUST_NEW } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { CliError } from "./errors.ts";
 import { LONGEST_DELAY_MS } from "./duration.ts";
 import { nodeIdentity } from "./identity.ts";
+import type { Joined, JoinRequest } from "./join.ts";
 import type { CommandSpec } from "./spec.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
@@ -24,6 +26,9 @@ interface Flags {
   readonly allow?: readonly string[];
   readonly early?: boolean;
   readonly db?: string;
+  readonly join?: string;
+  readonly capability?: readonly string[];
+  readonly trustNew?: boolean;
   readonly retry?: typeof RETRY_MODES[number];
   readonly proofOfWork?: number;
   readonly metrics?: string;
@@ -86,6 +91,19 @@ export const serve: CommandSpec<Flags> = {
       parse: notEmpty,
     },
     {
+      flags: "--join <URL>",
+      description: "register at this other node as an agent, under --name, and answer the calls that it passes on",
+      env: "MXP_JOIN",
+      parse: notEmpty,
+    },
+    {
+      flags: "--capability <NAME>",
+      description: "what the agent can do, such as text.upper; with --join; repeatable",
+      repeat: true,
+      parse: notEmpty,
+    },
+    TRUST_NEW,
+    {
       flags: "--retry <WHEN>",
       description: "let clients prove their address before anything is done for them: auto (under load), always, never",
       env: "MXP_RETRY",
@@ -121,6 +139,10 @@ export const serve: CommandSpec<Flags> = {
     "Agents can register at the node, and be found there with mxp discover. With --db, whatever was acknowledged is there " +
     "again after the node was started anew, however it ended. The file is checked at the start; one node at a time may use " +
     "it. Whose an agent's id is, is remembered also when the agent has gone.",
+    "With --join, the node is also an agent of another one: it can be found there and called through it, by name, id and " +
+    "capability, and needs no address that others can reach. It stays registered while it runs, also after the other node was " +
+    "started anew. Calls are passed on to the agent that has the least to do; when one goes before it has answered, another " +
+    "gets the call. Agent streams are not passed on yet.",
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once.",
     "--log-level info logs each call, stream, event and registration on standard error, debug also what became of processes; with --json as JSON.",
@@ -131,6 +153,10 @@ export const serve: CommandSpec<Flags> = {
       "mxp serve --listen 0.0.0.0:9000 --identity node.key --exec 'jq .items' --log-level info",
       "a program as a service",
     ],
+    [
+      "mxp serve --listen 127.0.0.1:0 --join mxp://KEY@192.0.2.7 --name upper --capability text.upper --exec 'tr a-z A-Z'",
+      "an agent behind another node",
+    ],
     ["mxp serve --db registry.db", "a meeting place for agents that outlives its own end"],
     [
       "mxp serve --listen 127.0.0.1:0 --exec ./answer.sh --allow friends.keys",
@@ -140,6 +166,15 @@ export const serve: CommandSpec<Flags> = {
   async run({ flags, settings, console, stop }) {
     if (flags.echo && flags.exec !== undefined) {
       throw new CliError("usage", "serve: --echo and --exec both answer calls; choose one of them");
+    }
+    if (flags.capability !== undefined && flags.join === undefined) {
+      throw new CliError("usage", "serve: --capability says what the agent of --join can do; give both");
+    }
+    if (flags.join !== undefined && !flags.echo && flags.exec === undefined) {
+      throw new CliError(
+        "usage",
+        "serve: an agent of another node (--join) has to answer calls: add --echo or --exec CMD",
+      );
     }
     const mxp = await import("../mod.ts");
     const listen = mxp.parseHostPort(flags.listen ?? DEFAULT_LISTEN);
@@ -162,14 +197,26 @@ export const serve: CommandSpec<Flags> = {
       onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
     }, handlers);
     const metrics = await openMetrics(flags.metrics, server, signal);
+    const joined = flags.join === undefined ? undefined : await joinNode(flags, flags.join, {
+      handlers,
+      identity,
+      settings,
+      console,
+      log,
+      signal,
+    }).catch(async (error) => {
+      metrics?.close();
+      await server.close();
+      throw error;
+    });
     if (console.json) {
       await console.value({ event: "listening", url: server.url, ...(metrics && { metrics: metrics.url }) });
     } else await console.line(`listening ${server.url}`);
     if (metrics !== undefined) console.note(`metrics at ${metrics.url}`);
     adviseOn(server, flags, console);
-    await Promise.race([server.closed, aborted(signal)]);
+    await Promise.race([server.closed, aborted(signal), ...(joined === undefined ? [] : [joined.lost])]);
     if (!signal.aborted) throw new CliError("internal", "the socket failed, the node cannot go on; start it again");
-    await drain(server, settings, console);
+    await drain(server, joined, settings, console);
     metrics?.close();
     // Processes that are still there after that end with this one.
     return stop.exitCode;
@@ -264,7 +311,21 @@ function adviseOn(server: Server, flags: Flags, console: Console): void {
   }
 }
 
-async function drain(server: Server, settings: Settings, console: Console): Promise<void> {
+async function joinNode(
+  { name, capability = [], trustNew = false }: Flags,
+  url: string,
+  rest: Pick<JoinRequest, "handlers" | "identity" | "settings" | "console" | "log" | "signal">,
+): Promise<Joined> {
+  const { join } = await import("./join.ts");
+  return await join({ url, name, capabilities: capability, trustNew, ...rest });
+}
+
+async function drain(
+  server: Server,
+  joined: Joined | undefined,
+  settings: Settings,
+  console: Console,
+): Promise<void> {
   const { calls: { running: calls }, streams: { running: streams } } = server.stats();
   const parts = [count(calls, "call"), count(streams, "stream")].filter((part) => part !== undefined);
   if (parts.length > 0) {
@@ -272,7 +333,8 @@ async function drain(server: Server, settings: Settings, console: Console): Prom
   }
   if (console.json) await console.value({ event: "draining", calls, streams }).catch(() => {});
   const { timeoutMs = DEFAULT_DRAIN_MS } = settings;
-  await server.drain({ timeoutMs: timeoutMs === 0 ? LONGEST_DELAY_MS : timeoutMs });
+  const longest = timeoutMs === 0 ? LONGEST_DELAY_MS : timeoutMs;
+  await Promise.all([server.drain({ timeoutMs: longest }), joined?.leave(longest)]);
 }
 
 function count(number: number, what: string): string | undefined {

@@ -22,6 +22,7 @@ import { StreamClass } from "../transport/scheduler.ts";
 import { uuidV4 } from "../base/uuid.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
+import { AgentHost } from "./agent_host.ts";
 import { bodyBytes, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
@@ -38,6 +39,7 @@ import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
 import { Reply } from "./reply.ts";
 import type { Resumption } from "./resumption.ts";
+import { roundTrip } from "./round_trip.ts";
 import type { Session } from "./session.ts";
 import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
 
@@ -86,6 +88,7 @@ export class Client implements AsyncDisposable {
   readonly #lifecycle: LifecycleClient;
   readonly #reconnect: (signal: AbortSignal) => Promise<Client>;
   readonly #identity: Identity;
+  #host: AgentHost | undefined;
   /** Who answers. */
   readonly peer: PeerInfo;
   /** Settles when the connection has ended, for whatever reason. Never rejects. */
@@ -162,7 +165,11 @@ export class Client implements AsyncDisposable {
     if (hasMethod && typeof method !== "string") throw new MxpError("usage", `a method is text, got ${typeof method}`);
     const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal } = options;
     if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
-    const agent = options.agent ?? this.#url.agent;
+    const { capability } = options;
+    if (capability !== undefined && options.agent !== undefined) {
+      throw new MxpError("usage", "a call goes to an agent or to a capability; give one of them");
+    }
+    const agent = capability === undefined ? options.agent ?? this.#url.agent : undefined;
     const target = agent === this.#lastAgent ? this.#lastTarget : this.#targetOf(agent);
     this.#checkOpen();
     if (signal?.aborted) throw this.#failure({ kind: "aborted" }, agent, timeoutMs, signal);
@@ -287,7 +294,14 @@ export class Client implements AsyncDisposable {
    */
   register(card: AgentCard, options: RegistrationOptions = {}): Promise<Registration> {
     const sha256 = (bytes: Uint8Array): Uint8Array => this.#platform.crypto.sha256.hash(bytes);
-    const link = (client: Client): RegistrationLink => ({ client, lifecycle: client.#lifecycle });
+    const link = (client: Client): RegistrationLink => ({
+      client,
+      lifecycle: client.#lifecycle,
+      serve: (id, handlers) => {
+        client.#host ??= new AgentHost(client.#session, sha256);
+        client.#host.set(id, card.name, handlers, options.onHandlerError);
+      },
+    });
     try {
       return Registration.start({
         register: toRegister(card, () => defaultAgentId(sha256, this.#identity.publicKey, card.name)),
@@ -354,31 +368,7 @@ export class Client implements AsyncDisposable {
     const { timeoutMs = 5_000, signal } = options;
     this.#checkOpen();
     this.#session.begin();
-    const rtt = await new Promise<number | "deadline" | "aborted" | undefined>((resolve) => {
-      if (signal?.aborted) return resolve("aborted");
-      let takeBack = (): void => {};
-      const finish = (result: number | "deadline" | "aborted" | undefined): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-        takeBack();
-        resolve(result);
-      };
-      const onAbort = (): void => finish("aborted");
-      // A lost PING is not repeated by the transport: one more goes out every second.
-      const attempt = (left: number): void => {
-        if (left <= 0) return finish("deadline");
-        const before = takeBack;
-        const current = this.#session.ping(finish);
-        takeBack = () => {
-          before();
-          current();
-        };
-        timer = setTimeout(() => attempt(left - 1_000), Math.min(left, 1_000));
-      };
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      signal?.addEventListener("abort", onAbort, { once: true });
-      attempt(timeoutMs);
-    });
+    const rtt = await roundTrip(this.#session, timeoutMs, signal);
     if (typeof rtt === "number") return { rttMs: rtt / 1000 };
     if (rtt === undefined) throw connectionEnded(this.#session.closeReason, "the ping");
     throw this.#failure({ kind: rtt }, undefined, timeoutMs, signal);
@@ -404,14 +394,18 @@ export class Client implements AsyncDisposable {
     };
   }
 
-  /** Takes no new calls and streams, waits for the ones under way (at most `timeoutMs`, default 10 000), then closes. */
+  /**
+   * Takes no new calls and streams, waits for the ones under way and for those that agents here still answer (at most
+   * `timeoutMs`, default 10 000), then closes.
+   */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#draining = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
     const { outgoing, streams, events } = this.#session;
     this.#askForAcknowledgement();
-    await Promise.race([Promise.all([outgoing.drained(), streams.drained(), events.drained()]), late]);
+    const all = [outgoing.drained(), streams.drained(), events.drained(), this.#host?.drained()];
+    await Promise.race([Promise.all(all), late]);
     clearTimeout(timer);
     await this.close();
   }

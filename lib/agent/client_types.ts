@@ -29,6 +29,8 @@ export interface RequestOptions {
 
 /** What a call may be told. */
 export interface CallOptions extends RequestOptions {
+  /** Any agent that has this capability, or with `.*` at the end one below it, in place of a certain one; the node chooses. */
+  readonly capability?: string;
   /** How long to wait for the whole answer; default 30 000, 0 = without end. */
   readonly timeoutMs?: number;
   /**

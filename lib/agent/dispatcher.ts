@@ -35,6 +35,8 @@ export interface DispatcherOptions {
 export interface LifecycleHandler {
   /** Leads to an answer, at once or later. */
   handle(call: IncomingCall, kind: LifecycleKind, payload: Uint8Array): void;
+  /** Passes a call on to an agent; false if none is meant. `ended` is called once, when the call is settled. */
+  route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean;
 }
 
 /** One for a server; every connection has a view of it with a memory budget of its own. */
@@ -125,18 +127,35 @@ export class Dispatcher {
     }
     const { capability } = call.details;
     if (capability !== undefined) {
-      const text = `this node does not route by capability, so it has nobody for ${quote(capability)}`;
+      if (this.#route(call, payload)) return;
+      const text = this.#registry === undefined
+        ? `this node does not route by capability, so it has nobody for ${quote(capability)}`
+        : `no agent here has the capability ${quote(capability)}`;
       call.calls.refuse(call, ErrorCode.NO_SUCH_AGENT, false, text, StreamError.REFUSED);
       return;
     }
     const handler = this.#handlers.find(call.target, call.details.method, (name) => call.agentName = name);
     if (handler === "no_such_agent") {
+      if (this.#route(call, payload)) return;
       call.calls.refuse(call, ErrorCode.NO_SUCH_AGENT, false, `no agent ${call.agent} here`, StreamError.REFUSED);
     } else if (handler === "no_such_method") {
       const { method } = call.details;
       const text = method === undefined ? "no handler for calls without a method" : `no method ${quote(method)} here`;
       call.calls.refuse(call, ErrorCode.NO_SUCH_METHOD, false, text, StreamError.REFUSED);
     } else this.#run(call, handler, payload);
+  }
+
+  /** Passes a call on, which counts like a handler that runs. */
+  #route(call: IncomingCall, payload: Uint8Array): boolean {
+    if (this.#registry === undefined) return false;
+    this.#running++;
+    const ended = (): void => {
+      this.#running--;
+      this.#checkIdle();
+    };
+    if (this.#registry.route(call, payload, ended)) return true;
+    this.#running--;
+    return false;
   }
 
   /** An event whose sender waits for an Ack. */

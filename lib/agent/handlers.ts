@@ -108,6 +108,12 @@ export class HandlerTable {
     }
   }
 
+  /** Adds an agent of a client under its id, or takes it away. @throws {MxpError} `usage` for what is not a handler. */
+  setAgent(id: string, name: string, handlers: Handlers | undefined): void {
+    if (handlers === undefined) this.#agents.delete(id);
+    else this.#agents.set(id, toTable(handlers, name));
+  }
+
   /** The handler for a target (16 bytes) and method. `named` is told the agent's name as it was given to `serve`. */
   find(target: Uint8Array, method: string | undefined, named: (name: string) => void): CallHandler | NoHandler {
     const table = this.#tableFor(target, named);

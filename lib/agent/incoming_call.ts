@@ -48,6 +48,8 @@ export class IncomingCall extends IncomingRequest {
   source: AnswerSource | undefined = undefined;
   /** Bytes reserved of the server's budget. */
   reserved = 0;
+  /** Whether the answer is among them already. */
+  answerReserved = false;
   /** Ends the collecting of an answer that the handler yields. */
   stopAnswer: (() => void) | undefined = undefined;
   /** Whether the handler has the call and has not come back. */

@@ -19,6 +19,7 @@ import { type AnswerSource, IncomingCall, type IncomingCallState } from "./incom
 import type { IncomingEvent } from "./incoming_events.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Session } from "./session.ts";
 
 /** A request that makes no progress for this long is dropped, and so is an answer that the peer does not take. */
 const STALL_TIMEOUT: Micros = seconds(30);
@@ -72,6 +73,8 @@ export class IncomingCalls {
   /** Calls that have not been answered completely, by stream. Peers choose the ids only within their stream limit. */
   readonly #calls = new NumberMap<IncomingCall>();
   #peerInfo: PeerInfo | undefined;
+  /** The connection as a whole: whoever calls can be called, too. */
+  session: Session | undefined = undefined;
 
   /** @param onStream takes what turned out to be an agent stream. */
   constructor(
@@ -185,7 +188,7 @@ export class IncomingCalls {
       );
       return;
     }
-    if (!this.#reserve(call, data.length)) {
+    if (!call.answerReserved && !this.reserve(call, data.length)) {
       this.fail(call, ErrorCode.OVERLOADED, true, "no memory for the answer");
       return;
     }
@@ -283,7 +286,7 @@ export class IncomingCalls {
       this.#messages.codec,
       call,
       maxRequestBytes,
-      (bytes) => this.#reserve(call, bytes),
+      (bytes) => this.reserve(call, bytes),
     );
     const result = reader.push(chunk);
     if (result === undefined) {
@@ -423,7 +426,8 @@ export class IncomingCalls {
     call.reserved = 0;
   }
 
-  #reserve(call: IncomingCall, bytes: number): boolean {
+  /** Takes room in memory for a call, until {@link release}. */
+  reserve(call: IncomingCall, bytes: number): boolean {
     if (bytes < LEAST_RESERVED) return true;
     if (!this.#service.budget.reserve(bytes)) return false;
     call.reserved += bytes;

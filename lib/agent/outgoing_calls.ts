@@ -33,7 +33,7 @@ export interface CallProgress {
 
 /** One call under way. */
 export class OutgoingCall extends PendingCall implements ReplyParts {
-  readonly #calls: OutgoingCalls;
+  readonly calls: OutgoingCalls;
   readonly #onSettled: (outcome: CallOutcome) => void;
   readonly startedAt: Micros;
   sentAt: Micros = micros(0);
@@ -55,6 +55,8 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   streamClass: number = StreamClass.INTERACTIVE;
   /** What answers it. */
   expected: AnswerType = MessageType.RESPONSE;
+  /** Asked once whether there is room for an answer that does not come in one piece; without it there is. */
+  admit: ((bytes: number) => boolean) | undefined = undefined;
   /** Whether it has been filed, so that something will settle it. */
   isFiled = false;
   /** Whether it still waits for a stream. */
@@ -70,13 +72,13 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
 
   constructor(calls: OutgoingCalls, startedAt: Micros, deadline: Micros, onSettled: (outcome: CallOutcome) => void) {
     super(deadline);
-    this.#calls = calls;
+    this.calls = calls;
     this.startedAt = startedAt;
     this.#onSettled = onSettled;
   }
 
   override expired(_now: Micros): void {
-    this.#calls.giveUp(this, { kind: "deadline" }, StreamError.DEADLINE);
+    this.calls.giveUp(this, { kind: "deadline" }, StreamError.DEADLINE);
   }
 
   override settled(outcome: CallOutcome): void {
@@ -319,7 +321,7 @@ export class OutgoingCalls {
       }
     } else outcome = call.answer.push(chunk);
     if (call.onProgress !== undefined) this.#progress(call);
-    if (outcome === undefined) return;
+    if (outcome === undefined) return this.#admit(call);
     call.doneAt = this.#driver.now;
     const { connection } = this.#link;
     // A peer that answers early has to say itself that it wants no more; one that answers nonsense is told.
@@ -328,6 +330,14 @@ export class OutgoingCalls {
       connection.resetStream(id, StreamError.MALFORMED);
     } else if (call.message !== undefined) connection.resetStream(id, StreamError.NO_ERROR);
     this.#settle(call, outcome);
+  }
+
+  /** Asks for room as soon as an answer has said how large it is. */
+  #admit(call: OutgoingCall): void {
+    const { admit, answer } = call;
+    if (admit === undefined || answer?.total === undefined) return;
+    call.admit = undefined;
+    if (!admit(answer.total)) this.giveUp(call, { kind: "aborted" }, StreamError.CANCELLED);
   }
 
   #progress(call: OutgoingCall): void {

@@ -11,8 +11,10 @@ import type { Random } from "../base/random.ts";
 import { formatUuid } from "../base/uuid.ts";
 import type { AgentStatus } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
+import type { CallContext } from "./call_context.ts";
 import type { Client } from "./client.ts";
 import { deferred } from "./deferred.ts";
+import type { Handlers } from "./handlers.ts";
 import type { LifecycleClient } from "./lifecycle_client.ts";
 
 /** The pause before the second attempt to get back; the first is made after a random part of it. */
@@ -41,6 +43,10 @@ export type RegistrationState =
 export interface RegistrationOptions {
   /** Told of every change of its state; with the error that led there, if there was one. */
   readonly onState?: (state: RegistrationState, error: MxpError | undefined) => void;
+  /** Answers the calls that the node passes on to the agent. Without it, it can be found, and not be called through the node. */
+  readonly handlers?: Omit<Handlers, "agents" | "event">;
+  /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
+  readonly onHandlerError?: (error: unknown, context: CallContext) => void;
   /** How long the node may take to answer at first; default 10 000. */
   readonly timeoutMs?: number;
   /** Gives the first attempt up. */
@@ -51,6 +57,8 @@ export interface RegistrationOptions {
 export interface RegistrationLink {
   readonly client: Client;
   readonly lifecycle: LifecycleClient;
+  /** Answers calls for an agent, or stops. */
+  readonly serve: (id: string, handlers: Handlers | undefined) => void;
 }
 
 /** What a registration is made from. */
@@ -185,7 +193,10 @@ export class Registration implements AsyncDisposable {
     if (this.#state === "closed") return;
     this.#failure = failure;
     this.#enter("closed", failure);
-    if (this.#link !== this.#parts.link) await this.#link.client.close();
+    if (this.#parts.options.handlers !== undefined) this.#link.serve(this.id, undefined);
+    const { client } = this.#link;
+    // A connection of its own ends with it, but not the calls that its handlers still answer.
+    if (this.#link !== this.#parts.link) await (failure === undefined ? client.drain() : client.close());
     this.#closed.resolve();
   }
 
@@ -260,6 +271,8 @@ export class Registration implements AsyncDisposable {
   }
 
   async #register(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<void> {
+    const { handlers } = this.#parts.options;
+    if (handlers !== undefined) this.#link.serve(this.id, handlers);
     const { heartbeatMillis } = await this.#link.lifecycle.register(this.#parts.register, options);
     this.#heartbeatMs = heartbeatMillis || DEFAULT_HEARTBEAT_MS;
     // A new registration knows nothing of how the agent is.

@@ -28,6 +28,7 @@ import { type RegistrySettings, registrySettings } from "../mesh/registry_settin
 import type { LifecycleKind } from "../mesh/request_reader.ts";
 import type { AgentStore } from "../store/agent_store.ts";
 import { StreamError } from "../wire/error_codes.ts";
+import { CallRouter, type RelayStats } from "./call_router.ts";
 import type { LifecycleHandler } from "./dispatcher.ts";
 import type { AnswerSource, IncomingCall } from "./incoming_call.ts";
 import type { IncomingCalls } from "./incoming_calls.ts";
@@ -82,6 +83,8 @@ export interface RegistryStats {
   readonly refused: Readonly<Record<string, number>>;
   /** Writes to the store that failed. */
   readonly storeFailures: number;
+  /** Calls that were passed on to agents. */
+  readonly relayed: RelayStats;
 }
 
 /** Changes are told this often at most: what changes twice meanwhile is told once. */
@@ -92,6 +95,7 @@ const STORE_PAUSE: Micros = seconds(5);
 /** The registry of one node. */
 export class RegistryService implements LifecycleHandler {
   readonly #registry: Registry;
+  readonly #router: CallRouter;
   readonly #journal: RegistryJournal;
   readonly #options: RegistryOptions;
   readonly #clock: Clock;
@@ -113,7 +117,8 @@ export class RegistryService implements LifecycleHandler {
     this.#options = options;
     this.#clock = parts.clock;
     this.#messages = parts.messages;
-    this.#registry = new Registry(settings, parts.random, options.store !== undefined);
+    this.#registry = new Registry(settings, parts.random, parts.sha256, options.store !== undefined);
+    this.#router = new CallRouter({ ...parts, registry: this.#registry });
     this.#journal = new RegistryJournal(this.#registry, options.store, () => this.#clock.now(), (error) => {
       this.#storeFailures++;
       this.#report({ type: "not_stored", reason: error instanceof Error ? error.message : String(error) });
@@ -155,6 +160,7 @@ export class RegistryService implements LifecycleHandler {
       discoveries: this.#discoveries,
       refused: { ...this.#refused },
       storeFailures: this.#storeFailures,
+      relayed: { ...this.#router.counters },
     };
   }
 
@@ -168,6 +174,10 @@ export class RegistryService implements LifecycleHandler {
       case "discover":
         return this.#discover(call, payload);
     }
+  }
+
+  route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean {
+    return this.#router.route(call, payload, ended);
   }
 
   /** Ends all watches: the node is going down. */
@@ -194,6 +204,7 @@ export class RegistryService implements LifecycleHandler {
     if (!(agent instanceof RegisteredAgent)) return this.#refuse(call, agent, register.agentId, register.name);
     this.#whenSaved(call, () => {
       this.#registered++;
+      this.#attach(agent, call);
       const { agentId, leaseMillis } = agent.stored;
       this.#report({ type: "registered", agentId: formatUuid(agentId), name: register.name, peer: call.peer });
       const heartbeat = heartbeatMillis(leaseMillis);
@@ -234,8 +245,10 @@ export class RegistryService implements LifecycleHandler {
     };
     if (!isFinal) {
       this.#heartbeats++;
+      if (isKnown) this.#attach(outcome, call);
       return answer();
     }
+    if (isKnown) this.#router.detach(outcome.key);
     this.#whenSaved(call, () => {
       if (isKnown) {
         this.#deregistered++;
@@ -280,6 +293,11 @@ export class RegistryService implements LifecycleHandler {
     this.#watches.add(watch);
     call.calls.answerFrom(call, watch);
     this.#arm();
+  }
+
+  /** The agent can be called where it was last heard of. */
+  #attach(agent: RegisteredAgent, { calls: { session } }: IncomingCall): void {
+    if (session !== undefined && session.closeReason === undefined) this.#router.attach(agent.key, session);
   }
 
   /** Answers when what was changed is stored, or says that it was not. */
@@ -345,6 +363,7 @@ export interface RegistryParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly messages: CallMessages;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
 }
 
 /** The answer to a watch: a listing, then changes, for as long as somebody takes them. */

@@ -15,15 +15,15 @@ export const MAX_DEADLINE_MS = 0xffff_ffff;
 
 /** Metadata for a request; undefined if it needs none. @throws {MxpError} `usage` for fields that cannot be sent. */
 export function metadataOf(
-  options: RequestOptions,
+  options: RequestOptions & { readonly capability?: string },
   method: string | undefined,
   timeoutMs: number,
 ): Metadata | undefined {
-  const { traceparent, idempotencyKey, contentType, metadata } = options;
+  const { traceparent, idempotencyKey, contentType, metadata, capability } = options;
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
   }
-  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata;
+  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata ?? capability;
   const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
   if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
   return {
@@ -32,6 +32,7 @@ export function metadataOf(
     ...(traceparent !== undefined && { traceparent }),
     ...(contentType !== undefined && { contentType }),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
+    ...(capability !== undefined && { capability }),
     ...(metadata !== undefined && { application: Object.entries(metadata) }),
   };
 }

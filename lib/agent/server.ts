@@ -167,9 +167,15 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
   const platform = options.platform ?? defaultPlatform();
   const messages = new CallMessages(platform.codec);
   const { clock, random } = platform;
+  const sha256 = (bytes: Uint8Array): Uint8Array => platform.crypto.sha256.hash(bytes);
   const registry = options.registry === undefined || options.registry === false
     ? undefined
-    : await RegistryService.open(options.registry === true ? {} : options.registry, { clock, random, messages });
+    : await RegistryService.open(options.registry === true ? {} : options.registry, {
+      clock,
+      random,
+      messages,
+      sha256,
+    });
   try {
     return await start(options, handlers, { platform, messages, registry });
   } catch (error) {

@@ -58,6 +58,8 @@ export class Session implements ConnectionUser {
   events!: OutgoingEvents;
   #incomingEvents: IncomingEvents | undefined;
   closeReason: ConnectionEnd | undefined = undefined;
+  /** Told before anything else that the connection has ended. */
+  onEnd: (() => void) | undefined = undefined;
   /** Whether streams can be used. */
   established = false;
   /** Told how a move has ended, while there is one. */
@@ -78,13 +80,18 @@ export class Session implements ConnectionUser {
     this.events = new OutgoingEvents(driver, link);
     this.watches = new OutgoingWatches(driver, link, messages.codec);
     this.streams = new AgentStreams(driver, link, messages, () => this.incoming?.peer ?? peer(this));
-    if (service !== undefined) {
-      this.incoming = new IncomingCalls(driver, link, messages, service, () => peer(this), (call, start) => {
-        service.dispatchStream(this.streams.accept(call.stream, call, start));
-      });
-      this.#incomingEvents = new IncomingEvents(driver, link, messages.codec, service, () => this.incoming!.peer);
-    }
+    if (service !== undefined) this.serve(service);
     return this;
+  }
+
+  /** Serves the peer's calls from now on. Once. */
+  serve(service: CallService): void {
+    const { driver, messages, peer } = this.#options;
+    this.incoming = new IncomingCalls(driver, this.link, messages, service, () => peer(this), (call, start) => {
+      service.dispatchStream(this.streams.accept(call.stream, call, start));
+    });
+    this.incoming.session = this;
+    this.#incomingEvents = new IncomingEvents(driver, this.link, messages.codec, service, () => this.incoming!.peer);
   }
 
   onEvent(event: ConnectionEvent): void {
@@ -194,6 +201,7 @@ export class Session implements ConnectionUser {
     if (this.closeReason !== undefined) return;
     this.closeReason = reason;
     this.established = false;
+    this.onEnd?.();
     this.onPath?.("ended");
     this.outgoing.close();
     this.incoming?.close();

@@ -48,10 +48,16 @@ export class AgentIndex {
   readonly #all = new AgentOrder();
   readonly #names: KeyedMap<AgentOrder>;
   readonly #capabilities: KeyedMap<AgentOrder>;
+  /** By what a Call to the name has as its target, in hex. */
+  readonly #targets: KeyedMap<AgentOrder>;
+  readonly #targetOf: (name: string) => string;
 
-  constructor(hashKey: HashKey) {
+  /** @param targetOf what a Call to an agent of this name has as its target, in hex. */
+  constructor(hashKey: HashKey, targetOf: (name: string) => string) {
     this.#names = new KeyedMap(hashKey);
     this.#capabilities = new KeyedMap(hashKey);
+    this.#targets = new KeyedMap(hashKey);
+    this.#targetOf = targetOf;
   }
 
   /** How many there are. */
@@ -68,6 +74,7 @@ export class AgentIndex {
   add(agent: RegisteredAgent): void {
     this.#all.add(agent);
     addTo(this.#names, agent.register.name, agent);
+    addTo(this.#targets, this.#targetOf(agent.register.name), agent);
     for (const capability of new Set(agent.register.capabilities)) addTo(this.#capabilities, capability, agent);
   }
 
@@ -75,7 +82,13 @@ export class AgentIndex {
   remove(agent: RegisteredAgent): void {
     this.#all.remove(agent);
     removeFrom(this.#names, agent.register.name, agent);
+    removeFrom(this.#targets, this.#targetOf(agent.register.name), agent);
     for (const capability of new Set(agent.register.capabilities)) removeFrom(this.#capabilities, capability, agent);
+  }
+
+  /** Every agent whose name has this target, in hex. */
+  findTarget(target: string): readonly RegisteredAgent[] {
+    return this.#targets.get(target)?.agents ?? NOBODY;
   }
 
   /** Every agent that a query other than one by id asks for, in order. */

@@ -15,6 +15,7 @@ import type { AgentHeartbeat } from "../codec/payloads/agent_heartbeat.ts";
 import type { AgentRecord } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
 import type { DiscoverResponse } from "../codec/payloads/discover_response.ts";
+import { nameTarget } from "./agent_target.ts";
 import { AgentIndex, placeBehind } from "./agent_index.ts";
 import { AgentWatch } from "./agent_watch.ts";
 import { RegisteredAgent, type StoredAgent, weightOf } from "./registered_agent.ts";
@@ -74,9 +75,10 @@ export type HeartbeatOutcome = RegisteredAgent | "not_registered" | RegistryRefu
  * import { Registry } from "./registry.ts";
  * import { registrySettings } from "./registry_settings.ts";
  * import { micros } from "../base/time.ts";
+ * import { selectProvider } from "../crypto/select.ts";
  * import { SystemRandom } from "../runtime/random.ts";
  *
- * const registry = new Registry(registrySettings(), new SystemRandom());
+ * const registry = new Registry(registrySettings(), new SystemRandom(), (bytes) => selectProvider().sha256.hash(bytes));
  * const [now, ownerKey] = [micros(0), new Uint8Array(32)];
  * const echo = { agentId: new Uint8Array(16).fill(7), name: "echo", capabilities: ["text.echo"] };
  * registry.register(now, 1_700_000_000_000, ownerKey, echo);
@@ -97,13 +99,21 @@ export class Registry {
   /** At or before the earliest time at which a lease ends. */
   #due: Micros = NEVER;
 
-  /** @param journal whether somebody takes the changes with {@link pollChanges}. */
-  constructor(settings: RegistrySettings, random: Random, journal = false) {
+  /**
+   * @param sha256 makes the targets of names (SPEC §8.1).
+   * @param journal whether somebody takes the changes with {@link pollChanges}.
+   */
+  constructor(
+    settings: RegistrySettings,
+    random: Random,
+    sha256: (bytes: Uint8Array) => Uint8Array,
+    journal = false,
+  ) {
     this.#settings = settings;
     const hashKey = newHashKey(random);
     this.#ids = new KeyedMap(hashKey);
     this.#owners = new KeyedMap(hashKey);
-    this.#index = new AgentIndex(hashKey);
+    this.#index = new AgentIndex(hashKey, (name) => toHex(nameTarget(sha256, name)));
     if (journal) this.#changes = [];
   }
 
@@ -230,6 +240,20 @@ export class Registry {
       nowMillis: wallMillis,
       ...(at < found.length && at > from && { cursor: agents[at - from - 1].agentId }),
     };
+  }
+
+  /** Whom a Call may go to: those with a capability, else the one with the id, else those with the name that the target stands for. */
+  candidates(
+    now: Micros,
+    wallMillis: number,
+    target: Uint8Array,
+    capability: string | undefined,
+  ): readonly RegisteredAgent[] {
+    this.handleTimeout(now, wallMillis);
+    if (capability !== undefined) return this.#index.find({ by: "capability", capability });
+    const key = toHex(target);
+    const agent = this.agent(key);
+    return agent === undefined ? this.#index.findTarget(key) : [agent];
   }
 
   /** Begins to watch. What it tells its `onReady` must not use the registry at once. End it with {@link unwatch}. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { micros } from "../../lib/base/time.ts";
@@ -8,6 +9,7 @@ import type { AgentDiscover, DiscoverQuery } from "../../lib/codec/payloads/agen
 import type { AgentRecord, AgentStatus } from "../../lib/codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../../lib/codec/payloads/agent_register.ts";
 import type { DiscoverResponse } from "../../lib/codec/payloads/discover_response.ts";
+import { nameTarget } from "../../lib/mesh/agent_target.ts";
 import { RegisteredAgent, type StoredAgent, weightOf } from "../../lib/mesh/registered_agent.ts";
 import { heartbeatMillis, type HeartbeatOutcome, Registry } from "../../lib/mesh/registry.ts";
 import { type RegistrySettings, registrySettings } from "../../lib/mesh/registry_settings.ts";
@@ -15,6 +17,7 @@ import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { property, testSeed } from "../support/seed.ts";
 import { NaiveRegistry } from "./naive_registry.ts";
 
+const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest();
 const A = new Uint8Array(32).fill(0xaa);
 const B = new Uint8Array(32).fill(0xbb);
 const WALL = 1_800_000_000_000;
@@ -28,7 +31,7 @@ class Bench {
 
   constructor(settings: Partial<RegistrySettings> = {}) {
     this.settings = registrySettings(settings);
-    this.registry = new Registry(this.settings, new SeededRandom(testSeed), true);
+    this.registry = new Registry(this.settings, new SeededRandom(testSeed), sha256, true);
   }
 
   get wall(): number {
@@ -88,7 +91,7 @@ class Bench {
   restart(): void {
     this.tick();
     this.save();
-    this.registry = new Registry(this.settings, new SeededRandom(testSeed + 1), true);
+    this.registry = new Registry(this.settings, new SeededRandom(testSeed + 1), sha256, true);
     this.registry.restore(this.#micros, this.stored.values());
   }
 
@@ -324,7 +327,7 @@ test("three missed heartbeats make an agent offline, three more end its registra
 
 test("the time of day may jump by years, and leases do not care", () => {
   for (const jump of [3_600_000, -3_600_000, 10 * 365 * 86_400_000, -10 * 365 * 86_400_000]) {
-    const registry = new Registry(registrySettings(), new SeededRandom(1));
+    const registry = new Registry(registrySettings(), new SeededRandom(1), sha256);
     registry.register(micros(0), WALL, A, agent(1));
     const before = registry.discover(micros(29_000_000), WALL + jump, { query: { by: "all" } }) as DiscoverResponse;
     assert.equal(before.agents[0].status, "online");
@@ -371,6 +374,25 @@ test("weights are limited for one registration, one key and all together", () =>
   assert.equal(bench.register(B, { ...heavy, agentId: id(4) }), `refused ${ErrorCode.OVERLOADED}`);
   bench.deregister(A, id(1));
   assert.equal(bench.register(B, { ...heavy, agentId: id(4) }), "lease 30000");
+});
+
+test("a Call's candidates are those with the capability, else the id, else the name", () => {
+  const bench = new Bench();
+  bench.register(A, agent(1, { name: "one", capabilities: ["a.b"] }));
+  bench.register(A, agent(2, { name: "two", capabilities: ["a.c", "a.c"] }));
+  bench.register(B, agent(3, { name: "two", capabilities: [] }));
+  const find = (target: Uint8Array, capability?: string): number[] =>
+    bench.registry.candidates(micros(bench.now * 1000), bench.wall, target, capability).map(({ key }) =>
+      parseInt(key.slice(-2), 16)
+    );
+  const nil = new Uint8Array(16);
+  assert.deepEqual([find(nil, "a.b"), find(nil, "a.*"), find(nil, "b")], [[1], [1, 2], []]);
+  assert.deepEqual([find(id(2)), find(id(9)), find(nil)], [[2], [], []]);
+  assert.deepEqual([find(nameTarget(sha256, "two")), find(nameTarget(sha256, "none"))], [[2, 3], []]);
+  bench.register(B, agent(3, { name: "three", capabilities: ["a.b"] }));
+  assert.deepEqual([find(nameTarget(sha256, "two")), find(nil, "a.b")], [[2], [1, 3]]);
+  bench.now += 60_000;
+  assert.deepEqual(find(nil, "a.*"), []);
 });
 
 test("pages go on behind their cursor while agents come and go, and a foreign cursor is refused", () => {

@@ -1,0 +1,60 @@
+/**
+ * What a client answers itself: calls that its node passes on to the agents that are registered over its connection.
+ *
+ * @module
+ */
+
+import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
+import { MemoryBudget } from "../mesh/memory_budget.ts";
+import type { CallContext } from "./call_context.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { type Handlers, HandlerTable } from "./handlers.ts";
+import type { Session } from "./session.ts";
+
+/** Handlers that may run at once. */
+const MAX_CALLS = 1_024;
+const MAX_STREAMS = 1_024;
+/** Bytes that large calls and answers may take in memory together. */
+const BUDGET_BYTES = 64 << 20;
+
+/** The agents behind one client. */
+export class AgentHost {
+  readonly #table: HandlerTable;
+  readonly #dispatcher: Dispatcher;
+  readonly #session: Session;
+  #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
+
+  /** From now on the session's peer may call. */
+  constructor(session: Session, sha256: (bytes: Uint8Array) => Uint8Array) {
+    this.#session = session;
+    this.#table = new HandlerTable({}, sha256);
+    this.#dispatcher = new Dispatcher({
+      handlers: this.#table,
+      maxConcurrentCalls: MAX_CALLS,
+      maxConcurrentStreams: MAX_STREAMS,
+      maxRequestBytes: MAX_PAYLOAD_BYTES,
+      onHandlerError: (error, context) => this.#onHandlerError?.(error, context),
+    });
+    session.serve(this.#dispatcher.service(new MemoryBudget(BUDGET_BYTES)));
+  }
+
+  /** Settles when no handler is running, and what they have answered has arrived. */
+  async drained(): Promise<void> {
+    await this.#dispatcher.idle();
+    // An answer that is on its way has an open stream until it is acknowledged.
+    while (this.#session.closeReason === undefined && this.#session.link.connection.stats().openStreams > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** Adds an agent under its UUID, or takes it away. @throws {MxpError} `usage` for what is not a handler. */
+  set(
+    id: string,
+    name: string,
+    handlers: Handlers | undefined,
+    onHandlerError: ((error: unknown, context: CallContext) => void) | undefined,
+  ): void {
+    this.#table.setAgent(id, name, handlers);
+    this.#onHandlerError = onHandlerError ?? this.#onHandlerError;
+  }
+}

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { assertFails, assertWorks, eventually, scratch } from "./nodes.ts";
+
+test("an agent behind a node is found and called by capability, name and id", async () => {
+  await using here = await scratch();
+  await using node = await here.node([]);
+  await here.mxp(["keygen", "-o", "agent.key"]);
+  const join = ["--identity", "agent.key", "--join", node.url];
+  await using agent = await here.node([
+    ...join,
+    "--name",
+    "upper",
+    "--capability",
+    "text.upper",
+    "--exec",
+    "tr a-z A-Z",
+  ]);
+  const { agents } = JSON.parse((await here.mxp(["discover", node.url, "--json"])).stdout);
+  assert.deepEqual(
+    agents.map((
+      { name, capabilities, publicKey, status }: Record<string, unknown>,
+    ) => [name, capabilities, publicKey, status]),
+    [["upper", ["text.upper"], agent.key, "online"]],
+  );
+  for (const args of [[node.url, "--capability", "text.*"], [`${node.url}/upper`], [`${node.url}/${agents[0].id}`]]) {
+    const [url, ...flags] = args;
+    const result = await here.mxp(["call", url, "hello", ...flags]);
+    assertWorks(result);
+    assert.equal(result.stdout, "HELLO");
+  }
+  assertFails(
+    await here.mxp(["call", node.url, "x", "--capability", "text.lower"]),
+    6,
+    /no agent here has the capability/,
+  );
+  assertFails(await here.mxp(["call", `${node.url}/upper`, "x", "--capability", "a"]), 2, /not both/);
+  // A farewell, so that nobody is sent there any more.
+  assert.equal((await agent.stop()).code, 143);
+  assertFails(await here.mxp(["call", node.url, "x", "--capability", "text.upper"]), 6, /no agent here/);
+});
+
+test("an agent that is asked to end finishes the call that it was passed, and gets no other", async () => {
+  await using here = await scratch();
+  await using node = await here.node([]);
+  await using agent = await here.node([
+    "--join",
+    node.url,
+    "--name",
+    "slow",
+    "--exec",
+    "touch started; sleep 1; echo done",
+  ]);
+  const call = here.mxp(["call", `${node.url}/slow`, ""]);
+  await eventually("the call runs", async () => (await here.shell("test -e started")).code === 0);
+  const ended = agent.stop();
+  await eventually(
+    "the agent has left",
+    async () => JSON.parse((await here.mxp(["discover", node.url, "--json"])).stdout).count === 0,
+  );
+  const result = await call;
+  assertWorks(result);
+  assert.equal(result.stdout, "done\n");
+  assert.equal((await ended).code, 143);
+});
+
+test("an agent finds back to a node that was killed and started anew", async () => {
+  await using here = await scratch();
+  await here.mxp(["keygen", "-o", "node.key"]);
+  const first = await here.node(["--identity", "node.key"]);
+  await using _agent = await here.node(["--join", first.url, "--name", "echo", "--capability", "echo", "--echo"]);
+  await first.stop("SIGKILL");
+  await using again = await here.node(["--identity", "node.key", "--listen", first.where]);
+  assert.equal(again.url, first.url);
+  await eventually(
+    "it is registered again",
+    async () => JSON.parse((await here.mxp(["discover", again.url, "--json"])).stdout).count === 1,
+  );
+  assert.equal((await here.mxp(["call", again.url, "hello", "--capability", "echo"])).stdout, "hello");
+});
+
+test("what --join cannot do is said before anything is served", async () => {
+  await using here = await scratch();
+  await using node = await here.node([]);
+  const serve = (...args: string[]) => here.mxp(["serve", "--listen", "127.0.0.1:0", ...args]);
+  assertFails(await serve("--capability", "x"), 2, /give both/);
+  assertFails(await serve("--join", node.url), 2, /add --echo or --exec/);
+  assertFails(await serve("--join", `${node.url}/x`, "--echo"), 2, /leave \/x out/);
+  assertFails(await serve("--join", node.keyless, "--echo"), 9, /never met/);
+});
