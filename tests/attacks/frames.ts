@@ -389,6 +389,31 @@ export const frameAttacks: readonly Attack[] = [
   }),
 
   ...onBothSides({
+    name: "amplification: packets for a connection that is closing, or was forgotten",
+    counter: "dropped.late",
+    rounds: [12, 200],
+    begin: (scene) => {
+      let most = 0;
+      return {
+        round: () => {
+          const { peer, connection } = scene.attacker();
+          scene.tick(50);
+          const before = peer.receivedBytes;
+          connection.close(scene.network.now, 0, "enough");
+          scene.victim.pump(connection);
+          for (let i = 0; i < 200; i++) peer.send({ type: "ping" });
+          scene.tick(200);
+          const sent = 200 * peer.seal(encodeFrame({ type: "ping" })).length;
+          most = Math.max(most, (peer.receivedBytes - before) / sent);
+          scene.network.detach(peer.address);
+        },
+        count: () => scene.dropped("late"),
+        check: () => assert.ok(most > 0 && most < 0.2, `${most} bytes for each that came`),
+      };
+    },
+  }),
+
+  ...onBothSides({
     name: "PADDING, PING and unknown CONTROL floods",
     counter: "packetsReceived",
     rounds: [60, 1500],

@@ -92,6 +92,7 @@ function runOnce(attack: Attack, rounds: number, seed: number, checked: boolean)
     // Once the attack is well under way.
     if (!scene.hasBegun && i >= rounds / 4) scene.beginHonest();
     scene.tick(pause);
+    if (i % 16 === 0) scene.prune();
   }
   if (!scene.hasBegun) scene.beginHonest();
   scene.endHonest();
