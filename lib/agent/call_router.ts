@@ -113,14 +113,14 @@ export class CallRouter {
    */
   route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean {
     const { capability, hopLimit = DEFAULT_HOPS } = call.details;
-    const agents = this.#candidates(call);
-    if (agents.length === 0) return false;
+    const [first] = this.#candidates(call);
+    if (first === undefined) return false;
     if (hopLimit === 0) {
       call.calls.refuse(call, ErrorCode.HOP_LIMIT, false, "the call was passed on too often", StreamError.REFUSED);
       ended();
       return true;
     }
-    if (capability === undefined) call.agentName = agents[0].register.name;
+    if (capability === undefined) call.agentName = first.register.name;
     this.counters.running++;
     this.counters.total++;
     new Relay(this, call, payload, hopLimit - 1, () => {
@@ -223,7 +223,7 @@ export class CallRouter {
     for (const key of link.agents) if (registry.agent(key) === undefined) this.detach(key);
   }
 
-  #candidates({ target, details: { capability } }: IncomingCall): readonly RegisteredAgent[] {
+  #candidates({ target, details: { capability } }: IncomingCall): Iterable<RegisteredAgent> {
     const { registry, clock } = this.#parts;
     return registry.candidates(clock.now(), Date.now(), target, capability);
   }

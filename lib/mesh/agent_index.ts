@@ -5,27 +5,48 @@
  * @module
  */
 
-import { KeyedMap } from "../base/keyed_map.ts";
-import type { HashKey } from "../base/keyed_hash.ts";
-import { capabilityMatches, type DiscoverQuery } from "../codec/payloads/agent_discover.ts";
 import { toHex } from "../base/bytes.ts";
+import type { HashKey } from "../base/keyed_hash.ts";
+import { KeyedMap } from "../base/keyed_map.ts";
+import { SortedBlocks } from "../base/sorted_blocks.ts";
+import { capabilityMatches, type DiscoverQuery } from "../codec/payloads/agent_discover.ts";
 import type { RegisteredAgent } from "./registered_agent.ts";
 
 /** Agents in the order of their ids. */
-class AgentOrder {
-  readonly agents: RegisteredAgent[] = [];
+export interface AgentList {
+  readonly size: number;
+  /** Those with this id, in hex, or a higher one; all of them without one. The registry must not change meanwhile. */
+  from(key?: string): Iterable<RegisteredAgent>;
+}
 
-  add(agent: RegisteredAgent): void {
-    this.agents.splice(placeBehind(this.agents, agent.key), 0, agent);
+/** The agents that have one capability. */
+interface Capable {
+  /** The capability. */
+  readonly key: string;
+  readonly agents: SortedBlocks<RegisteredAgent>;
+}
+
+/** Agents that were found one by one. */
+class FoundAgents implements AgentList {
+  readonly #agents: readonly RegisteredAgent[];
+
+  /** @param agents in order. */
+  constructor(agents: readonly RegisteredAgent[]) {
+    this.#agents = agents;
   }
 
-  remove(agent: RegisteredAgent): void {
-    const at = placeBehind(this.agents, agent.key) - 1;
-    if (this.agents[at] === agent) this.agents.splice(at, 1);
+  get size(): number {
+    return this.#agents.length;
+  }
+
+  from(key = ""): Iterable<RegisteredAgent> {
+    const at = this.#agents.findIndex((agent) => agent.key >= key);
+    return at < 0 ? [] : at === 0 ? this.#agents : this.#agents.slice(at);
   }
 }
 
-const NOBODY: readonly RegisteredAgent[] = [];
+/** Nobody. */
+const NOBODY: AgentList = new FoundAgents([]);
 
 /** Whether an agent is one of those that a query asks for. */
 export function matches(query: DiscoverQuery, agent: RegisteredAgent): boolean {
@@ -45,90 +66,114 @@ export function matches(query: DiscoverQuery, agent: RegisteredAgent): boolean {
 
 /** Finds agents. */
 export class AgentIndex {
-  readonly #all = new AgentOrder();
-  readonly #names: KeyedMap<AgentOrder>;
-  readonly #capabilities: KeyedMap<AgentOrder>;
+  readonly #all = new SortedBlocks<RegisteredAgent>();
+  readonly #names: KeyedMap<SortedBlocks<RegisteredAgent>>;
   /** By what a Call to the name has as its target, in hex. */
-  readonly #targets: KeyedMap<AgentOrder>;
+  readonly #targets: KeyedMap<SortedBlocks<RegisteredAgent>>;
+  /** By capability, and the capabilities in order. */
+  readonly #capable: KeyedMap<Capable>;
+  readonly #capabilities = new SortedBlocks<Capable>();
   readonly #targetOf: (name: string) => string;
 
   /** @param targetOf what a Call to an agent of this name has as its target, in hex. */
   constructor(hashKey: HashKey, targetOf: (name: string) => string) {
     this.#names = new KeyedMap(hashKey);
-    this.#capabilities = new KeyedMap(hashKey);
     this.#targets = new KeyedMap(hashKey);
+    this.#capable = new KeyedMap(hashKey);
     this.#targetOf = targetOf;
   }
 
   /** How many there are. */
   get size(): number {
-    return this.#all.agents.length;
+    return this.#all.size;
   }
 
-  /** All of them, in order. */
-  get agents(): readonly RegisteredAgent[] {
-    return this.#all.agents;
+  /** All of them. */
+  get all(): AgentList {
+    return this.#all;
   }
 
   /** Puts an agent in. */
   add(agent: RegisteredAgent): void {
+    const { name, capabilities } = agent.register;
     this.#all.add(agent);
-    addTo(this.#names, agent.register.name, agent);
-    addTo(this.#targets, this.#targetOf(agent.register.name), agent);
-    for (const capability of new Set(agent.register.capabilities)) addTo(this.#capabilities, capability, agent);
+    addTo(this.#names, name, agent);
+    addTo(this.#targets, this.#targetOf(name), agent);
+    for (const capability of new Set(capabilities)) {
+      let capable = this.#capable.get(capability);
+      if (capable === undefined) {
+        capable = { key: capability, agents: new SortedBlocks() };
+        this.#capable.set(capability, capable);
+        this.#capabilities.add(capable);
+      }
+      capable.agents.add(agent);
+    }
   }
 
   /** Takes an agent out. */
   remove(agent: RegisteredAgent): void {
-    this.#all.remove(agent);
-    removeFrom(this.#names, agent.register.name, agent);
-    removeFrom(this.#targets, this.#targetOf(agent.register.name), agent);
-    for (const capability of new Set(agent.register.capabilities)) removeFrom(this.#capabilities, capability, agent);
+    const { name, capabilities } = agent.register;
+    this.#all.remove(agent.key);
+    removeFrom(this.#names, name, agent);
+    removeFrom(this.#targets, this.#targetOf(name), agent);
+    for (const capability of new Set(capabilities)) {
+      const capable = this.#capable.get(capability)!;
+      capable.agents.remove(agent.key);
+      if (capable.agents.size > 0) continue;
+      this.#capable.delete(capability);
+      this.#capabilities.remove(capability);
+    }
   }
 
   /** Every agent whose name has this target, in hex. */
-  findTarget(target: string): readonly RegisteredAgent[] {
-    return this.#targets.get(target)?.agents ?? NOBODY;
+  findTarget(target: string): AgentList {
+    return this.#targets.get(target) ?? NOBODY;
   }
 
-  /** Every agent that a query other than one by id asks for, in order. */
-  find(query: Exclude<DiscoverQuery, { readonly by: "id" }>): readonly RegisteredAgent[] {
+  /** Every agent that a query other than one by id asks for. */
+  find(query: Exclude<DiscoverQuery, { readonly by: "id" }>): AgentList {
     switch (query.by) {
       case "all":
-        return this.#all.agents;
+        return this.#all;
       case "name":
-        return this.#names.get(query.name)?.agents ?? NOBODY;
-      case "capability": {
-        const { capability } = query;
-        if (capability !== "*" && !capability.endsWith(".*")) {
-          return this.#capabilities.get(capability)?.agents ?? NOBODY;
-        }
-        return this.#all.agents.filter((agent) => matches(query, agent));
-      }
+        return this.#names.get(query.name) ?? NOBODY;
+      case "capability":
+        return this.#findCapability(query.capability);
     }
   }
-}
 
-/** The place in an ordered list behind a key. */
-export function placeBehind(agents: readonly RegisteredAgent[], key: string): number {
-  let low = 0, high = agents.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (agents[middle].key <= key) low = middle + 1;
-    else high = middle;
+  #findCapability(wanted: string): AgentList {
+    if (wanted === "*") return this.#findCapable(() => true, "");
+    if (!wanted.endsWith(".*")) return this.#capable.get(wanted)?.agents ?? NOBODY;
+    const prefix = wanted.slice(0, -1);
+    return this.#findCapable((capability) => capabilityMatches(wanted, capability), prefix);
   }
-  return low;
+
+  /** The agents with any of the capabilities that begin with `prefix` and are meant. */
+  #findCapable(isMeant: (capability: string) => boolean, prefix: string): AgentList {
+    const found = new Set<RegisteredAgent>();
+    for (const { key, agents } of this.#capabilities.from(prefix)) {
+      if (!key.startsWith(prefix)) break;
+      if (!isMeant(key)) continue;
+      for (const agent of agents.from()) found.add(agent);
+    }
+    // Where many were found, it is quicker to go through all in order than to put those in order.
+    if (8 * found.size < this.size) return new FoundAgents([...found].sort((a, b) => a.key < b.key ? -1 : 1));
+    const sorted: RegisteredAgent[] = [];
+    for (const agent of this.#all.from()) if (found.has(agent)) sorted.push(agent);
+    return new FoundAgents(sorted);
+  }
 }
 
-function addTo(table: KeyedMap<AgentOrder>, text: string, agent: RegisteredAgent): void {
-  let order = table.get(text);
-  if (order === undefined) table.set(text, order = new AgentOrder());
-  order.add(agent);
+function addTo(table: KeyedMap<SortedBlocks<RegisteredAgent>>, text: string, agent: RegisteredAgent): void {
+  let agents = table.get(text);
+  if (agents === undefined) table.set(text, agents = new SortedBlocks());
+  agents.add(agent);
 }
 
-function removeFrom(table: KeyedMap<AgentOrder>, text: string, agent: RegisteredAgent): void {
-  const order = table.get(text);
-  if (order === undefined) return;
-  order.remove(agent);
-  if (order.agents.length === 0) table.delete(text);
+function removeFrom(table: KeyedMap<SortedBlocks<RegisteredAgent>>, text: string, agent: RegisteredAgent): void {
+  const agents = table.get(text);
+  if (agents === undefined) return;
+  agents.remove(agent.key);
+  if (agents.size === 0) table.delete(text);
 }

@@ -16,7 +16,7 @@ import type { AgentRecord } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
 import type { DiscoverResponse } from "../codec/payloads/discover_response.ts";
 import { nameTarget } from "./agent_target.ts";
-import { AgentIndex, placeBehind } from "./agent_index.ts";
+import { AgentIndex } from "./agent_index.ts";
 import { AgentWatch } from "./agent_watch.ts";
 import { RegisteredAgent, type StoredAgent, weightOf } from "./registered_agent.ts";
 import { HEARTBEATS_PER_LEASE, type RegistrySettings } from "./registry_settings.ts";
@@ -27,6 +27,8 @@ const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1_000;
 /** An answer ends with the agent that brings it over this weight, so that it stays far below the largest message. */
 const MAX_PAGE_WEIGHT = 1 << 20;
+/** Registrations that end in one go. */
+const MAX_EXPIRED = 500;
 /** UUIDs of this version stand for names (SPEC §8.1). */
 const NAME_UUID_VERSION = 8;
 
@@ -58,6 +60,8 @@ interface Owner {
 /** One id. */
 interface Holding {
   readonly key: string;
+  /** Its owner's key in hex. */
+  readonly ownerKey: string;
   readonly stored: StoredAgent;
   readonly agent: RegisteredAgent | undefined;
 }
@@ -225,21 +229,20 @@ export class Registry {
       return { agents, total: agents.length, nowMillis: wallMillis };
     }
     const found = this.#index.find(query);
-    const from = cursor === undefined ? 0 : placeBehind(found, toHex(cursor));
-    const end = Math.min(found.length, from + Math.min(limit, MAX_PAGE));
+    const after = cursor && toHex(cursor);
+    const most = Math.min(limit, MAX_PAGE);
     const agents: AgentRecord[] = [];
     let weight = 0;
-    let at = from;
-    while (at < end && weight < MAX_PAGE_WEIGHT) {
-      weight += found[at].weight;
-      agents.push(found[at++].record(now, wallMillis));
+    let isMore = false;
+    for (const agent of found.from(after)) {
+      if (agent.key === after) continue;
+      isMore = agents.length === most || weight >= MAX_PAGE_WEIGHT;
+      if (isMore) break;
+      weight += agent.weight;
+      agents.push(agent.record(now, wallMillis));
     }
-    return {
-      agents,
-      total: found.length,
-      nowMillis: wallMillis,
-      ...(at < found.length && at > from && { cursor: agents[at - from - 1].agentId }),
-    };
+    const last = agents.at(-1)?.agentId;
+    return { agents, total: found.size, nowMillis: wallMillis, ...(isMore && last !== undefined && { cursor: last }) };
   }
 
   /** Whom a Call may go to: those with a capability, else the one with the id, else those with the name that the target stands for. */
@@ -248,12 +251,12 @@ export class Registry {
     wallMillis: number,
     target: Uint8Array,
     capability: string | undefined,
-  ): readonly RegisteredAgent[] {
+  ): Iterable<RegisteredAgent> {
     this.handleTimeout(now, wallMillis);
-    if (capability !== undefined) return this.#index.find({ by: "capability", capability });
+    if (capability !== undefined) return this.#index.find({ by: "capability", capability }).from();
     const key = toHex(target);
     const agent = this.agent(key);
-    return agent === undefined ? this.#index.findTarget(key) : [agent];
+    return agent === undefined ? this.#index.findTarget(key).from() : [agent];
   }
 
   /** Begins to watch. What it tells its `onReady` must not use the registry at once. End it with {@link unwatch}. */
@@ -280,9 +283,11 @@ export class Registry {
     if (now < this.#due) return;
     let due: number = NEVER;
     const expired: RegisteredAgent[] = [];
-    for (const agent of this.#index.agents) {
+    for (const agent of this.#index.all.from()) {
       if (now >= agent.expiresAt) {
-        expired.push(agent);
+        // The others' turn comes with the next call, so that nothing else has to wait for very many of them.
+        if (expired.length < MAX_EXPIRED) expired.push(agent);
+        else due = now;
         continue;
       }
       if (!agent.lapsed && now >= agent.lapsesAt) {
@@ -343,15 +348,14 @@ export class Registry {
     if (stored !== undefined) {
       const { register } = stored;
       const agent = register && new RegisteredAgent(key, stored, register, now);
-      this.#putIn(holding = { key, stored, agent });
+      this.#putIn(holding = { key, ownerKey: toHex(stored.owner), stored, agent });
     }
     this.#tell(before?.agent, holding?.agent);
     return holding;
   }
 
   #putIn(holding: Holding): void {
-    const { key, agent, stored } = holding;
-    const ownerKey = toHex(stored.owner);
+    const { key, ownerKey, agent } = holding;
     let owner = this.#owners.get(ownerKey);
     if (owner === undefined) {
       owner = { agents: 0, weight: 0, ids: 0, gone: new Set() };
@@ -372,8 +376,7 @@ export class Registry {
   }
 
   #takeOut(holding: Holding): void {
-    const { key, agent, stored } = holding;
-    const ownerKey = toHex(stored.owner);
+    const { key, ownerKey, agent } = holding;
     const owner = this.#owners.get(ownerKey)!;
     this.#ids.delete(key);
     owner.ids--;

@@ -382,7 +382,7 @@ test("a Call's candidates are those with the capability, else the id, else the n
   bench.register(A, agent(2, { name: "two", capabilities: ["a.c", "a.c"] }));
   bench.register(B, agent(3, { name: "two", capabilities: [] }));
   const find = (target: Uint8Array, capability?: string): number[] =>
-    bench.registry.candidates(micros(bench.now * 1000), bench.wall, target, capability).map(({ key }) =>
+    [...bench.registry.candidates(micros(bench.now * 1000), bench.wall, target, capability)].map(({ key }) =>
       parseInt(key.slice(-2), 16)
     );
   const nil = new Uint8Array(16);
@@ -417,6 +417,20 @@ test("one answer stays small however large the records are", () => {
   const page = bench.page({ query: { by: "all" }, limit: 60 });
   assert.ok(page.agents.length < 40, `${page.agents.length} records`);
   assert.deepEqual(numbers(bench.find({ by: "all" }, 60)), Array.from({ length: 60 }, (_, n) => n));
+});
+
+test("very many leases that end together end in portions, and all of them", () => {
+  const bench = new Bench({ maxAgentsPerKey: 2_000, maxIdsPerKey: 2_000 });
+  for (let n = 0; n < 1_200; n++) bench.register(A, agent(n));
+  bench.now = 60_000;
+  const sizes: number[] = [];
+  while (bench.registry.pollTimeout() <= bench.now * 1000) {
+    bench.tick();
+    sizes.push(bench.registry.size);
+  }
+  assert.deepEqual(sizes, [700, 200, 0]);
+  assert.equal(bench.registry.weight, 0);
+  assert.equal(bench.registry.idCount, 1_200);
 });
 
 test("a watcher that falls behind gets a listing anew instead of a queue without end", () => {
