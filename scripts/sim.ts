@@ -43,7 +43,7 @@ const HELP = `Uploads data over one connection through a simulated network, in v
   --runs N          N runs with the seeds SEED, SEED+1, … (1)
   --handshakes N    no upload: N handshakes instead
   --scenario NAME   no upload: a scenario of docs/reliability.md, or all of them; what shapes the link is ignored
-  --cell TEXT       only the cells of it whose names contain this
+  --cell TEXT       only its cell of that name, or those whose names contain it
   --quick           smaller ones, for a look
   --list            says which there are
   --json            one JSON object a line

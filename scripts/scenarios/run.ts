@@ -15,7 +15,7 @@ import type { Cell, CellContext, Figures, Outcome, Scenario } from "./scenario.t
 export interface ScenarioRunOptions {
   /** `A1`, or `all`. */
   readonly scenario: string;
-  /** The cells whose names contain this; all if it is empty. */
+  /** The cell of this name, or those whose names contain it; all if it is empty. */
   readonly cell: string;
   /** A controller, or `all` for every one where it matters. */
   readonly congestion: string;
@@ -48,6 +48,12 @@ export function scenariosOf(name: string): readonly Scenario[] | undefined {
   return found.length > 0 ? found : undefined;
 }
 
+/** The cell of that name, or else those whose names contain it. */
+function cellsOf({ cells }: Scenario, name: string): readonly Cell[] {
+  const exact = cells.filter((cell) => cell.name === name);
+  return exact.length > 0 ? exact : cells.filter((cell) => cell.name.includes(name));
+}
+
 /** One run of one cell. */
 export async function runCell(scenario: Scenario, cell: Cell, context: CellContext): Promise<CellReport> {
   const begin = performance.now();
@@ -75,8 +81,7 @@ export async function runScenarios(options: ScenarioRunOptions): Promise<number>
     const controllers = !scenario.perController && options.congestion === "all"
       ? CONGESTION_NAMES.slice(0, 1)
       : CONGESTION_NAMES.filter((name) => options.congestion === "all" || name === options.congestion);
-    for (const cell of scenario.cells) {
-      if (!cell.name.includes(options.cell)) continue;
+    for (const cell of cellsOf(scenario, options.cell)) {
       for (const congestion of controllers) {
         for (let run = 0; run < options.runs; run++) {
           const { crypto, quick, seed } = options;

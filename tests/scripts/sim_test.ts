@@ -13,7 +13,7 @@ test("the simulator lists every scenario with what is asked and the names of its
 });
 
 test("a cell says how it went and by which command it is run again", async () => {
-  const args = ["--scenario", "a16", "--cell", "suspend=both", "--quick", "--json", "--cc", "newreno", "--seed=5"];
+  const args = ["--scenario", "a16", "--cell", "suspend=b", "--quick", "--json", "--cc", "newreno", "--seed=5"];
   const { code, stdout } = await runScript("sim.ts", args);
   const reports = stdout.trim().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(reports.map(({ cell }) => cell), ["suspend=both", "suspend=both,idle=never"]);
