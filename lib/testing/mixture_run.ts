@@ -11,6 +11,7 @@ import { type Micros, micros, millis, seconds } from "../base/time.ts";
 import type { CryptoProvider } from "../crypto/types.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { TransportSettings } from "../transport/settings.ts";
+import { streamRole } from "../wire/stream_id.ts";
 import { Invariants } from "./invariants.ts";
 import { type LinkProfile, perfectLink } from "./link.ts";
 import { Pattern } from "./pattern.ts";
@@ -222,6 +223,8 @@ class Mixture {
   #addUp(traffic: PatternTraffic, sum: { delivered: number; answered: number; closed: number }): void {
     sum.delivered += traffic.delivered;
     for (const stream of traffic.outgoing) {
+      // Answers are sent on the streams of others.
+      if (stream.id !== -1 && streamRole(stream.id) !== (stream.connection.role === "initiator" ? 0 : 1)) continue;
       if (stream.outcome === "closed") sum.closed++;
       else if (stream.outcome === "finished" && this.#isAnswered(traffic, stream)) sum.answered++;
     }
