@@ -35,6 +35,8 @@ export class Path {
   response: Uint8Array | undefined;
   /** When it may leave. */
   responseAt: Micros = micros(0);
+  /** When a path that is not in use is forgotten, whether or not it has been proven: a proof is worth something for a moment only. */
+  until: Micros = NEVER;
   /** How long the challenge took that proved the path. */
   roundTrip: Micros | undefined;
   #proven: boolean;
@@ -89,11 +91,11 @@ export class Path {
     this.responseAt = micros(now + RESPONSE_GAP);
   }
 
-  /** When a challenge or an answer is due, or the validation has failed. What may not leave is not waited for. */
+  /** When a challenge or an answer is due, the validation has failed, or the path is to be forgotten. What may not leave is not waited for. */
   get wakeAt(): Micros {
-    const { validation, response } = this;
-    if (this.allows(LEAST_PROBE_SIZE) < LEAST_PROBE_SIZE) return validation === undefined ? NEVER : validation.deadline;
-    const at = response === undefined ? NEVER : this.responseAt;
+    const { validation, response, until } = this;
+    if (this.allows(LEAST_PROBE_SIZE) < LEAST_PROBE_SIZE) return validation === undefined ? until : validation.deadline;
+    const at = response === undefined || this.responseAt > until ? until : this.responseAt;
     return validation === undefined || at < validation.wakeAt ? at : validation.wakeAt;
   }
 }

@@ -13,7 +13,7 @@
 import type { Address } from "../base/address.ts";
 import { readU32 } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
-import { type Micros, micros } from "../base/time.ts";
+import { type Micros, micros, NEVER } from "../base/time.ts";
 import { MIN_PATH_DATAGRAM_SIZE } from "../wire/constants.ts";
 import type { ConnectionIds } from "./connection_ids.ts";
 import type { FrameReader } from "../wire/frame_reader.ts";
@@ -270,7 +270,7 @@ export class Paths implements PathFrames, PacketObserver {
     return at;
   }
 
-  /** Gives up paths that have not answered in time. */
+  /** Gives up paths that have not answered in time, and those that have, but that the peer does not use. */
   onTimeout(now: Micros): void {
     const { active } = this;
     if (active.validation !== undefined && active.validation.deadline <= now) {
@@ -283,9 +283,9 @@ export class Paths implements PathFrames, PacketObserver {
     }
     if (this.#candidates.every(({ wakeAt }) => wakeAt > now)) return;
     this.#candidates = this.#candidates.filter((path) => {
-      if (path.validation === undefined || path.validation.deadline > now) return true;
+      if (path.until > now) return true;
       if (path.id !== undefined) this.#options.ids.remote.drop(path.id);
-      this.counters.pathsFailed++;
+      if (!path.isProven) this.counters.pathsFailed++;
       return false;
     });
   }
@@ -348,6 +348,7 @@ export class Paths implements PathFrames, PacketObserver {
     const isDeliberate = this.#packetIdLow !== this.#idLow || this.#packetIdHigh !== this.#idHigh;
     const path = new Path(this.#from, false, false, isDeliberate ? ids.remote.take() : undefined);
     path.validation = new PathValidation(now, pto, random);
+    path.until = path.validation.deadline;
     this.#candidates.push(path);
     // The peer's own packets from where it was, if it still is there, are what shows a copy for what it is (RFC 9000 §9.3.3).
     this.#active.validation ??= new PathValidation(now, pto, random);
@@ -358,6 +359,7 @@ export class Paths implements PathFrames, PacketObserver {
     const before = this.#active;
     const { role, settings, ids, owner } = this.#options;
     this.#active = path;
+    path.until = NEVER;
     this.#idLow = this.#packetIdLow;
     this.#idHigh = this.#packetIdHigh;
     this.#candidates = this.#candidates.filter((other) => other !== path);
