@@ -126,6 +126,12 @@ export class MtuDiscovery {
     this.#underWay = true;
   }
 
+  /** What becomes of the packets that were sent so far will not be told. */
+  forget(): void {
+    this.#underWay = false;
+    this.#largeLosses = 0;
+  }
+
   /** A packet of this path has arrived. */
   onAcked(packet: SentPacket<unknown>): void {
     if (packet.mtuProbe) this.#onProbeAcked(packet.size);

@@ -367,7 +367,8 @@ export class Paths implements PathFrames, PacketObserver {
     this.counters.migrations++;
     // A responder that sees only the port change is still on the same way.
     const isSameWay = role === "responder" && path.remote.host === before.remote.host;
-    if (!isSameWay) {
+    if (isSameWay) this.#mtu.forget();
+    else {
       this.#blackHoles += this.#mtu.blackHoles;
       this.#mtu = new MtuDiscovery(path.remote.host, settings);
       this.#mtu.limit(this.#peerTakes);

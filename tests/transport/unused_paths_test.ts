@@ -127,3 +127,15 @@ test("an address that answered a minute ago has to answer again before the conne
   scene.answer(HOME);
   assert.deepEqual(scene.moves, [HOME.key]);
 });
+
+test("a connection whose peer's port changes while a larger size is being tried tries it again", () => {
+  const scene = new Scene();
+  scene.paths.isConfirmed = true;
+  scene.transmit();
+  assert.deepEqual(scene.probes, [1452]);
+  const port = address(HOME.host, HOME.port + 1);
+  scene.from(port);
+  scene.answer(port);
+  assert.deepEqual(scene.moves, [port.key]);
+  assert.deepEqual(scene.probes, [1452, 1452]);
+});
