@@ -69,6 +69,31 @@ export function bodyBytes(
   throw new TypeError(`${what} must be text, bytes or an iterable of them, got ${seen} (JSON.stringify objects first)`);
 }
 
+/**
+ * {@link bodyBytes} for whoever does nothing else meanwhile; undefined as soon as the signal says that nobody wants the body any more.
+ *
+ * @throws {MxpError} `too_large` (or rejects with it). @throws {TypeError} for what is not a body. Rejects with whatever the source throws.
+ */
+export function bodyUnlessAborted(
+  body: CallBody | undefined,
+  limit: number,
+  what: string,
+  signal: AbortSignal | undefined,
+): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+  if (signal?.aborted) return undefined;
+  const collecting = new Collecting();
+  const bytes = bodyBytes(body, limit, what, collecting);
+  if (signal === undefined || bytes instanceof Uint8Array) return bytes;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      resolve(undefined);
+      collecting.stop();
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    bytes.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
 /** The error for a body of more than `limit` bytes. */
 export function tooLarge(what: string, limit: number): MxpError {
   return new MxpError("too_large", `${what} is larger than ${limit} bytes`);

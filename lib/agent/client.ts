@@ -23,7 +23,7 @@ import { uuidV4 } from "../base/uuid.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
 import { AgentHost } from "./agent_host.ts";
-import { bodyBytes, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
+import { bodyBytes, bodyUnlessAborted, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
@@ -248,13 +248,14 @@ export class Client implements AsyncDisposable {
    */
   async emit(topic: string, data?: CallBody, options: EventOptions = NO_OPTIONS): Promise<void> {
     const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, ack = false } = options;
-    this.#session.begin();
     if (typeof topic !== "string") throw new MxpError("usage", `a topic is text, got ${typeof topic}`);
     if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
     this.#checkOpen();
-    if (signal?.aborted) throw this.#failure({ kind: "aborted" }, undefined, timeoutMs, signal);
-    const collected = bodyBytes(data, MAX_PAYLOAD_BYTES, "the event");
-    const bytes = collected instanceof Uint8Array ? collected : await collected;
+    const collected = bodyUnlessAborted(data, MAX_PAYLOAD_BYTES, "the event", signal);
+    const bytes = collected instanceof Promise ? await collected : collected;
+    if (bytes === undefined) throw this.#failure({ kind: "aborted" }, undefined, timeoutMs, signal);
+    this.#checkOpen();
+    this.#session.begin();
     if (!ack || options.unreliable === true) {
       if (ack) throw new MxpError("usage", "an event is either unreliable or acknowledged");
       this.#ids.next();

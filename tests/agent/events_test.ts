@@ -116,6 +116,29 @@ test("with ack, emit waits for the handler, and fails as it does", async () => {
   }, { onHandlerError });
 });
 
+test("an event whose signal, or whose client, gives up while its body is still being collected is not sent", async () => {
+  const taken: string[] = [];
+  const event = (topic: string): void => void taken.push(topic);
+  async function* body(): AsyncGenerator<string> {
+    yield "a";
+    await sleep(20);
+    yield "b";
+  }
+  await withPair(memoryPlatform(), { event }, async ({ client }) => {
+    for (const ack of [true, false]) {
+      const stop = new AbortController();
+      const emitted = client.emit("aborted", body(), { ack, signal: stop.signal, timeoutMs: 1_000 });
+      stop.abort();
+      await assert.rejects(emitted, failsWith("cancelled"));
+    }
+    const kinds = [{ ack: true }, { ack: false }, { unreliable: true }];
+    const others = kinds.map((kind) => client.emit("closed", body(), { ...kind, timeoutMs: 1_000 }));
+    await client.close();
+    for (const other of others) await assert.rejects(other, failsWith("closed"));
+    assert.deepEqual(taken, []);
+  });
+});
+
 test("a handler sees who sent the event and everything that was sent along", async () => {
   const seen = deferred<unknown>();
   const handlers: Handlers = {
