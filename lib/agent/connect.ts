@@ -159,6 +159,8 @@ async function prepare(attempt: Attempt, host: string, nodeKey: Uint8Array, wher
   signal?.addEventListener("abort", onAbort, { once: true });
   const stopListening = (): void => signal?.removeEventListener("abort", onAbort);
   established.then(stopListening, stopListening);
+  if (signal?.aborted) onAbort();
+  throwIfAborted(signal, where);
   const { remote } = session.link.connection;
   const peer = peerInfo(platform.crypto, nodeKey, remote.key, url.host, url.port);
   resumption.trust(nodeKey, remote.host);

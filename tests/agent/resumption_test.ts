@@ -263,6 +263,23 @@ test("an early client that is closed, or given up by its signal, before it was u
   assert.equal(server.stats().endpoint.datagramsReceived, before);
 });
 
+test("an early client whose signal gives it up while its socket is being opened does not come about", async () => {
+  const platform = memoryPlatform();
+  const { server } = await node(platform);
+  await using _ = server;
+  const tickets = new MemoryTickets();
+  await earn(platform, server.url, tickets);
+  const stop = new AbortController();
+  const bindUdp: typeof platform.bindUdp = (local, handlers) => {
+    stop.abort();
+    return platform.bindUdp(local, handlers);
+  };
+  await assert.rejects(
+    connect(server.url, { platform: { ...platform, bindUdp }, tickets, early: true, signal: stop.signal }),
+    (error) => error instanceof MxpError && error.code === "cancelled",
+  );
+});
+
 test("an early call that is given up while the hello is on its way is cancelled at the node", async () => {
   const platform = memoryPlatform();
   const tickets = new MemoryTickets();
