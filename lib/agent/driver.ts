@@ -161,13 +161,14 @@ export class Driver {
   }
 
   async #bind(bindUdp: BindUdp, local: { readonly host: string; readonly port: number }): Promise<UdpSocket> {
-    let failure: Error | undefined;
-    const socket: UdpSocket = await bindUdp(local, {
+    let failure: Error | undefined, socket: UdpSocket | undefined = undefined;
+    socket = await bindUdp(local, {
       onDatagram: (bytes, remote) => this.#onDatagram(bytes, remote),
       onBatchEnd: () => this.#onBatchEnd(),
       onError: (error) => {
         failure = error;
-        if (this.#sockets.delete(socket) && socket === this.#socket) this.#onError(error);
+        // Undefined while it is being bound: then whoever binds it is told.
+        if (socket !== undefined && this.#sockets.delete(socket) && socket === this.#socket) this.#onError(error);
       },
     });
     if (failure !== undefined) throw failure;

@@ -411,3 +411,18 @@ test("a closed driver is silent: no timer, no datagram, no event", async () => {
   assert.equal(events, 0);
   assert.deepEqual(socket.sent, []);
 });
+
+test("a socket that fails while it is being bound is reported to whoever asked for it", async () => {
+  const failing = (_local: unknown, handlers: UdpHandlers): Promise<UdpSocket> => {
+    handlers.onError(new Error("the cable was pulled"));
+    return Promise.resolve(new FakeSocket());
+  };
+  const driver = new Driver({
+    endpoint: new FakeEndpoint() as unknown as Endpoint,
+    clock: new HandClock(),
+    bindUdp: failing,
+    local: { host: "127.0.0.1", port: 0 },
+    udpPayload: 64,
+  });
+  await assert.rejects(driver.bind(), /the cable was pulled/);
+});
