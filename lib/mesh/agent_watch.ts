@@ -31,6 +31,8 @@ export class AgentWatch {
   /** Agents that have changed, and their ids as bytes, in the order in which they did first. */
   readonly #changed = new Map<string, Uint8Array>();
   #listing = true;
+  /** More has changed than is remembered: there has to be a listing anew. Looked at between two answers, because changes also come while one is made. */
+  #isBehind = false;
   /** Where the listing goes on. */
   #cursor: Uint8Array | undefined;
   /** Called when there is something to tell again. Set by whoever tells it. */
@@ -45,7 +47,7 @@ export class AgentWatch {
 
   /** Whether {@link poll} has something to say. */
   get ready(): boolean {
-    return this.#listing || this.#changed.size > 0;
+    return this.#listing || this.#isBehind || this.#changed.size > 0;
   }
 
   /** An agent came, went or is otherwise than before. */
@@ -57,14 +59,18 @@ export class AgentWatch {
     this.#changed.set(key, stored.agentId);
     if (this.#changed.size > this.#maxPending) {
       this.#changed.clear();
-      this.#listing = true;
-      this.#cursor = undefined;
+      this.#isBehind = true;
     }
     this.onReady?.();
   }
 
   /** The next answer; undefined if there is nothing new. */
   poll(now: Micros, wallMillis: number): DiscoverResponse | undefined {
+    if (this.#isBehind) {
+      this.#isBehind = false;
+      this.#listing = true;
+      this.#cursor = undefined;
+    }
     if (this.#listing) {
       const isFirst = this.#cursor === undefined;
       // What changes from here on is told behind the listing, whether a page of it has shown it or not.

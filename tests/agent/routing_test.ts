@@ -175,6 +175,26 @@ test("a thousand calls by capability from two clients reach ten agents evenly, a
   for (const count of counts) assert.ok(count >= 80 && count <= 120, `${counts}`);
 });
 
+test("an agent that is still busy with a call gets the next ones behind one that is free", async () => {
+  await using mesh = await Mesh.start();
+  const gate = deferred<void>();
+  for (const name of ["one", "two"]) {
+    await mesh.agent(name, ["work"], async (payload) => {
+      if (payload.length > 0) await gate.promise;
+      return name;
+    });
+  }
+  const client = await mesh.client();
+  const call = async (body: string): Promise<string> => (await client.call(body, { capability: "work" })).text();
+  const long = call("long");
+  await until(() => mesh.relayed.running === 1, "the long call runs");
+  const others = new Set<string>();
+  for (let i = 0; i < 6; i++) others.add(await call(""));
+  gate.resolve();
+  assert.equal(others.size, 1);
+  assert.ok(!others.has(await long));
+});
+
 test("who says that it is busy, degraded or offline gets fewer calls, the last ones, and none", async () => {
   await using mesh = await Mesh.start();
   const { registration: first } = await mesh.agent("first", ["work"], () => "first");

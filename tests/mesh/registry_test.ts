@@ -419,6 +419,82 @@ test("one answer stays small however large the records are", () => {
   assert.deepEqual(numbers(bench.find({ by: "all" }, 60)), Array.from({ length: 60 }, (_, n) => n));
 });
 
+test("a watcher that falls behind while a page is made gets a listing anew all the same", () => {
+  const bench = new Bench({ maxPendingChanges: 2 });
+  for (const n of [1, 2, 3]) bench.register(A, agent(n));
+  bench.now += 30_000;
+  for (const n of [4, 5, 6]) bench.register(A, agent(n));
+  const { poll } = bench.watch({ query: { by: "all" }, limit: 2 });
+  assert.deepEqual(numbers(poll()!.agents), [1, 2]);
+  // The three that expire do so in the middle of the next page.
+  bench.now += 30_000;
+  assert.deepEqual(numbers(poll()!.agents), [4, 5]);
+  const told = poll()!;
+  assert.deepEqual([told.fromStart, numbers(told.agents)], [true, [4, 5]]);
+  assert.deepEqual(numbers(poll()!.agents), [6]);
+  assert.equal(poll(), undefined);
+});
+
+test("an id that nobody uses makes room for others' only a month after its agent went", () => {
+  const day = 86_400_000;
+  const bench = new Bench({ maxIds: 3, maxIdsPerKey: 2, maxAgentsPerKey: 2 });
+  bench.register(A, agent(1));
+  bench.register(A, agent(2));
+  bench.deregister(A, id(1));
+  bench.now += day;
+  bench.heartbeat(A, id(2));
+  bench.deregister(A, id(2));
+  bench.register(B, agent(3));
+  const C = new Uint8Array(32).fill(0xcc);
+  const refused = `refused ${ErrorCode.OVERLOADED}`;
+  assert.equal(bench.register(C, agent(4)), refused);
+  bench.now = 30 * day - 1;
+  assert.equal(bench.register(C, agent(4)), refused);
+  bench.now++;
+  assert.equal(bench.register(C, agent(4)), "lease 30000", "the one that went first is forgotten");
+  assert.equal(bench.register(C, agent(1)), refused, "the next one is not old enough");
+  assert.equal(bench.register(B, agent(2)), `refused ${ErrorCode.AGENT_ID_TAKEN}`);
+  // A key's own ids make room for its own at any time.
+  bench.deregister(C, id(4));
+  assert.equal(bench.register(C, agent(1)), refused);
+  assert.equal(bench.register(A, agent(2)), "lease 30000");
+});
+
+test("an agent that comes back is as it was, and one that goes offline again is told again", () => {
+  const bench = new Bench();
+  const { poll } = bench.watch({ query: { by: "all" } });
+  poll();
+  bench.register(A, agent(1));
+  const statuses: (string | undefined)[] = [];
+  const tell = (): void => {
+    bench.tick();
+    for (let told = poll(); told !== undefined; told = poll()) {
+      statuses.push(...told.agents.map(({ status }) => status));
+    }
+  };
+  tell();
+  for (let i = 0; i < 2; i++) {
+    bench.now += 30_000;
+    tell();
+    bench.heartbeat(A, id(1));
+    tell();
+  }
+  assert.deepEqual(statuses, ["online", "offline", "online", "offline", "online"]);
+});
+
+test("a registration that could not be replaced stays as it was, with its status, its load and its lease", () => {
+  const bench = new Bench();
+  bench.register(A, agent(1, { leaseMillis: 60_000 }));
+  bench.heartbeat(A, id(1), "degraded", 5);
+  bench.save();
+  bench.now += 10_000;
+  bench.register(A, agent(1, { name: "other", leaseMillis: 5_000 }));
+  bench.revert();
+  const [record] = bench.find({ by: "all" });
+  assert.deepEqual([record.name, record.status, record.load, record.leaseMillis], ["agent 1", "degraded", 5, 60_000]);
+  assert.deepEqual(bench.find({ by: "name", name: "other" }), []);
+});
+
 test("very many leases that end together end in portions, and all of them", () => {
   const bench = new Bench({ maxAgentsPerKey: 2_000, maxIdsPerKey: 2_000 });
   for (let n = 0; n < 1_200; n++) bench.register(A, agent(n));
