@@ -27,7 +27,7 @@ import { type CloseReason, type ConnectionEvent, EventQueue } from "./events.ts"
 import { FrameFate } from "./frame_fate.ts";
 import { ELICITING, type FrameTarget, handleFrames, IMMEDIATE, STOPPED } from "./frame_handler.ts";
 import { DatagramFrames } from "./datagram_frames.ts";
-import type { HandshakeResult } from "./handshake.ts";
+import { forgetSecrets, type HandshakeResult } from "./handshake.ts";
 import {
   type HandshakeOutcome,
   type HandshakeRtt,
@@ -333,6 +333,7 @@ export class Connection extends StreamCommands {
       case "keys":
         this.#ids.remote.begin(senderId);
         this.#installKeys(now, outcome.result);
+        forgetSecrets(outcome.result);
         this.#sampleRtt(now, outcome);
         this.#establish(now, outcome.taken && (() => this.#streams.openDelivered(outcome.taken!)));
         break;

@@ -24,6 +24,7 @@ export class ConnectionTickets {
   readonly #wanted: number;
   /** What the secrets of the tickets come from; undefined as long as nobody wants any. */
   #secret: Uint8Array | undefined;
+  /** Responder: whom the tickets are for. */
   #result: HandshakeResult | undefined;
   readonly #taken = new Set<number>();
 
@@ -39,7 +40,7 @@ export class ConnectionTickets {
     const wanted = this.#role === "initiator" ? this.#wanted : result.peerParameters.tickets ?? 0;
     if (wanted === 0) return;
     this.#secret = resumptionSecret(this.#crypto, this.#role, result);
-    this.#result = result;
+    if (this.#role === "responder") this.#result = result;
   }
 
   /** Responder: queues the tickets for a peer that has just been proven, once. */

@@ -71,6 +71,15 @@ export interface HandshakeResult {
   readonly authenticatedAt?: Micros;
 }
 
+/**
+ * Overwrites the secrets of a handshake that is over and whose keys were derived: from them would follow the keys of every epoch, so that whoever
+ * learns what a process holds could open what it sent long before.
+ */
+export function forgetSecrets(result: HandshakeResult | undefined): void {
+  result?.sendSecret.fill(0);
+  result?.receiveSecret.fill(0);
+}
+
 /** One attempt of an initiator: its hello, and what it makes of the answer. */
 export interface InitiatorRole {
   /** Pattern byte. */

@@ -21,7 +21,7 @@ import {
   rejects,
 } from "../wire/handshake_message.ts";
 import type { Hash } from "../crypto/types.ts";
-import type { HandshakeResult, InitiatorRole, ResponderRole } from "./handshake.ts";
+import { forgetSecrets, type HandshakeResult, type InitiatorRole, type ResponderRole } from "./handshake.ts";
 import { WorkSearch } from "./proof_of_work.ts";
 
 const FIRST_RETRY = millis(300);
@@ -322,6 +322,8 @@ export class ResponderFlow {
   readonly #handshake: ResponderRole;
   readonly #initiatorId: ConnectionId;
   readonly #deadline: Micros;
+  /** Needed until the initiator has proven itself. */
+  #result: HandshakeResult | undefined;
   #due = true;
   #proven = false;
   #transmissions = 0;
@@ -330,6 +332,7 @@ export class ResponderFlow {
   constructor(now: Micros, handshake: ResponderRole, initiatorId: ConnectionId, timeout: Micros) {
     this.beganAt = now;
     this.#handshake = handshake;
+    this.#result = handshake.result;
     this.#initiatorId = initiatorId;
     this.#lastSentAt = now;
     this.#deadline = (now + timeout) as Micros;
@@ -357,10 +360,11 @@ export class ResponderFlow {
     this.#lastSentAt = now;
   }
 
-  /** A protected packet opened: that proves the initiator as well as its finish would. */
+  /** A protected packet opened: that proves the initiator as well as its finish would. The handshake's secrets are forgotten. */
   prove(): void {
     this.#proven = true;
     this.#due = false;
+    forgetSecrets(this.#result);
   }
 
   /** Takes a handshake message from the initiator. */
@@ -377,6 +381,7 @@ export class ResponderFlow {
       case HandshakeKind.INITIATOR_FINISH: {
         const result = this.#handshake.onInitiatorFinish(message, this.#initiatorId);
         if (result === undefined) return IGNORED;
+        this.#result = result;
         const leastRtt = (now - this.#lastSentAt) as Micros;
         const rtt = this.#transmissions === 1 ? leastRtt : undefined;
         return { type: "proven", result, rtt, leastRtt };

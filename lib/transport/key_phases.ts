@@ -100,7 +100,8 @@ export class KeyPhases {
   updatesSent = 0;
   /** Key updates that the peer began, and that this side followed. */
   updatesReceived = 0;
-  readonly #options: KeyPhasesOptions;
+  readonly #pto: () => Micros;
+  readonly #updateInterval: Micros;
   readonly #forgeryLimit: number;
   readonly #updatePackets: number;
   readonly #preparePackets: number;
@@ -141,7 +142,8 @@ export class KeyPhases {
 
   /** The first epoch begins at `now`. The secrets are not kept. */
   constructor(now: Micros, options: KeyPhasesOptions) {
-    this.#options = options;
+    this.#pto = options.pto;
+    this.#updateInterval = options.updateInterval;
     this.#forgeryLimit = options.forgeryLimit ?? FORGERY_LIMIT;
     this.#sendKeys = new PacketKeys(options.aead, options.hash, options.sendSecret);
     this.#receiveKeys = new PacketKeys(options.aead, options.hash, options.receiveSecret);
@@ -237,11 +239,11 @@ export class KeyPhases {
     if (this.#firstSent < 0 || largest < this.#firstSent) return true;
     if (this.#openedEpoch < this.#sendEpoch) return false;
     if (this.#mayUpdateAt === NEVER) {
-      const pto = this.#options.pto();
+      const pto = this.#pto();
       this.#mayUpdateAt = micros(now + KEPT_PTOS * pto);
       // Not with the packets that answer the one that began the epoch.
       this.#prepareFrom = micros(now + pto);
-      const late = this.#updateAt - (1 - PREPARED_SHARE) * this.#options.updateInterval;
+      const late = this.#updateAt - (1 - PREPARED_SHARE) * this.#updateInterval;
       this.#prepareAt = micros(Math.max(late, this.#prepareFrom));
     }
     return true;
@@ -253,7 +255,7 @@ export class KeyPhases {
     this.#sendEpoch++;
     this.#firstSent = -1;
     this.#mayUpdateAt = this.#prepareAt = this.#prepareFrom = NEVER;
-    this.#updateAt = micros(now + this.#options.updateInterval);
+    this.#updateAt = micros(now + this.#updateInterval);
   }
 
   // Receiving.
@@ -309,7 +311,7 @@ export class KeyPhases {
     this.#highestBefore = this.#highest;
     this.#lowest = this.#highest = packetNumber;
     this.#ackSent = false;
-    this.#dropAt = micros(now + KEPT_PTOS * this.#options.pto());
+    this.#dropAt = micros(now + KEPT_PTOS * this.#pto());
     if (begins) {
       this.updatesReceived++;
       this.#advanceSending(now);
