@@ -106,7 +106,7 @@ export class OutgoingCalls {
   #nextQueueKey = -2;
   /** The call that went along with the hello. */
   #early: OutgoingCall | undefined;
-  #drained: (() => void) | undefined;
+  readonly #drained: (() => void)[] = [];
   started = 0;
   ok = 0;
   failed = 0;
@@ -232,7 +232,7 @@ export class OutgoingCalls {
   /** Settles once no call is pending. */
   drained(): Promise<void> {
     return new Promise((resolve) => {
-      this.#drained = resolve;
+      this.#drained.push(resolve);
       this.#checkDrained();
     });
   }
@@ -354,7 +354,7 @@ export class OutgoingCalls {
     else this.failed++;
     if (call.queued) this.#unqueue(call);
     this.#pending.settle(call, outcome);
-    if (this.#drained !== undefined) this.#checkDrained();
+    if (this.#drained.length > 0) this.#checkDrained();
   }
 
   #unqueue(call: OutgoingCall): void {
@@ -367,8 +367,7 @@ export class OutgoingCalls {
   }
 
   #checkDrained(): void {
-    if (this.#pending.size > 0 || this.#drained === undefined) return;
-    this.#drained();
-    this.#drained = undefined;
+    if (this.#pending.size > 0) return;
+    for (const resolve of this.#drained.splice(0)) resolve();
   }
 }

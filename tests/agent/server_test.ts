@@ -124,6 +124,22 @@ test("draining a server ends after its time even if a handler does not", async (
   assert.ok(failsWith("connection_lost", true)(await call));
 });
 
+test("whoever else drains a client meanwhile is told as well when it is done", async () => {
+  const platform = memoryPlatform();
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, async () => {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    return "done";
+  });
+  const client = await connect(server.url, { platform });
+  const call = client.call();
+  let isTooLate = false;
+  const timer = setTimeout(() => isTooLate = true, 10_000);
+  await Promise.all([client.drain({ timeoutMs: 15_000 }), client.drain({ timeoutMs: 15_000 })]);
+  assert.equal((await call).text(), "done");
+  clearTimeout(timer);
+  assert.equal(isTooLate, false);
+});
+
 test("draining a client waits for its calls and takes no more", async () => {
   const platform = memoryPlatform();
   await using server = await serve({ listen, platform }, async (payload) => {
