@@ -41,8 +41,9 @@ export class AgentHost {
   /** Settles when no handler is running, and what they have answered has arrived. */
   async drained(): Promise<void> {
     await this.#dispatcher.idle();
-    // An answer that is on its way has an open stream until it is acknowledged.
-    while (this.#session.closeReason === undefined && this.#session.link.connection.stats().openStreams > 0) {
+    // An answer that is on its way has an open stream until it is acknowledged. A watch has one for good.
+    const { link: { connection }, watches } = this.#session;
+    while (this.#session.closeReason === undefined && connection.stats().openStreams > watches.size) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

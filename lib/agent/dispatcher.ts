@@ -55,7 +55,7 @@ export class Dispatcher {
   #running = 0;
   /** The same of whatever else. */
   #others = 0;
-  #onIdle: (() => void) | undefined;
+  readonly #onIdle: (() => void)[] = [];
 
   constructor(options: DispatcherOptions) {
     this.#handlers = options.handlers;
@@ -87,7 +87,7 @@ export class Dispatcher {
   /** Settles when no handler is running. */
   idle(): Promise<void> {
     if (this.#running + this.#others === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#onIdle = resolve);
+    return new Promise((resolve) => this.#onIdle.push(resolve));
   }
 
   /** What one connection gets. */
@@ -264,9 +264,8 @@ export class Dispatcher {
   }
 
   #checkIdle(): void {
-    if (this.#running + this.#others > 0 || this.#onIdle === undefined) return;
-    this.#onIdle();
-    this.#onIdle = undefined;
+    if (this.#running + this.#others > 0) return;
+    for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 }
 

@@ -381,3 +381,26 @@ test("an agent is called again after its node was started anew, without anybody'
   assert.equal((await client.call("x", { capability: "work" })).text(), "x");
   await mesh[Symbol.asyncDispose]();
 });
+
+test("an agent whose connection is drained, by several and beside an open watch, answers what it is at and then ends", async () => {
+  await using mesh = await Mesh.start();
+  const started = deferred<void>();
+  const { client: host } = await mesh.agent("slow", ["slow"], async () => {
+    started.resolve();
+    await sleep(50);
+    return "done";
+  });
+  const changes = host.watch({});
+  assert.equal((await changes.next()).value?.type, "up");
+  const client = await mesh.client();
+  const call = client.call("x", { agent: "slow" });
+  await started.promise;
+  let isTooLate = false;
+  const timer = setTimeout(() => isTooLate = true, 10_000);
+  const following = assert.rejects(changes.next().then(() => changes.next()), MxpError);
+  await Promise.all([host.drain({ timeoutMs: 15_000 }), host.drain({ timeoutMs: 15_000 })]);
+  clearTimeout(timer);
+  assert.equal(isTooLate, false);
+  assert.equal((await call).text(), "done");
+  await following;
+});
