@@ -319,7 +319,7 @@ export class Driver {
 
   #continue(): void {
     this.#waitingForSocket = false;
-    if (!this.#closed && !this.#scheduled && this.#toSend.length > 0) this.#run();
+    if (!this.#closed && !this.#scheduled && (this.#toSend.length > 0 || this.#statelessWork)) this.#run();
   }
 
   #run(): void {

@@ -426,3 +426,16 @@ test("a socket that fails while it is being bound is reported to whoever asked f
   });
   await assert.rejects(driver.bind(), /the cable was pulled/);
 });
+
+test("answers that belong to no connection and found no buffer go out once there are some, although nothing else does", async () => {
+  const { endpoint, socket, handlers } = await rig();
+  socket.slow = true;
+  for (let i = 0; i < 200; i++) handlers.onDatagram(Uint8Array.of(1), address("127.0.0.1", 50));
+  handlers.onBatchEnd();
+  await turn();
+  assert.ok(socket.sent.length > 0 && endpoint.stateless.length > 0, "there is a buffer for some of them");
+  socket.settle();
+  await turn();
+  await turn();
+  assert.deepEqual([socket.sent.length, endpoint.stateless.length], [200, 0]);
+});
