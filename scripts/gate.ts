@@ -15,6 +15,8 @@ import { BUN_VERSION, resolveBun, resolveDeno, resolveNode } from "./tools.ts";
 /** Folders of `tests/` with a stage of their own; every other folder but `support` and `cli` belongs to `unit`. */
 const TEST_GROUPS = ["vectors", "property", "sim", "attacks", "fuzz", "runtime", "interop"];
 const NOT_UNIT = new Set([...TEST_GROUPS, "support", "cli"]);
+/** Groups of tests in virtual time. */
+const VIRTUAL_GROUPS = new Set(["vectors", "property", "sim", "attacks", "fuzz"]);
 
 const deno = resolveDeno();
 const bun = bunOrFailure();
@@ -80,7 +82,8 @@ function testGroups(): { readonly name: string; readonly files: string[] }[] {
 function tests(name: string, runner: Runner, command: readonly string[], files: readonly string[]): Stage {
   // Node starts a process for every file.
   const limit = runner === "node" ? 600 : 300;
-  return { name, counts: runner, limit, command: [...command, ...files], env: testEnvironment };
+  const beside = VIRTUAL_GROUPS.has(name.slice(name.indexOf(" ") + 1));
+  return { name, counts: runner, limit, beside, command: [...command, ...files], env: testEnvironment };
 }
 
 /** One seed for all stages, so that a failure is repeated by setting it. */

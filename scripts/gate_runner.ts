@@ -1,5 +1,8 @@
 /**
- * Runs the stages of the gate one after the other, prints a line for each, and adds up what they report.
+ * Runs the stages of the gate, prints a line for each, and adds up what they report.
+ *
+ * One stage follows the other, but for those in virtual time: they have a queue of their own beside the rest, one at a time, and so
+ * take the core that a test with sockets, which mostly waits, leaves idle.
  *
  * @module
  */
@@ -17,6 +20,8 @@ export interface Stage {
   readonly counts: "check" | Runner;
   /** After so many seconds the stage is killed and has failed. */
   readonly limit: number;
+  /** No clock and no socket: may run beside the stages that follow. */
+  readonly beside?: boolean;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -48,10 +53,10 @@ interface CommandResult {
   readonly output: string;
 }
 
-/** Processes of the stage that runs now, to be ended with the gate. */
+/** Processes of the stages that run now, to be ended with the gate. */
 const running = new Set<() => void>();
 
-/** Ends whatever stage runs now, with all processes that it started. */
+/** Ends whatever stages run now, with all processes that they started. */
 export function killRunning(): void {
   for (const kill of running) kill();
 }
@@ -112,7 +117,7 @@ function runCommand(
   });
 }
 
-/** Runs all stages in order, whatever becomes of them, and prints one line each, with the output of those that fail. */
+/** Runs all stages, whatever becomes of them, and prints one line each when it is done, with the output of those that fail. */
 export async function runStages(
   stages: readonly Stage[],
   folder: string,
@@ -120,7 +125,7 @@ export async function runStages(
 ): Promise<Counts> {
   let passed = 0, failed = 0, skipped = 0;
   const failures: string[] = [];
-  for (const stage of stages) {
+  const run = async (stage: Stage): Promise<void> => {
     const result = await runStage(stage, folder);
     passed += result.passed;
     failed += result.failed;
@@ -130,7 +135,13 @@ export async function runStages(
       print(result.output.trimEnd());
     }
     print(describe(stage, result));
+  };
+  let beside = Promise.resolve();
+  for (const stage of stages) {
+    if (stage.beside) beside = beside.then(() => run(stage));
+    else await run(stage);
   }
+  await beside;
   if (failures.length > 0) print(`failed: ${failures.join(", ")}`);
   if (skipped > 0) print(`${skipped} skipped`);
   print(`${passed} passed, ${failed} failed`);

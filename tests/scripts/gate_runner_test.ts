@@ -67,3 +67,21 @@ test("the last line adds up all stages, and a failure does not stop the later on
   assert.ok(lines.includes("what went wrong"));
   assert.ok(lines.includes("failed: second"));
 });
+
+test(
+  "stages beside the others run one at a time, while those go on, and are waited for",
+  { skip: noShell },
+  async () => {
+    const lines: string[] = [];
+    const stages: Stage[] = [
+      shell("true", { name: "before" }),
+      shell("sleep 0.4", { name: "beside one", beside: true }),
+      shell("sleep 0.1; false", { name: "beside two", beside: true }),
+      shell("sleep 0.1", { name: "after" }),
+    ];
+    const counts = await runStages(stages, tmpdir(), (line) => lines.push(line));
+    const names = lines.filter((line) => /^(ok|FAIL)/.test(line)).map((line) => line.split(/\s{2,}/)[1]);
+    assert.deepEqual(names, ["before", "after", "beside one", "beside two"]);
+    assert.deepEqual(counts, { passed: 3, failed: 1, skipped: 0 });
+  },
+);
