@@ -292,11 +292,11 @@ export class Endpoint {
     this.#mayReset = true;
     const reader = this.#reader;
     reader.reset(bytes);
-    const connection = reader.next() ? this.#handleFirst(now, remote, bytes) : undefined;
+    let connection = reader.next() ? this.#handleFirst(now, remote, bytes) : undefined;
     while (reader.next()) {
       // The first packet says whose UDP datagram it is: nobody else earns credit or work by it, and a hello comes alone.
       if (isZeroConnectionId(bytes, 0) || !isSameId(bytes, 0, reader.start)) this.counters.droppedForeign++;
-      else if (connection === undefined) this.#handleUnknown(now, remote);
+      else if (connection === undefined) connection = this.#handleUnknown(now, remote);
       else this.#handleKnown(now, connection);
     }
     if (reader.dropReason !== undefined) this.counters.droppedMalformed++;

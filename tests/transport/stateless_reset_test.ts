@@ -158,3 +158,17 @@ test("resets are limited, so that a flood of nobody's packets is not answered in
   const { resetsSent, resetsLimited } = pair.server.counters;
   assert.deepEqual([resetsSent, resetsLimited, answered], [4000, 16_000, 4000]);
 });
+
+test("whose connection a reset ends is told, also if the reset is not the first packet of its datagram", () => {
+  const pair = new TwoEndpoints();
+  const { client } = pair.establish();
+  const anew = restarted(pair);
+  client.ping();
+  anew.toServer(transmit(client, pair.now));
+  const [reset] = answers(anew.server);
+  const other = reset.slice();
+  other[other.length - 1] ^= 1;
+  const both = new Uint8Array([...other, ...reset, ...other]);
+  assert.equal(pair.client.handleDatagram(pair.now, THERE, both), client);
+  assert.equal(client.closeReason?.by, "reset");
+});
