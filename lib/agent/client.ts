@@ -41,6 +41,7 @@ import { Reply } from "./reply.ts";
 import type { Resumption } from "./resumption.ts";
 import { roundTrip } from "./round_trip.ts";
 import type { Session } from "./session.ts";
+import { checkTimeout, timeLimit } from "./time_limit.ts";
 import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
 
 /** How long a call waits for its answer unless it is told otherwise. */
@@ -164,7 +165,7 @@ export class Client implements AsyncDisposable {
     const method = hasMethod ? first as string : options.method;
     if (hasMethod && typeof method !== "string") throw new MxpError("usage", `a method is text, got ${typeof method}`);
     const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal } = options;
-    if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
+    checkTimeout(timeoutMs);
     const { capability } = options;
     if (capability !== undefined && options.agent !== undefined) {
       throw new MxpError("usage", "a call goes to an agent or to a capability; give one of them");
@@ -203,7 +204,7 @@ export class Client implements AsyncDisposable {
     const options: StreamOptions = (typeof first === "string" ? second : first) ?? {};
     const method = typeof first === "string" ? first : options.method;
     const { timeoutMs = 0, signal } = options;
-    if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
+    checkTimeout(timeoutMs);
     const agent = options.agent ?? this.#url.agent;
     this.#checkOpen();
     this.#session.begin();
@@ -249,7 +250,7 @@ export class Client implements AsyncDisposable {
   async emit(topic: string, data?: CallBody, options: EventOptions = NO_OPTIONS): Promise<void> {
     const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, ack = false } = options;
     if (typeof topic !== "string") throw new MxpError("usage", `a topic is text, got ${typeof topic}`);
-    if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
+    checkTimeout(timeoutMs);
     this.#checkOpen();
     const collected = bodyUnlessAborted(data, MAX_PAYLOAD_BYTES, "the event", signal);
     const bytes = collected instanceof Promise ? await collected : collected;
@@ -367,6 +368,7 @@ export class Client implements AsyncDisposable {
   /** Measures one round trip. @throws {MxpError} `deadline`, `cancelled`, `connection_lost`, `closed`. */
   async ping(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ rttMs: number }> {
     const { timeoutMs = 5_000, signal } = options;
+    checkTimeout(timeoutMs);
     this.#checkOpen();
     this.#session.begin();
     const rtt = await roundTrip(this.#session, timeoutMs, signal);
@@ -400,14 +402,13 @@ export class Client implements AsyncDisposable {
    * `timeoutMs`, default 10 000), then closes.
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const late = timeLimit(options.timeoutMs ?? 10_000);
     this.#draining = true;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
     const { outgoing, streams, events } = this.#session;
     this.#askForAcknowledgement();
     const all = [outgoing.drained(), streams.drained(), events.drained(), this.#host?.drained()];
-    await Promise.race([Promise.all(all), late]);
-    clearTimeout(timer);
+    await Promise.race([Promise.all(all), late.over]);
+    late.cancel();
     await this.close();
   }
 
@@ -430,10 +431,9 @@ export class Client implements AsyncDisposable {
    */
   async awaitTickets(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     if (this.#session.link.connection.isHeld) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 1_000));
-    await this.#resumption.complete(Promise.race([late, this.closed]));
-    clearTimeout(timer);
+    const late = timeLimit(options.timeoutMs ?? 1_000);
+    await this.#resumption.complete(Promise.race([late.over, this.closed]));
+    late.cancel();
   }
 
   /** The same as {@link close}. */
@@ -445,11 +445,10 @@ export class Client implements AsyncDisposable {
     const { driver, events, closeReason, link } = this.#session;
     if (closeReason === undefined && link.connection.datagrams.queued > 0) await driver.flush();
     if (events.pending === 0 || closeReason !== undefined) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, EVENT_LINGER_MS));
+    const late = timeLimit(EVENT_LINGER_MS);
     this.#askForAcknowledgement();
-    await Promise.race([events.drained(), late]);
-    clearTimeout(timer);
+    await Promise.race([events.drained(), late.over]);
+    late.cancel();
   }
 
   /** A PING is acknowledged at once, and with it the events that were sent before. */

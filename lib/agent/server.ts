@@ -38,6 +38,7 @@ import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
 import { Session } from "./session.ts";
+import { timeLimit } from "./time_limit.ts";
 
 /**
  * How many connections a server's memory budget has to suffice for, at least: one connection gets no more than its
@@ -318,14 +319,13 @@ export class Server implements AsyncDisposable {
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     const { dispatcher, registry, platform: { clock } } = this.#parts;
+    const late = timeLimit(options.timeoutMs ?? 10_000);
     dispatcher.closing ??= "the node is shutting down";
     registry?.endWatches(dispatcher.closing);
     // The clock on the wall may be set while we wait.
     const deadline = clock.now() + millis(options.timeoutMs ?? 10_000);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, options.timeoutMs ?? 10_000));
-    await Promise.race([dispatcher.idle(), late, this.closed]);
-    clearTimeout(timer);
+    await Promise.race([dispatcher.idle(), late.over, this.closed]);
+    late.cancel();
     // An answer that is on its way has an open stream until it is acknowledged.
     while (clock.now() < deadline && this.#closing === undefined && this.#hasOpenStreams()) {
       await new Promise((resolve) => setTimeout(resolve, 5));

@@ -140,6 +140,30 @@ test("whoever else drains a client meanwhile is told as well when it is done", a
   assert.equal(isTooLate, false);
 });
 
+test("who drains without a limit of time waits for what is under way, and times that are none are refused", async () => {
+  const platform = memoryPlatform();
+  const slow = async (): Promise<string> => {
+    await sleep(60);
+    return "done";
+  };
+  for (const endless of [Infinity, 2 ** 40]) {
+    const server = await serve({ listen: "127.0.0.1:0", platform }, slow);
+    const client = await connect(server.url, { platform }), other = await connect(server.url, { platform });
+    const calls = [client.call(), other.call()];
+    for (const timeoutMs of [NaN, -1]) {
+      await assert.rejects(client.ping({ timeoutMs }), failsWith("usage", false));
+      await assert.rejects(client.drain({ timeoutMs }), failsWith("usage", false));
+      await assert.rejects(client.awaitTickets({ timeoutMs }), failsWith("usage", false));
+      await assert.rejects(server.drain({ timeoutMs }), failsWith("usage", false));
+    }
+    await other.ping();
+    await client.drain({ timeoutMs: endless });
+    await server.drain({ timeoutMs: endless });
+    for (const call of calls) assert.equal((await call).text(), "done");
+    await other.close();
+  }
+});
+
 test("draining a client waits for its calls and takes no more", async () => {
   const platform = memoryPlatform();
   await using server = await serve({ listen, platform }, async (payload) => {
