@@ -7,6 +7,7 @@
 import { formatHostPort } from "../base/address.ts";
 import { fromBase64Url, toBase64Url } from "../base/bytes.ts";
 import { MxpError } from "../base/errors.ts";
+import { isAcceptablePublicKey } from "../crypto/x25519_public_key.ts";
 import { canonicalIpv6, isIpv4 } from "./ip_address.ts";
 import { quote } from "./quote.ts";
 
@@ -110,6 +111,7 @@ export function formatMxpUrl(url: MxpUrl): string {
   if (url.publicKey !== undefined && url.publicKey.length !== 32) {
     throw wrong(`a public key has 32 bytes, got ${url.publicKey.length}`);
   }
+  if (url.publicKey !== undefined) checkUsable(url.publicKey, "the public key");
   const key = url.publicKey === undefined ? "" : toBase64Url(url.publicKey) + "@";
   const agent = url.agent === undefined ? "" : "/" + encodeAgent(checkAgent(url.agent));
   return `mxp://${key}${formatHostPort(host, port)}${agent}`;
@@ -150,7 +152,13 @@ export function parsePublicKey(text: string, what = "the public key"): Uint8Arra
   if (key === undefined) {
     throw wrong(`${what} is not canonical base64url: its last character has stray bits; copy it again`);
   }
-  return key;
+  return checkUsable(key, what);
+}
+
+/** A key that no handshake can succeed with was mistyped, or made up. */
+function checkUsable(key: Uint8Array, what: string): Uint8Array {
+  if (isAcceptablePublicKey(key)) return key;
+  throw wrong(`${what} is none that X25519 can be used with; copy it again`);
 }
 
 /** A public key as it stands in URLs: 43 characters of base64url. */

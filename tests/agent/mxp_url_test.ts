@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { connect } from "../../mod.ts";
+import { fromBase64Url, toBase64Url } from "../../lib/base/bytes.ts";
 import { MxpError } from "../../lib/base/errors.ts";
+import { isAcceptablePublicKey } from "../../lib/crypto/mod.ts";
 import { canonicalIpv6 } from "../../lib/agent/ip_address.ts";
-import { formatMxpUrl, type MxpUrl, parseHostPort, parseMxpUrl } from "../../lib/agent/mxp_url.ts";
+import { formatMxpUrl, type MxpUrl, parseHostPort, parseMxpUrl, parsePublicKey } from "../../lib/agent/mxp_url.ts";
 import { property } from "../support/seed.ts";
 
 const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -129,7 +132,7 @@ test("any URL that can be written is read back to the same parts", () => {
     fc.property(
       host,
       fc.integer({ min: 1, max: 65535 }),
-      fc.option(fc.uint8Array({ minLength: 32, maxLength: 32 }), { nil: undefined }),
+      fc.option(fc.uint8Array({ minLength: 32, maxLength: 32 }).filter(isAcceptablePublicKey), { nil: undefined }),
       fc.option(agent, { nil: undefined }),
       (host, port, publicKey, agent) => {
         const url: MxpUrl = { host, port, ...(publicKey && { publicKey }), ...(agent !== undefined && { agent }) };
@@ -186,4 +189,16 @@ test("a listening address may have port 0, an IPv6 address needs its brackets", 
   assert.deepEqual(parseHostPort("[::]:0"), { host: "::", port: 0 });
   assert.deepEqual(parseHostPort("node", 7), { host: "node", port: 7 });
   assert.throws(() => parseHostPort("::"), /brackets/);
+});
+
+test("a key that no handshake can succeed with is refused where it is read, not called an internal error later", async () => {
+  const ofZeros = toBase64Url(new Uint8Array(32)), tooLarge = toBase64Url(new Uint8Array(32).fill(255));
+  const highBit = toBase64Url(new Uint8Array(32).fill(9, 0, 31).fill(0x89, 31));
+  for (const key of [ofZeros, tooLarge, highBit]) {
+    const isUsage = (error: unknown): boolean => error instanceof MxpError && error.code === "usage";
+    assert.throws(() => parseMxpUrl(`mxp://${key}@127.0.0.1`), isUsage);
+    assert.throws(() => parsePublicKey(key), isUsage);
+    assert.throws(() => formatMxpUrl({ host: "::1", port: 1, publicKey: fromBase64Url(key)! }), isUsage);
+    await assert.rejects(connect(`mxp://${key}@127.0.0.1:1`, { timeoutMs: 100 }), isUsage);
+  }
 });
