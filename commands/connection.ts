@@ -37,6 +37,8 @@ export interface ConnectionRequest {
   readonly trustNew: boolean;
   /** Use and keep tickets; `early`: and connect no sooner than with the first call, if there is one. */
   readonly tickets?: "resume" | "early" | undefined;
+  /** Find out how large datagrams the path carries, and do not wait for data that would profit from it. */
+  readonly probePath?: boolean;
   /** Who we are; default: as the settings say. */
   readonly identity?: Identity;
 }
@@ -63,6 +65,7 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
       identity,
       knownPeers,
       ...(tickets && { tickets, early: request.tickets === "early" }),
+      ...(request.probePath && { settings: { pathMtuDiscovery: "always" } }),
       timeoutMs: deadline.forConnecting,
       signal,
       trust: async (peer) => {

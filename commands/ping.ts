@@ -67,7 +67,16 @@ export const ping: CommandSpec<Flags> = {
     const deadline = new Deadline(settings.timeoutMs);
     const trustNew = flags.trustNew === true;
     const tickets = flags.resume ? "resume" : undefined;
-    const client = await openConnection({ url, settings, console, deadline, signal, trustNew, tickets });
+    const client = await openConnection({
+      url,
+      settings,
+      console,
+      deadline,
+      signal,
+      trustNew,
+      tickets,
+      probePath: true,
+    });
     try {
       if (!console.json) await console.write(head(client, console));
       const count = flags.count ?? DEFAULT_COUNT;

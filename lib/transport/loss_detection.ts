@@ -11,6 +11,7 @@ import { LostPackets } from "./lost_packets.ts";
 import {
   INITIAL_RTT,
   INTEREST_IN_PTOS,
+  LONGEST_PTO,
   MAX_IDLE_PACKETS,
   MAX_PTO_EXPONENT,
   MAX_TRACKED_PACKETS,
@@ -326,7 +327,8 @@ export class LossDetection<F> {
     if (this.#lossTime !== NEVER) return this.#lossTime;
     if (this.#eliciting === 0) return NEVER;
     const pto = this.peerAcksAtOnce ? this.rtt.pto(micros(0)) : this.pto();
-    return micros(this.#ptoStart + pto * (1 << Math.min(this.#ptoCount, MAX_PTO_EXPONENT)));
+    const backedOff = pto * (1 << Math.min(this.#ptoCount, MAX_PTO_EXPONENT));
+    return micros(this.#ptoStart + Math.min(backedOff, LONGEST_PTO));
   }
 
   /**

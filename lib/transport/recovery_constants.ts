@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Micros, millis } from "../base/time.ts";
+import { type Micros, millis, seconds } from "../base/time.ts";
 
 // --- RFC 9002 ---
 
@@ -37,6 +37,11 @@ export const MINIMUM_WINDOW_PACKETS = 3;
  * minute even when the RTT was never measured (RFC 9002 leaves the cap open; the idle timeout ends the connection first).
  */
 export const MAX_PTO_EXPONENT = 6;
+/**
+ * Nor does it grow beyond this: where no idle timeout ends a connection, a peer that was away for ten minutes should not have to wait for
+ * ten more until it is probed (TCP stops at a minute or two, RFC 6298 §2.5).
+ */
+export const LONGEST_PTO: Micros = seconds(60);
 /** Packets tracked at once. A window of 65 536 packets of 1 200 bytes is 78 MB: 6 Gbit/s at 100 ms. */
 export const MAX_TRACKED_PACKETS = 1 << 16;
 /** Slots kept free of new data, so that probes, acknowledgements and the final CLOSE always find one. */

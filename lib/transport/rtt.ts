@@ -4,11 +4,16 @@
  * @module
  */
 
-import { type Micros, micros } from "../base/time.ts";
+import { type Micros, micros, seconds } from "../base/time.ts";
 import { GRANULARITY, INITIAL_RTT } from "./recovery_constants.ts";
 
 /** A sample is at least this: with a coarse clock a loopback round trip measures as 0, and rates divide by the RTT. */
 const SMALLEST_SAMPLE = 1;
+/**
+ * And at most this. No path takes so long, but the first answer of a peer that was asleep for ten minutes looks as if; believed, it would
+ * keep every timer waiting for as long again.
+ */
+const LARGEST_SAMPLE = seconds(10);
 
 /**
  * Smoothed RTT, its variation, and the minimum.
@@ -59,7 +64,7 @@ export class RttEstimator {
    * @param now when the sample was taken.
    */
   update(sample: Micros, ackDelay: Micros, now: Micros): void {
-    const latest = sample > SMALLEST_SAMPLE ? sample : SMALLEST_SAMPLE;
+    const latest = Math.min(sample > SMALLEST_SAMPLE ? sample : SMALLEST_SAMPLE, LARGEST_SAMPLE);
     this.latest = micros(latest);
     if (this.firstSampleAt === Infinity) {
       // RFC 9002 §5.3: the first sample is taken as it is, acknowledgement delay included.

@@ -199,8 +199,8 @@ export const mutants: readonly Mutant[] = [
   {
     breaks: "probe timeouts back off",
     file: "lib/transport/loss_detection.ts",
-    from: "return micros(this.#ptoStart + pto * (1 << Math.min(this.#ptoCount, MAX_PTO_EXPONENT)));",
-    to: "return micros(this.#ptoStart + pto);",
+    from: "const backedOff = pto * (1 << Math.min(this.#ptoCount, MAX_PTO_EXPONENT));",
+    to: "const backedOff = pto;",
     tests: ["tests/transport/loss_detection_test.ts"],
   },
   {

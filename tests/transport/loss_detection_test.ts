@@ -111,6 +111,17 @@ test("the PTO doubles with each expiry, up to 64 times, and marks nothing as los
   assert.equal(h.recovery.bytesInFlight, 1200);
 });
 
+test("a probe timeout stops growing at a minute", () => {
+  const h = Harness.withRtt(1000);
+  h.send(0);
+  let now = 0;
+  for (const wait of [3025, 6050, 12_100, 24_200, 48_400, 60_000, 60_000]) {
+    assert.equal(h.timer, now + wait);
+    now = h.timer;
+    assert.ok(h.timeout(now) > 0);
+  }
+});
+
 test("a probe timeout that comes early does nothing", () => {
   const h = Harness.withRtt(100);
   h.send(0);

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { micros, millis } from "../../lib/base/time.ts";
+import { micros, millis, seconds } from "../../lib/base/time.ts";
 import { RttEstimator } from "../../lib/transport/rtt.ts";
 
 test("before any sample the RTT is 333 ms with half of it as variation", () => {
@@ -76,4 +76,12 @@ test("a reset forgets every sample", () => {
   rtt.update(millis(10), micros(0), micros(0));
   rtt.reset(millis(70));
   assert.deepEqual([rtt.hasSample, rtt.smoothed, rtt.variation, rtt.min], [false, 70_000, 35_000, 70_000]);
+});
+
+test("a peer that was asleep for ten minutes does not make the estimate last as long", () => {
+  const rtt = new RttEstimator();
+  rtt.update(millis(50), micros(0), micros(0));
+  rtt.update(seconds(600), micros(0), seconds(600));
+  assert.equal(rtt.latest, seconds(10));
+  assert.ok(rtt.pto(millis(25)) < seconds(12), `${rtt.pto(millis(25))}`);
 });
