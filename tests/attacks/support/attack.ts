@@ -137,6 +137,8 @@ let collect: (() => void) | undefined;
 /** Bytes on the heap after garbage was collected. */
 function heapUsed(): number {
   collect ??= collector();
+  // V8 frees the buffers of what it collected in the background, and is done with that at the latest when it collects again.
+  collect();
   collect();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + (arrayBuffers ?? 0);
