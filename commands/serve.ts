@@ -268,7 +268,8 @@ async function makeHandlers(
 const echo: CallHandler = (payload) => payload;
 
 const echoStream: StreamHandler = async (stream) => {
-  for await (const chunk of stream) await stream.write(chunk);
+  // Who opened it one way does not listen.
+  for await (const chunk of stream) if (stream.mayWrite) await stream.write(chunk);
 };
 
 /** The node answers for itself, and under its name. */

@@ -72,7 +72,8 @@ export class AgentStream implements WheelEntry {
   readonly #link: Link;
   readonly #receiver: StreamReceiver;
   readonly #owner: AgentStreamOwner;
-  readonly #mayWrite: boolean;
+  /** False for the answerer of a unidirectional stream. */
+  readonly mayWrite: boolean;
   /** Chunks that were decoded together with one that somebody asked for. */
   #chunks: Uint8Array[] = [];
   #reads: PendingRead[] = [];
@@ -99,7 +100,7 @@ export class AgentStream implements WheelEntry {
     this.#receiver = parts.receiver;
     this.#owner = parts.owner;
     this.deadline = parts.deadline;
-    this.#mayWrite = parts.mayWrite;
+    this.mayWrite = parts.mayWrite;
     if (parts.deadline !== NEVER) {
       parts.driver.deadlines.add(this);
       parts.driver.armDeadlines();
@@ -142,7 +143,7 @@ export class AgentStream implements WheelEntry {
   /** Sends data, as one chunk if it is not too long for one. Settles when the transport has taken all of it. */
   write(data: Uint8Array): Promise<void> {
     if (this.#writeEnd !== undefined) return Promise.reject(this.#writeRefusal());
-    if (!this.#mayWrite) {
+    if (!this.mayWrite) {
       return Promise.reject(new MxpError("usage", "the stream is unidirectional: only who opened it sends chunks"));
     }
     this.#bytesWritten += data.length;

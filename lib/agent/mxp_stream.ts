@@ -85,6 +85,11 @@ export class MxpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
     return this.#writable ??= this.#makeWritable();
   }
 
+  /** False where a unidirectional stream is answered: only who opened it sends chunks. */
+  get mayWrite(): boolean {
+    return this.#parts.stream.mayWrite;
+  }
+
   /** Bytes that were read and written here, the chunks' own. */
   get transferred(): { readonly read: number; readonly written: number } {
     const { bytesRead, bytesWritten } = this.#parts.stream;

@@ -73,7 +73,8 @@ export class RegisteredAgent {
   /** What others are told of it. `wallMillis` is the time of day that belongs to `now`. */
   record(now: Micros, wallMillis: number): AgentRecord {
     const { stored, register, load } = this;
-    const age = Math.max(0, Math.round((now - this.lastHeartbeat) / 1000));
+    // Rounded down, as the time of day is: no heartbeat seems to come before its registration.
+    const age = Math.max(0, Math.floor((now - this.lastHeartbeat) / 1000));
     return {
       ...register,
       publicKey: stored.owner,

@@ -362,11 +362,13 @@ test("a unidirectional stream carries chunks one way, and its end says that they
   const handlers: Handlers = {
     stream: async (stream) => {
       received = await stream.text();
+      assert.equal(stream.mayWrite, false);
       await assert.rejects(stream.write("back"), failsWith("usage", /unidirectional/));
     },
   };
   await withPair(memoryPlatform(), handlers, async ({ client }) => {
     const stream = client.stream({ unidirectional: true });
+    assert.equal(stream.mayWrite, true);
     await stream.write("one way");
     await stream.close();
     assert.equal(await stream.text(), "");
