@@ -1,5 +1,5 @@
 /**
- * Checks that `deno.json` and `package.json` name the same version of the project and the same exact versions of the
+ * Checks that `deno.json` and `package.json` give the project the same name and version and the same exact versions of the
  * same packages, and that every document that names the runtimes names the versions that the gate uses.
  *
  * @module
@@ -12,6 +12,7 @@ import { BUN_VERSION, DENO_VERSION } from "./tools.ts";
 
 /** The parts of `deno.json` that matter here. */
 export interface DenoConfig {
+  readonly name?: string;
   readonly version?: string;
   readonly license?: string;
   readonly imports?: Readonly<Record<string, string>>;
@@ -19,6 +20,7 @@ export interface DenoConfig {
 
 /** The parts of `package.json` that matter here. */
 export interface PackageConfig {
+  readonly name?: string;
   readonly version?: string;
   readonly license?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
@@ -30,7 +32,7 @@ const EXACT = /^\d+\.\d+\.\d+(?:-[\w.]+)?$/;
 /** One message for each difference between the two. */
 export function compareVersions(deno: DenoConfig, node: PackageConfig): string[] {
   const messages: string[] = [];
-  for (const key of ["version", "license"] as const) {
+  for (const key of ["name", "version", "license"] as const) {
     if (deno[key] !== node[key]) messages.push(`${key} is ${deno[key]} in deno.json, ${node[key]} in package.json`);
   }
   const inDeno = new Map<string, string>();
