@@ -15,7 +15,7 @@ import { BUN_VERSION, resolveBun, resolveDeno, resolveNode } from "./tools.ts";
 /** Folders of `tests/` with a stage of their own; every other folder but `support` and `cli` belongs to `unit`. */
 const TEST_GROUPS = ["vectors", "property", "sim", "attacks", "fuzz", "runtime", "interop"];
 const NOT_UNIT = new Set([...TEST_GROUPS, "support", "cli"]);
-/** Groups of tests in virtual time. */
+/** Groups of tests in virtual time. They run beside the others, and so do the unit tests on Node, which is busy with starting processes. */
 const VIRTUAL_GROUPS = new Set(["vectors", "property", "sim", "attacks", "fuzz"]);
 
 const deno = resolveDeno();
@@ -82,7 +82,7 @@ function testGroups(): { readonly name: string; readonly files: string[] }[] {
 function tests(name: string, runner: Runner, command: readonly string[], files: readonly string[]): Stage {
   // Node starts a process for every file.
   const limit = runner === "node" ? 600 : 300;
-  const beside = VIRTUAL_GROUPS.has(name.slice(name.indexOf(" ") + 1));
+  const beside = VIRTUAL_GROUPS.has(name.slice(name.indexOf(" ") + 1)) || name === "node unit";
   return { name, counts: runner, limit, beside, command: [...command, ...files], env: testEnvironment };
 }
 

@@ -1,8 +1,8 @@
 /**
  * Runs the stages of the gate, prints a line for each, and adds up what they report.
  *
- * One stage follows the other, but for those in virtual time: they have a queue of their own beside the rest, one at a time, and so
- * take the core that a test with sockets, which mostly waits, leaves idle.
+ * One stage follows the other, but for those that may run beside the rest (most are in virtual time): they have a queue of their own, one
+ * at a time, and so take the core that tests with sockets, which mostly wait, leave idle.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface Stage {
   readonly counts: "check" | Runner;
   /** After so many seconds the stage is killed and has failed. */
   readonly limit: number;
-  /** No clock and no socket: may run beside the stages that follow. */
+  /** May run beside the stages that follow. */
   readonly beside?: boolean;
   readonly env?: Readonly<Record<string, string>>;
 }
