@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "@logtape/logtape";
-import type { CallHandler, Handlers, Server, StreamHandler } from "../mod.ts";
+import type { CallHandler, Handlers, MxpUrl, Server, StreamHandler } from "../mod.ts";
 import { TRUST_NEW } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { CliError } from "./errors.ts";
@@ -142,7 +142,8 @@ export const serve: CommandSpec<Flags> = {
     "With --join, the node is also an agent of another one: it can be found there and called through it, by name, id and " +
     "capability, and needs no address that others can reach. It stays registered while it runs, also after the other node was " +
     "started anew. Calls are passed on to the agent that has the least to do; when one goes before it has answered, another " +
-    "gets the call. Agent streams are not passed on yet.",
+    "gets the call. Agent streams are not passed on yet. The node serves from the start, and says on standard error when it has " +
+    "joined; another node that cannot be reached yet is tried until it can. One that refuses the agent, or has another key, ends it.",
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once.",
     "--log-level info logs each call, stream, event and registration on standard error, debug also what became of processes; with --json as JSON.",
@@ -178,6 +179,7 @@ export const serve: CommandSpec<Flags> = {
     }
     const mxp = await import("../mod.ts");
     const listen = mxp.parseHostPort(flags.listen ?? DEFAULT_LISTEN);
+    const target = flags.join === undefined ? undefined : await (await import("./join.ts")).joinTarget(flags.join);
     const { allowedKeys } = await import("./allow.ts");
     const allow = flags.allow === undefined ? undefined : await allowedKeys(flags.allow);
     const store = flags.db === undefined ? undefined : await mxp.openSqliteStore(flags.db);
@@ -197,24 +199,18 @@ export const serve: CommandSpec<Flags> = {
       onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
     }, handlers);
     const metrics = await openMetrics(flags.metrics, server, signal);
-    const joined = flags.join === undefined ? undefined : await joinNode(flags, flags.join, {
-      handlers,
-      identity,
-      settings,
-      console,
-      log,
-      signal,
-    }).catch(async (error) => {
-      metrics?.close();
-      await server.close();
-      throw error;
-    });
     if (console.json) {
       await console.value({ event: "listening", url: server.url, ...(metrics && { metrics: metrics.url }) });
     } else await console.line(`listening ${server.url}`);
     if (metrics !== undefined) console.note(`metrics at ${metrics.url}`);
     adviseOn(server, flags, console);
-    await Promise.race([server.closed, aborted(signal), ...(joined === undefined ? [] : [joined.lost])]);
+    const joined = target && await joinNode(flags, target, { handlers, identity, settings, console, log, signal });
+    const ends = [server.closed, aborted(signal), ...(joined === undefined ? [] : [joined.lost])];
+    await Promise.race(ends).catch(async (error) => {
+      // Callers are told, rather than left to wait.
+      await server.close();
+      throw error;
+    });
     if (!signal.aborted) throw new CliError("internal", "the socket failed, the node cannot go on; start it again");
     await drain(server, joined, settings, console);
     metrics?.close();
@@ -314,11 +310,11 @@ function adviseOn(server: Server, flags: Flags, console: Console): void {
 
 async function joinNode(
   { name, capability = [], trustNew = false }: Flags,
-  url: string,
+  url: MxpUrl,
   rest: Pick<JoinRequest, "handlers" | "identity" | "settings" | "console" | "log" | "signal">,
 ): Promise<Joined> {
   const { join } = await import("./join.ts");
-  return await join({ url, name, capabilities: capability, trustNew, ...rest });
+  return join({ url, name, capabilities: capability, trustNew, ...rest });
 }
 
 async function drain(

@@ -16,6 +16,7 @@ test("an agent behind a node is found and called by capability, name and id", as
     "--exec",
     "tr a-z A-Z",
   ]);
+  await agent.logLine("joined mxp://");
   const { agents } = JSON.parse((await here.mxp(["discover", node.url, "--json"])).stdout);
   assert.deepEqual(
     agents.map((
@@ -51,6 +52,7 @@ test("an agent that is asked to end finishes the call that it was passed, and ge
     "--exec",
     "touch started; sleep 1; echo done",
   ]);
+  await agent.logLine("joined mxp://");
   const call = here.mxp(["call", `${node.url}/slow`, ""]);
   await eventually("the call runs", async () => (await here.shell("test -e started")).code === 0);
   const ended = agent.stop();
@@ -68,7 +70,8 @@ test("an agent finds back to a node that was killed and started anew", async () 
   await using here = await scratch();
   await here.mxp(["keygen", "-o", "node.key"]);
   const first = await here.node(["--identity", "node.key"]);
-  await using _agent = await here.node(["--join", first.url, "--name", "echo", "--capability", "echo", "--echo"]);
+  await using agent = await here.node(["--join", first.url, "--name", "echo", "--capability", "echo", "--echo"]);
+  await agent.logLine("joined mxp://");
   await first.stop("SIGKILL");
   await using again = await here.node(["--identity", "node.key", "--listen", first.where]);
   assert.equal(again.url, first.url);
@@ -86,5 +89,54 @@ test("what --join cannot do is said before anything is served", async () => {
   assertFails(await serve("--capability", "x"), 2, /give both/);
   assertFails(await serve("--join", node.url), 2, /add --echo or --exec/);
   assertFails(await serve("--join", `${node.url}/x`, "--echo"), 2, /leave \/x out/);
-  assertFails(await serve("--join", node.keyless, "--echo"), 9, /never met/);
+});
+
+test("a node whose other node is not there yet serves, says so, and joins it once it is", async () => {
+  await using here = await scratch();
+  await here.mxp(["keygen", "-o", "node.key"]);
+  const first = await here.node(["--identity", "node.key"]);
+  await first.stop();
+  await using agent = await here.node(["--join", first.url, "--name", "echo", "--echo"]);
+  const line = await agent.logLine("cannot join");
+  assert.equal(line, `mxp: cannot join ${first.url} yet: no answer so far; trying again`);
+  assert.equal((await here.mxp(["call", agent.url, "hello"])).stdout, "hello");
+  await using again = await here.node(["--identity", "node.key", "--listen", first.where]);
+  await agent.logLine(`joined ${again.url}`);
+  assert.equal((await here.mxp(["call", `${again.url}/echo`, "hello"])).stdout, "hello");
+});
+
+test("a node that waits for its other node ends when it is asked to", async () => {
+  await using here = await scratch();
+  const first = await here.node([]);
+  await first.stop();
+  await using agent = await here.node(["--join", first.url, "--echo"]);
+  await agent.logLine("cannot join");
+  assert.equal((await agent.stop()).code, 143);
+});
+
+test("with --json a node tells on standard output that it has joined", async () => {
+  await using here = await scratch();
+  await using node = await here.node([]);
+  await using agent = await here.node(["--join", node.url, "--echo", "--json"]);
+  const { event, url } = JSON.parse(await agent.cli.nextLine());
+  assert.deepEqual({ event, url }, { event: "joined", url: node.url });
+});
+
+test("a join that cannot work ends the node and says why", async () => {
+  await using here = await scratch();
+  await here.mxp(["keygen", "-o", "other.key"]);
+  const other = (await here.mxp(["pubkey", "other.key"])).stdout.trim();
+  await using closed = await here.node(["--allow", other, "--identity", "other.key"]);
+  await using node = await here.node([]);
+  const cases: [url: string, code: number, message: RegExp][] = [
+    [closed.keyless, 9, /never met/],
+    [`mxp://${node.key}@${closed.where}`, 9, /does not hold the key in the URL/],
+    [closed.url, 4, /refused|does not allow this key/],
+  ];
+  for (const [url, code, message] of cases) {
+    await using agent = await here.node(["--join", url, "--echo"]);
+    const result = await agent.cli.done;
+    assert.equal(result.code, code, result.stderr);
+    assert.match(result.stderr, message);
+  }
 });
