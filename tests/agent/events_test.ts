@@ -66,6 +66,7 @@ for (const [name, makePlatform] of platforms) {
         emitted: 306,
         delivered: 306,
         refused: 0,
+        lost: 0,
         pending: 0,
         queued: 0,
         unreliable: 0,

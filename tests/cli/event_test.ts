@@ -63,6 +63,18 @@ test("a large event arrives whole before the command ends, one that is too large
   assertFails(await here.mxp(["event", node.url, "big", "-d", "@big", "--unreliable"]), 2, /send it reliably/);
 });
 
+test("a node that does not allow the key refuses every kind of event, and says so", async () => {
+  await using here = await scratch();
+  await using other = await scratch();
+  const key = /[\w-]{43}/.exec((await other.mxp(["keygen", "-o", other.path("key")])).stdout)![0];
+  await using node = await here.node(["--allow", key]);
+  for (const args of [[], ["--ack"], ["--unreliable"]]) {
+    const result = await here.mxp(["event", node.url, "a", "x", ...args]);
+    assertFails(result, 4, /does not allow this key/);
+    assert.doesNotMatch(result.stderr, /ping|call/);
+  }
+});
+
 test("what cannot be an event is said at once", async () => {
   await using here = await scratch();
   const url = "mxp://127.0.0.1:1";
