@@ -21,10 +21,13 @@ const ON_PURPOSE: ReadonlySet<number> = new Set([
 /** Characters of a peer's text that go into an error. */
 const MAX_TEXT = 300;
 
-/** What a RESET_STREAM or STOP_SENDING from the other side says about a call, a stream or an event. */
+/** What can fail. A request is one about agents. */
+export type Errand = "call" | "stream" | "event" | "request" | "ping";
+
+/** What a RESET_STREAM or STOP_SENDING from the other side says about one of them. */
 export function resetMeaning(
   code: number,
-  what: "call" | "stream" | "event",
+  what: Errand,
 ): { readonly code: MxpErrorCode; readonly retryable: boolean; readonly text: string } {
   switch (code) {
     case StreamError.CANCELLED:
@@ -61,12 +64,13 @@ export function peerText(text: string): string {
 }
 
 /**
- * The error for a call that did not get an answer.
+ * The error for a call, or whatever else it was, that did not get an answer.
  *
  * @param target names who was called.
  * @param timeoutMs what the caller had allowed.
  * @param cause what the caller's abort signal gave as its reason.
  * @param closed why the connection ended, if it did.
+ * @param what was asked for.
  */
 export function callFailure(
   outcome: Exclude<CallOutcome, { kind: "response" }>,
@@ -74,6 +78,7 @@ export function callFailure(
   timeoutMs: number,
   cause: unknown,
   closed: ConnectionEnd | undefined,
+  what: Errand = "call",
 ): MxpError {
   switch (outcome.kind) {
     case "error": {
@@ -88,15 +93,15 @@ export function callFailure(
     case "deadline":
       return new MxpError("deadline", `no answer from ${target} within ${timeoutMs} ms`);
     case "aborted":
-      return new MxpError("cancelled", `the call to ${target} was cancelled`, { cause });
+      return new MxpError("cancelled", `the ${what} to ${target} was cancelled`, { cause });
     case "reset": {
-      const { code, retryable, text } = resetMeaning(outcome.code, "call");
+      const { code, retryable, text } = resetMeaning(outcome.code, what);
       return new MxpError(code, text, { retryable, remoteCode: outcome.code });
     }
     case "malformed":
       return new MxpError("agent_error", `the answer from ${target} is not valid: ${outcome.what}`);
     case "lost":
-      return connectionEnded(closed, `the call to ${target}`);
+      return connectionEnded(closed, `the ${what} to ${target}`);
   }
 }
 

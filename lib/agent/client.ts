@@ -24,7 +24,7 @@ import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
 import { AgentHost } from "./agent_host.ts";
 import { bodyBytes, bodyUnlessAborted, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
-import { callFailure, type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
+import { callFailure, type ConnectionEnd, connectionEnded, describeClose, type Errand } from "./call_failure.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
 import type { Identity } from "./identity.ts";
@@ -254,7 +254,7 @@ export class Client implements AsyncDisposable {
     this.#checkOpen();
     const collected = bodyUnlessAborted(data, MAX_PAYLOAD_BYTES, "the event", signal);
     const bytes = collected instanceof Promise ? await collected : collected;
-    if (bytes === undefined) throw this.#failure({ kind: "aborted" }, undefined, timeoutMs, signal);
+    if (bytes === undefined) throw this.#failure({ kind: "aborted" }, undefined, timeoutMs, signal, "event");
     this.#checkOpen();
     this.#session.begin();
     if (!ack || options.unreliable === true) {
@@ -284,7 +284,7 @@ export class Client implements AsyncDisposable {
     });
     if (outcome.kind === "response") return;
     if (call.problem !== undefined) throw asMxpError(call.problem);
-    throw this.#failure(outcome, undefined, timeoutMs, signal);
+    throw this.#failure(outcome, undefined, timeoutMs, signal, "event");
   }
 
   /**
@@ -373,8 +373,8 @@ export class Client implements AsyncDisposable {
     this.#session.begin();
     const rtt = await roundTrip(this.#session, timeoutMs, signal);
     if (typeof rtt === "number") return { rttMs: rtt / 1000 };
-    if (rtt === undefined) throw connectionEnded(this.#session.closeReason, "the ping");
-    throw this.#failure({ kind: rtt }, undefined, timeoutMs, signal);
+    if (rtt === undefined) throw connectionEnded(this.#session.closeReason, "the connection");
+    throw this.#failure({ kind: rtt }, undefined, timeoutMs, signal, "ping");
   }
 
   /** A snapshot. */
@@ -400,6 +400,9 @@ export class Client implements AsyncDisposable {
   /**
    * Takes no new calls and streams, waits for the ones under way and for those that agents here still answer (at most
    * `timeoutMs`, default 10 000), then closes.
+   *
+   * @throws {MxpError} once it is closed, if the connection has ended by itself with events on their way, which nobody else
+   * is told of: `refused` (the node does not allow our key), `connection_lost`, `connect_failed`, `key_mismatch`.
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     const late = timeLimit(options.timeoutMs ?? 10_000);
@@ -410,6 +413,7 @@ export class Client implements AsyncDisposable {
     await Promise.race([Promise.all(all), late.over]);
     late.cancel();
     await this.close();
+    if (events.failure !== undefined) throw events.failure;
   }
 
   /**
@@ -563,6 +567,7 @@ export class Client implements AsyncDisposable {
     agent: string | undefined,
     timeoutMs: number,
     signal: AbortSignal | undefined,
+    what?: Errand,
   ): MxpError {
     const { closeReason, established } = this.#session;
     if (outcome.kind === "deadline" && !established && closeReason === undefined) {
@@ -572,7 +577,7 @@ export class Client implements AsyncDisposable {
       } s: is a node listening there?`;
       return new MxpError("connect_failed", text, { retryable: true });
     }
-    return callFailure(outcome, this.#targetText(agent), timeoutMs, signal?.reason, closeReason);
+    return callFailure(outcome, this.#targetText(agent), timeoutMs, signal?.reason, closeReason, what);
   }
 
   /** Names whom a request is for, in errors. */

@@ -227,7 +227,7 @@ export class LifecycleClient {
 
   #failure(outcome: WatchEnd, timeoutMs: number, signal: AbortSignal | undefined): MxpError {
     const { node, session } = this.#parts;
-    return callFailure(outcome, node, timeoutMs, signal?.reason, session.closeReason);
+    return callFailure(outcome, node, timeoutMs, signal?.reason, session.closeReason, "request");
   }
 }
 

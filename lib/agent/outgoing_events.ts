@@ -30,6 +30,8 @@ export interface EventStats {
   readonly delivered: number;
   /** Turned away before they were delivered. */
   readonly refused: number;
+  /** On their way when the connection ended: nobody knows what became of them. */
+  readonly lost: number;
   /** On their way, the queued ones included. */
   readonly pending: number;
   /** Waiting for the peer to allow more streams at once. */
@@ -42,6 +44,8 @@ export interface EventStats {
 export class OutgoingEvents {
   readonly #driver: Driver;
   readonly #link: Link;
+  /** Why the connection ended by itself, if events were on their way whose sender has been told that they are. */
+  failure: MxpError | undefined = undefined;
   readonly #events = new NumberMap<OutgoingEvent>();
   #queue: OutgoingEvent[] = [];
   #queueHead = 0;
@@ -49,6 +53,7 @@ export class OutgoingEvents {
   #emitted = 0;
   #delivered = 0;
   #refused = 0;
+  #lost = 0;
   #unreliable = 0;
 
   constructor(driver: Driver, link: Link) {
@@ -68,8 +73,8 @@ export class OutgoingEvents {
   /** A snapshot. */
   stats(): EventStats {
     const { pending } = this;
-    const [emitted, delivered, refused] = [this.#emitted, this.#delivered, this.#refused];
-    return { emitted, delivered, refused, pending, queued: this.#queued, unreliable: this.#unreliable };
+    const [emitted, delivered, refused, lost] = [this.#emitted, this.#delivered, this.#refused, this.#lost];
+    return { emitted, delivered, refused, lost, pending, queued: this.#queued, unreliable: this.#unreliable };
   }
 
   /** Sends an encoded event. Settles when the transport has taken it. @throws {MxpError} `overloaded` (rejects). */
@@ -154,6 +159,8 @@ export class OutgoingEvents {
     this.#events.clear();
     this.#queue = [];
     this.#queueHead = 0;
+    this.#lost += events.length;
+    if (error.code !== "closed" && events.some((event) => event.reject === undefined)) this.failure = error;
     for (const event of events) event.reject?.(error);
     this.#checkDrained();
   }
