@@ -98,3 +98,13 @@ test("files that are missing, unreadable, no files or no keys exit with 3 and sa
   assertFails(await here.mxp(["call", "mxp://127.0.0.1:9", "-d", "@folder"]), 3, /cannot read folder for -d/);
   assertFails(await here.mxp(["keygen", "-o", "text/k"]), 3, /text\/k/);
 });
+
+test("a directory as standard input is refused as one is behind -d", async () => {
+  await using here = await scratch();
+  await mkdir(here.path("folder"));
+  await using node = await here.node(["--echo"]);
+  const commands = [`stream ${node.url}`, `call ${node.url} -d @-`, `event ${node.url} topic -d @-`, "pubkey -"];
+  await Promise.all(commands.map(async (command) => {
+    assertFails(await here.shell(`mxp ${command} < folder`), 3, /cannot read standard input: it is a directory/);
+  }));
+});
