@@ -19,8 +19,21 @@ export function isTerminal(stream: StandardStream): boolean {
 /**
  * Standard input as it comes, to its end. Nothing is read before the first chunk is asked for, and whoever leaves early
  * leaves nothing behind that keeps the process from ending.
+ *
+ * @throws {MxpError} `config` if it cannot be read, as a directory.
  */
 export async function* stdinChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+  // Only errors of the reading arrive here: what goes wrong with whoever takes the chunks ends the generator from outside.
+  try {
+    yield* rawStdin();
+  } catch (cause) {
+    const { code, message } = cause as { code?: string; message?: string };
+    const reason = code === "EISDIR" ? "it is a directory" : message ?? String(cause);
+    throw new MxpError("config", `cannot read standard input: ${reason}`, { cause });
+  }
+}
+
+async function* rawStdin(): AsyncGenerator<Uint8Array, void, undefined> {
   // A read that process.stdin has begun cannot be taken back in Deno, and keeps the process until input comes.
   const own = (globalThis as { Deno?: { stdin: { readable: ReadableStream<Uint8Array> } } }).Deno?.stdin.readable;
   if (own !== undefined) {
