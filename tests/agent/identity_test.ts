@@ -88,3 +88,19 @@ test("a damaged key file is refused with its line and without its key", () => {
     });
   }
 });
+
+test("a damaged private key is told by what is wrong with it, without any of it", () => {
+  const good = PRIVATE_TEXT;
+  const cases: [string, RegExp][] = [
+    [good.slice(1), /expected 43 characters of base64url, got 42/],
+    ["!" + good.slice(1), /one of its characters is not base64url/],
+    [good.slice(0, 42) + "B", /its last character has stray bits/],
+  ];
+  for (const [key, message] of cases) {
+    assert.throws(() => parseKeyFile(`mxp-private-key-v1 ${key}\n`, "f", nobleProvider), (error: Error) => {
+      assert.match(error.message, message);
+      assert.ok(!error.message.includes(key.slice(10, 30)));
+      return true;
+    });
+  }
+});

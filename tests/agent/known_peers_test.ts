@@ -116,3 +116,32 @@ test("problems of the file reach whoever looks up", async () => {
 test("a written line has no room for control characters", () => {
   assert.equal(formatKnownPeer("::1", 9, KEY_A, "a\u001b[31m\u0000 b"), `[::1]:9 ${A} a [31m b`);
 });
+
+test("a private key file is not taken for known peers, nor added to", async () => {
+  const text = `# mxp private key\nmxp-private-key-v1 ${A}\n`;
+  const file = new OneFile(text);
+  const known = new KnownPeers("f", file);
+  await assert.rejects(known.lookup("h", 1), /f is a private key file/);
+  await assert.rejects(known.add("h", 1, KEY_A), (error: Error) => {
+    assert.match(error.message, /f is a private key file/);
+    assert.ok(!error.message.includes(A), "the key is not in the error");
+    return true;
+  });
+  assert.equal(file.text, text);
+});
+
+test("a file of mostly unreadable lines is one error, and stays as it is", async () => {
+  const text = `some\nother file\nh:1 ${A}\n`;
+  const file = new OneFile(text);
+  const seen: string[] = [];
+  const known = new KnownPeers("f", file, (message) => seen.push(message));
+  await assert.rejects(known.lookup("h", 1), /f does not look like a known-peers file: .*line 1/);
+  await assert.rejects(known.add("i", 1, KEY_A), /f does not look like a known-peers file/);
+  assert.deepEqual(seen, []);
+  assert.equal(file.text, text);
+});
+
+test("lines that contradict each other do not make another file of it", async () => {
+  const known = new KnownPeers("f", new OneFile(`h:1 ${A}\nh:1 ${B}\nh:1 ${B}\n`));
+  assert.equal((await known.lookup("h", 1))?.line, 1);
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import process from "node:process";
 import test from "node:test";
 import { assertFails, assertWorks, scratch } from "./nodes.ts";
@@ -107,4 +107,58 @@ test("a directory as standard input is refused as one is behind -d", async () =>
   await Promise.all(commands.map(async (command) => {
     assertFails(await here.shell(`mxp ${command} < folder`), 3, /cannot read standard input: it is a directory/);
   }));
+});
+
+test("files without an end, or longer than such a file can be, are refused at once", async () => {
+  await using here = await scratch();
+  assertWorks(await here.mxp(["keygen", "-o", "k"]));
+  await using node = await here.node(["--echo"]);
+  await writeFile(here.path("huge"), "", { mode: 0o600 });
+  await truncate(here.path("huge"), 5 * 2 ** 30);
+  const serve = ["serve", "--listen", "127.0.0.1:0", "--echo"];
+  const call = ["call", node.keyless, "x", "--trust-new"];
+  const cases: [string[], RegExp][] = [
+    [["pubkey", "huge"], /huge: it is larger than 65536 bytes/],
+    [[...serve, "--identity", "huge"], /huge: it is larger than/],
+    [[...serve, "--allow", "huge"], /huge .*it is larger than/],
+    [[...call, "--known-peers", "huge"], /huge: it is larger than/],
+    [["pubkey", "/dev/zero"], /\/dev\/zero: it is not a regular file/],
+    [[...serve, "--allow", "/dev/zero"], /\/dev\/zero .*it is not a regular file/],
+    [[...call, "--known-peers", "/dev/full"], /\/dev\/full: it is not a regular file/],
+  ];
+  await Promise.all(cases.map(async ([args, message]) => {
+    assertFails(await here.mxp(args, { timeout: 20_000 }), 3, message);
+  }));
+});
+
+test("a key comes from a pipe as well, and the null device knows no peers", async () => {
+  await using here = await scratch();
+  assertWorks(await here.mxp(["keygen", "-o", "k"]));
+  await using node = await here.node(["--echo"]);
+  const { stdout } = await here.mxp(["pubkey", "k"]);
+  assert.equal((await here.shell("mxp pubkey <(cat k)")).stdout, stdout);
+  assert.equal((await here.mxp(["call", node.url, "x", "--known-peers", "/dev/null"])).stdout, "x");
+  assertFails(await here.mxp(["call", node.keyless, "x", "--known-peers", "/dev/null"]), 9, /never met/);
+});
+
+test("no advice about permissions is given for what is no file, and no file is looked for without a name", async () => {
+  await using here = await scratch();
+  await mkdir(here.path("folder"));
+  await chmod(here.path("folder"), 0o755);
+  for (const path of ["/dev/null", "folder"]) {
+    const result = await here.mxp(["pubkey", path]);
+    assertFails(result, 3, /it is (not a regular file|a folder)/);
+    assert.doesNotMatch(result.stderr, /chmod/);
+  }
+  assertFails(await here.mxp(["pubkey", ""]), 2, /FILE is empty/);
+});
+
+test("a private key file named as known peers is refused, and stays a key", async () => {
+  await using here = await scratch();
+  assertWorks(await here.mxp(["keygen", "-o", "k"]));
+  await using node = await here.node(["--echo"]);
+  const before = await readFile(here.path("k"), "utf8");
+  const result = await here.mxp(["call", node.keyless, "x", "--trust-new", "--known-peers", "k"]);
+  assertFails(result, 3, /k is a private key file/);
+  assert.equal(await readFile(here.path("k"), "utf8"), before);
 });
