@@ -4,7 +4,6 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { reasonOf } from "./data.ts";
 import { CliError } from "./errors.ts";
 
@@ -17,19 +16,23 @@ const KEY_SHAPE = /^[A-Za-z0-9_-]{43}$/;
  * @throws {CliError} `usage` for what is neither, `config` for a file that cannot be read or holds something else.
  */
 export async function allowedKeys(values: readonly string[]): Promise<Uint8Array[]> {
-  const { parsePublicKey } = await import("../mod.ts");
+  const { host, parsePublicKey } = await import("../mod.ts");
   const keys: Uint8Array[] = [];
   for (const value of values) {
     if (KEY_SHAPE.test(value)) keys.push(parsePublicKey(value, "the key behind --allow"));
-    else keys.push(...await keysInFile(value, parsePublicKey));
+    else keys.push(...await keysInFile(value, host.readText, parsePublicKey));
   }
   return keys;
 }
 
-async function keysInFile(path: string, parsePublicKey: (text: string) => Uint8Array): Promise<Uint8Array[]> {
+async function keysInFile(
+  path: string,
+  readText: (path: string) => Promise<string>,
+  parsePublicKey: (text: string) => Uint8Array,
+): Promise<Uint8Array[]> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readText(path);
   } catch (error) {
     const hint = (error as { code?: unknown }).code === "ENOENT" ? ", and it is not a key (43 characters)" : "";
     throw new CliError("config", `cannot read the file ${path} behind --allow: ${reasonOf(error)}${hint}`);

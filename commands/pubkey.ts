@@ -4,6 +4,7 @@
  * @module
  */
 
+import { CliError } from "./errors.ts";
 import { identityPath } from "./identity.ts";
 import type { CommandSpec } from "./spec.ts";
 
@@ -29,6 +30,7 @@ export const pubkey: CommandSpec = {
     ['mxp serve --echo --allow "$(mxp pubkey client.key)"', "a node that only one client may call"],
   ],
   async run({ args, settings, console }) {
+    if (args[0] === "") throw new CliError("usage", "FILE is empty");
     const { host, loadIdentity, parseKeyFile } = await import("../mod.ts");
     const path = args[0] ?? await identityPath(settings);
     const identity = path === "-"

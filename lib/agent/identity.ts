@@ -11,6 +11,8 @@ import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
 import { parsePublicKey } from "./mxp_url.ts";
 
 const KEY_LENGTH = 32;
+/** The same in base64url. */
+const KEY_CHARACTERS = 43;
 /** First word of the one line that matters in a key file. */
 const PRIVATE_KEY_TAG = "mxp-private-key-v1";
 
@@ -136,15 +138,20 @@ export function parseKeyFile(text: string, source: string, crypto: CryptoProvide
     if (identity !== undefined) throw wrong(`a second private key in ${where}; a key file holds one`);
     const key = fromBase64Url(words[1]);
     if (key === undefined || key.length !== KEY_LENGTH) {
-      throw wrong(
-        `the private key in ${where} is damaged: expected 43 characters of base64url, got ${words[1].length}`,
-      );
+      throw wrong(`the private key in ${where} is damaged: ${damage(words[1])}`);
     }
     identity = identityFromPrivateKey(key, crypto);
     key.fill(0);
   }
   if (identity === undefined) throw wrong("no private key in it (make one with: mxp keygen)");
   return identity;
+}
+
+/** What is wrong with the text of a private key, without any of its characters. */
+function damage(text: string): string {
+  if (text.length !== KEY_CHARACTERS) return `expected ${KEY_CHARACTERS} characters of base64url, got ${text.length}`;
+  if (/[^A-Za-z0-9_-]/.test(text)) return "one of its characters is not base64url (A–Z a–z 0–9 - _)";
+  return "its last character has stray bits";
 }
 
 /** Whether text or bytes given as a public key are the given key's. Both are public, so this is not constant time. */

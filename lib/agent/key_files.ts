@@ -8,6 +8,7 @@ import { MxpError } from "../base/errors.ts";
 import {
   appendLine,
   configDirectory,
+  fileKind,
   isPrivate,
   listDirectory,
   readText,
@@ -18,6 +19,9 @@ import { defaultPlatform } from "./default_platform.ts";
 import { formatKeyFile, type Identity, parseKeyFile as parseKeyFileWith } from "./identity.ts";
 import { KnownPeers, type KnownPeersStorage } from "./known_peers.ts";
 import { TicketFiles, type TicketStorage } from "./ticket_files.ts";
+
+/** A key file has three lines; whatever is longer than this is none. */
+const MAX_KEY_FILE = 1 << 16;
 
 /** Where this user's identity is unless something else is said: `identity` in the configuration directory. */
 export function defaultIdentityPath(): string {
@@ -42,7 +46,8 @@ export function parseKeyFile(text: string, source: string): Identity {
 /**
  * Reads an identity from a key file that only its owner can read.
  *
- * @throws {MxpError} `config` if it is not there, can be read by others, or is not a key file.
+ * @throws {MxpError} `config` if it is not there, can be read by others, or is not a key file. A pipe is read as well, anything
+ * else that is not a regular file is not.
  *
  * @example
  * ```ts
@@ -55,10 +60,16 @@ export function parseKeyFile(text: string, source: string): Identity {
 export async function loadIdentity(path: string): Promise<Identity> {
   let text: string;
   try {
+    // Permissions are no matter for what cannot be a key file.
+    const kind = await fileKind(path);
+    if (kind === "directory" || kind === "other") {
+      const what = kind === "directory" ? "it is a folder" : "it is not a regular file";
+      throw new MxpError("config", `cannot read the identity ${path}: ${what}`);
+    }
     if (!await isPrivate(path)) {
       throw new MxpError("config", `${path} can be read by others than its owner: chmod 600 ${path}`);
     }
-    text = await readText(path);
+    text = await readText(path, MAX_KEY_FILE);
   } catch (cause) {
     if (cause instanceof MxpError) throw cause;
     throw new MxpError("config", `cannot read the identity ${path}: ${reason(cause)}`, { cause });
@@ -95,6 +106,8 @@ export function knownPeersFile(path: string, onProblem?: (message: string) => vo
 const STORAGE: KnownPeersStorage = {
   async readText(path) {
     try {
+      // What is appended to is a file. Without an end of its own it would be read for ever, at every lookup.
+      if (await fileKind(path) === "pipe") throw new Error("it is not a regular file");
       return await readText(path);
     } catch (error) {
       if ((error as { code?: string }).code === "ENOENT") return undefined;

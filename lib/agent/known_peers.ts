@@ -38,6 +38,8 @@ export interface KnownPeersContent {
   readonly peers: readonly KnownPeer[];
   /** The lines that do not count, and why. */
   readonly problems: readonly KnownPeersProblem[];
+  /** How many of these lines are not of this file's shape at all. */
+  readonly unreadable: number;
 }
 
 /** What {@link KnownPeers} needs of the file system; the runtime's file service satisfies it. */
@@ -55,6 +57,7 @@ export interface KnownPeersStorage {
 export function parseKnownPeers(text: string): KnownPeersContent {
   const peers: KnownPeer[] = [];
   const problems: KnownPeersProblem[] = [];
+  let conflicts = 0;
   const byHost = new Map<string, KnownPeer>();
   const lines = text.split("\n");
   for (let i = 0; i < lines.length; i++) {
@@ -78,13 +81,14 @@ export function parseKnownPeers(text: string): KnownPeersContent {
         byHost.set(name, peer);
         peers.push(peer);
       } else if (!bytesEqual(earlier.publicKey, peer.publicKey)) {
+        conflicts++;
         throw new MxpError("config", `another key for ${name} than in line ${earlier.line}, which counts`);
       }
     } catch (error) {
       problems.push({ line: i + 1, message: `line ${i + 1}: ${(error as Error).message}` });
     }
   }
-  return { peers, problems };
+  return { peers, problems, unreadable: problems.length - conflicts };
 }
 
 /** Writes one line, without its end. */
@@ -123,9 +127,13 @@ export class KnownPeers {
     this.#onProblem = onProblem;
   }
 
-  /** Everything that the file says; nothing if it does not exist. @throws {MxpError} `config` if it cannot be read. */
+  /**
+   * Everything that the file says; nothing if it does not exist.
+   *
+   * @throws {MxpError} `config` if it cannot be read, or is another kind of file.
+   */
   async read(): Promise<KnownPeersContent> {
-    return parseKnownPeers(await this.#readText());
+    return this.#parse(await this.#readText());
   }
 
   /** The peer remembered for a host and port. Unreadable lines go to the `onProblem` callback. */
@@ -143,7 +151,7 @@ export class KnownPeers {
    */
   async add(host: string, port: number, publicKey: Uint8Array, comment = ""): Promise<void> {
     const text = await this.#readText();
-    const known = find(parseKnownPeers(text), host, port);
+    const known = find(this.#parse(text), host, port);
     if (known !== undefined) {
       if (bytesEqual(known.publicKey, publicKey)) return;
       throw new MxpError(
@@ -162,6 +170,23 @@ export class KnownPeers {
         cause: error,
       });
     }
+  }
+
+  /** Whoever names a wrong file must hear so before anything is added to it: a line more makes some kinds useless. */
+  #parse(text: string): KnownPeersContent {
+    if (/^\s*mxp-private-key/m.test(text)) {
+      throw new MxpError("config", `${this.path} is a private key file, not one of known peers; name another`);
+    }
+    const content = parseKnownPeers(text);
+    if (content.unreadable > content.peers.length) {
+      const [{ message }] = content.problems;
+      throw new MxpError(
+        "config",
+        `${this.path} does not look like a known-peers file: ${content.unreadable} unreadable lines, ` +
+          `${content.peers.length} readable ones; ${message}`,
+      );
+    }
+    return content;
   }
 
   async #readText(): Promise<string> {

@@ -7,27 +7,81 @@
  * @module
  */
 
+import type { Stats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open, readdir, readFile, rename, stat, unlink } from "node:fs/promises";
-import { homedir } from "node:os";
+import { mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { devNull, homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import process from "node:process";
-import { toHex } from "../base/bytes.ts";
+import { concatBytes, toHex } from "../base/bytes.ts";
 
 const OWNER_ONLY_FILE = 0o600;
 const OWNER_ONLY_DIRECTORY = 0o700;
 /** Permissions of group and others. */
 const NOT_OWNER = 0o077;
 
-/** Reads a whole file. */
-export async function readBytes(path: string): Promise<Uint8Array> {
-  const bytes = await readFile(path);
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+/** The most that is read of a file unless something else is said. */
+const MAX_FILE = 16 << 20;
+/** Read at a time. */
+const PIECE = 1 << 16;
+
+/**
+ * Reads a whole file, or what comes out of a pipe.
+ *
+ * Rejects with code `EFBIG` if there are more than `limit` bytes, and `EINVAL` for what may have no end, such as a device; the
+ * null device is empty.
+ */
+export async function readBytes(path: string, limit = MAX_FILE): Promise<Uint8Array> {
+  if (path === devNull) return new Uint8Array(0);
+  // Before it is opened, which does things to some devices.
+  const info = await stat(path);
+  const kind = kindOf(info);
+  if (kind === "directory") throw failure("EISDIR", "it is a directory");
+  if (kind === "other") throw failure("EINVAL", "it is not a regular file");
+  if (info.size > limit) throw tooLarge(limit);
+  const file = await open(path, "r");
+  try {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (;;) {
+      // Sizes may be wrong by now, and pipes have none.
+      const piece = new Uint8Array(PIECE);
+      const { bytesRead } = await file.read(piece, 0, PIECE, null);
+      if (bytesRead === 0) return concatBytes(...pieces);
+      length += bytesRead;
+      if (length > limit) throw tooLarge(limit);
+      pieces.push(piece.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
 }
 
-/** Reads a whole file as UTF-8; bytes that are not become U+FFFD. */
-export async function readText(path: string): Promise<string> {
-  return await readFile(path, "utf8");
+/** Reads a whole file as UTF-8; bytes that are not become U+FFFD. Rejects as {@link readBytes} does. */
+export async function readText(path: string, limit = MAX_FILE): Promise<string> {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readBytes(path, limit));
+}
+
+/** What a path can lead to; `other` are devices and sockets. */
+export type FileKind = "file" | "pipe" | "directory" | "other";
+
+/** What a path leads to. Rejects if it cannot be examined. */
+export async function fileKind(path: string): Promise<FileKind> {
+  return kindOf(await stat(path));
+}
+
+function kindOf(info: Stats): FileKind {
+  if (info.isFile()) return "file";
+  if (info.isFIFO()) return "pipe";
+  return info.isDirectory() ? "directory" : "other";
+}
+
+function failure(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+function tooLarge(limit: number): Error {
+  return failure("EFBIG", `it is larger than ${limit} bytes, which is the most that is read`);
 }
 
 /**

@@ -18,6 +18,7 @@ export {
   appendLine,
   configDirectory,
   exists,
+  fileKind,
   homeDirectory,
   isPrivate,
   LineAppender,
