@@ -112,6 +112,9 @@ function testStages(): Stage[] {
   return stages;
 }
 
+/** Files of command line tests at a time: they mostly wait for programs that they have started. */
+const CLI_JOBS = "3";
+
 /** The command line tests, run once for every form in which the program is started. */
 function commandLineStages(): Stage[] {
   const node = resolveNode();
@@ -127,8 +130,8 @@ function commandLineStages(): Stage[] {
     check("build node", [deno, "run", "-A", "scripts/build_node.ts"], 300),
     ...Object.entries(forms).map(([name, form]): Stage => {
       if (typeof form === "string") return check(`cli ${name}`, form);
-      const stage = tests(`cli ${name}`, "deno", [deno, "test", "-A", "--no-check"], ["./tests/cli"]);
-      return { ...stage, env: { ...stage.env, MXP_TEST_CLI: JSON.stringify(form) } };
+      const stage = tests(`cli ${name}`, "deno", [deno, "test", "-A", "--no-check", "--parallel"], ["./tests/cli"]);
+      return { ...stage, env: { ...stage.env, MXP_TEST_CLI: JSON.stringify(form), DENO_JOBS: CLI_JOBS } };
     }),
   ];
 }

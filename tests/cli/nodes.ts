@@ -263,11 +263,11 @@ export async function isAlive(pid: number): Promise<boolean> {
   return code === 0 && !stdout.trim().startsWith("Z");
 }
 
-/** Waits until something is so, for at most 10 s. */
+/** Waits until something is so, for at most 30 s: a heartbeat every ten may have to find out first. */
 export async function eventually(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   while (!await check()) {
-    if (performance.now() > deadline) throw new Error(`not within 10 s: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within 30 s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
