@@ -145,7 +145,7 @@ export const serve: CommandSpec<Flags> = {
     "gets the call. Agent streams are not passed on yet. The node serves from the start, and says on standard error when it has " +
     "joined; another node that cannot be reached yet is tried until it can. One that refuses the agent, or has another key, ends it.",
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
-    "second signal ends the node at once.",
+    "second signal ends the node at once, and the calls that still run fail.",
     "--log-level info logs each call, stream, event and registration on standard error, debug also what became of processes; with --json as JSON.",
   ],
   examples: [
@@ -205,6 +205,8 @@ export const serve: CommandSpec<Flags> = {
     if (metrics !== undefined) console.note(`metrics at ${metrics.url}`);
     adviseOn(server, flags, console);
     const joined = target && await joinNode(flags, target, { handlers, identity, settings, console, log, signal });
+    // Closing tells callers; a node that is gone without a word leaves them waiting for their deadline.
+    stop.goodbye = () => Promise.all([server.close(), joined?.close()]);
     const ends = [server.closed, aborted(signal), ...(joined === undefined ? [] : [joined.lost])];
     await Promise.race(ends).catch(async (error) => {
       // Callers are told, rather than left to wait.

@@ -1,5 +1,5 @@
 /**
- * SIGINT, SIGTERM and SIGHUP: the first asks a command to stop, the second ends the process at once.
+ * SIGINT, SIGTERM and SIGHUP: the first asks a command to stop, the second ends the process, as soon as it has said goodbye.
  *
  * @module
  */
@@ -9,6 +9,9 @@ import { CliError } from "./errors.ts";
 
 /** The signals that end a command in order, with the exit code that stands for each. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** How long saying goodbye may take at the second signal. */
+const GOODBYE_MS = 100;
 
 type StopName = keyof typeof EXIT_CODES;
 
@@ -20,6 +23,8 @@ export class StopSignal {
   readonly #controller = new AbortController();
   readonly #listeners = new Map<StopName, () => void>();
   #received: StopName | undefined;
+  /** What is still to be said at the second signal, in a moment; the third does not wait for it. */
+  goodbye: (() => Promise<unknown>) | undefined;
 
   /** Aborts at the first signal, with a {@link CliError} as its reason. */
   get signal(): AbortSignal {
@@ -57,6 +62,13 @@ export class StopSignal {
       this.#controller.abort(new CliError(name === "SIGINT" ? "interrupted" : "terminated", `ended by ${name}`));
       return;
     }
-    process.exit(EXIT_CODES[name]);
+    const exit = (): never => process.exit(EXIT_CODES[name]);
+    const { goodbye } = this;
+    this.goodbye = undefined;
+    if (goodbye === undefined) exit();
+    else {
+      setTimeout(exit, GOODBYE_MS);
+      void goodbye().then(exit, exit);
+    }
   }
 }

@@ -95,6 +95,18 @@ test("a second signal ends a node at once, and its processes with it", async () 
   assert.notEqual((await call).code, 0);
 });
 
+test("whoever still waits for a node learns at once of its second signal", async () => {
+  await using here = await scratch();
+  await using node = await here.node(["--exec", "touch started; exec sleep 300"]);
+  const call = here.mxp(["call", node.url, "x", "--timeout", "25s"]);
+  await eventually("the call runs", () => stat(here.path("started")).then(() => true, () => false));
+  node.signal("SIGTERM");
+  await node.logLine(/waiting for 1 call/);
+  assert.equal((await node.stop("SIGTERM")).code, 143);
+  // Not 5, its deadline.
+  assertFails(await call, 4, /shutting down/);
+});
+
 test("a call ends with 130 or 143 when it is asked to", async () => {
   await using here = await scratch();
   await using node = await here.node(["--exec", "touch started; sleep 60"]);
