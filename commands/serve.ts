@@ -182,7 +182,7 @@ export const serve: CommandSpec<Flags> = {
     const target = flags.join === undefined ? undefined : await (await import("./join.ts")).joinTarget(flags.join);
     const { allowedKeys } = await import("./allow.ts");
     const allow = flags.allow === undefined ? undefined : await allowedKeys(flags.allow);
-    const store = flags.db === undefined ? undefined : await mxp.openSqliteStore(flags.db);
+    const store = flags.db === undefined ? undefined : await (await import("./database.ts")).openDatabase(flags.db);
     const identity = await nodeIdentity(settings, console);
     const { openLog } = await import("./log.ts");
     const log = openLog(settings.logLevel, settings.json);

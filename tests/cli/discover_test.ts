@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import test from "node:test";
 import { type Client, connect, generateIdentity, type Identity } from "../../mod.ts";
@@ -14,7 +14,7 @@ import { assertFails, assertWorks, scratch } from "./nodes.ts";
 const skip: string | false = await (async () => {
   await using here = await scratch();
   const result = await here.mxp(["serve", "--listen", "127.0.0.1:0", "--db", "nowhere/registry.db"]);
-  assertFails(result, 3, /cannot open nowhere\/registry\.db: (it cannot be opened|this runtime has no SQLite)/);
+  assertFails(result, 3, /cannot open nowhere\/registry\.db: (there is no folder|this runtime has no SQLite)/);
   return result.stderr.includes("no SQLite") && "this runtime has no SQLite, and says so";
 })();
 
@@ -221,4 +221,21 @@ test("a node that is killed at ten random moments has every registration that it
   const { acknowledged, missing } = await killRun({ program, kills: 10, seed: testSeed });
   assert.deepEqual(missing, []);
   assert.ok(acknowledged > 0, "nothing was acknowledged, so nothing was shown");
+});
+
+test("why --db cannot be used is said, with what to do", { skip }, async () => {
+  await using here = await scratch();
+  const serve = (path: string) => here.mxp(["serve", "--listen", "127.0.0.1:0", "--db", path]);
+  await writeFile(here.path("file"), "");
+  await mkdir(here.path("folder"));
+  assertFails(await serve("nowhere/registry.db"), 3, /there is no folder \S+nowhere; make it/);
+  assertFails(await serve("file/registry.db"), 3, /file is no folder/);
+  assertFails(await serve("folder"), 3, /it is a folder; name a file in it/);
+  assertFails(await serve("/dev/null"), 3, /it is no regular file/);
+  // Nothing is forbidden to root.
+  if (process.getuid?.() === 0) return;
+  await chmod(here.path("file"), 0o444);
+  assertFails(await serve("file"), 3, /no permission to read and write it/);
+  await chmod(here.path("folder"), 0o555);
+  assertFails(await serve("folder/registry.db"), 3, /no permission to make files in \S+folder/);
 });
