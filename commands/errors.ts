@@ -63,6 +63,16 @@ export function usageError(message: string, command?: string): CliError {
   return new CliError("usage", `${message} (see: mxp ${command === undefined ? "" : command + " "}--help)`);
 }
 
+/** Does what may find a value wrong; a value that an environment variable holds is wrong configuration, not wrong usage. */
+export async function blaming<T>(variable: string | undefined, task: () => T | Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (variable === undefined || codeOf(error) !== "usage") throw error;
+    throw new CliError("config", `in the environment, ${variable}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 /** The code that an error carries; `internal` for what nobody foresaw. */
 export function codeOf(error: unknown): CliErrorCode {
   return foreseen(error) ?? "internal";

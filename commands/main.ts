@@ -44,11 +44,11 @@ async function carryOut(parsed: Parsed, console: Console): Promise<number> {
       console.error(parsed.text);
       return ExitCode.USAGE;
     case "run": {
-      const { command, args, flags, settings } = parsed;
+      const { command, args, flags, variables, settings } = parsed;
       const stop = new StopSignal();
       const failed = failure();
       try {
-        const run = command.run({ args, flags, settings, console, stop });
+        const run = command.run({ args, flags, variables, settings, console, stop });
         return await Promise.race([run, failed.promise]) ?? ExitCode.OK;
       } catch (error) {
         // Whatever broke because of the signal, the signal is what happened.

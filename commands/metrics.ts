@@ -4,9 +4,17 @@
  * @module
  */
 
+import { lookup } from "node:dns/promises";
 import { createServer, type Server as HttpServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, isIP } from "node:net";
+import { networkInterfaces } from "node:os";
 import { CliError } from "./errors.ts";
+
+/** An address to listen on. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
 
 /** Where they can be fetched. */
 export interface Metrics {
@@ -28,8 +36,16 @@ const REQUEST_TIMEOUT_MS = 5_000;
 /** Clients at a time; a scraper needs one. */
 const MAX_CONNECTIONS = 32;
 
+/** The address that `--metrics` names. There is no port of its own for it, and that of the protocol would be a surprise. */
+export async function metricsAddress(text: string): Promise<HostPort> {
+  const { parseHostPort } = await import("../mod.ts");
+  const address = parseHostPort(text, 1);
+  if (address.port === parseHostPort(text, 2).port) return address;
+  throw new CliError("usage", `--metrics needs a port, such as ${text.replace(/:$/, "")}:9100`);
+}
+
 /** Serves `/metrics` and `/healthz`. Fails with exit code 3 where the address cannot be listened on. */
-export async function serveMetrics(listen: { host: string; port: number }, source: MetricsSource): Promise<Metrics> {
+export async function serveMetrics(listen: HostPort, source: MetricsSource): Promise<Metrics> {
   const server = createServer(
     { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
     (request, response) => {
@@ -90,11 +106,29 @@ function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replace(/[^a-z0-9_]/g, "_");
 }
 
-function listening(server: HttpServer, { host, port }: { host: string; port: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
-      reject(new CliError("config", `--metrics: cannot listen on ${host}:${port}: ${cause.message}`));
+async function listening(server: HttpServer, { host, port }: HostPort): Promise<void> {
+  const failed = (why: string, cause: unknown): CliError =>
+    new CliError("config", `--metrics: cannot listen on ${host.includes(":") ? `[${host}]` : host}:${port}: ${why}`, {
+      cause,
     });
-    server.listen(port, host, () => resolve());
+  const address = isIP(host) !== 0 ? host : await lookup(host).then((found) => found.address, (cause) => {
+    throw failed("the host name is unknown", cause);
   });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(failed(listenProblem(cause, address), cause)));
+    server.listen(port, address, () => resolve());
+  });
+}
+
+/** What is in the way, in words: what the runtimes say differs, and is not always the reason. */
+function listenProblem(cause: Error & { code?: string }, address: string): string {
+  if (cause.code === "EACCES") return "no permission (ports below 1024 need privileges)";
+  if (!isOwnAddress(address)) return "this machine has no such address";
+  if (cause.code === "EADDRINUSE") return "the port is taken; choose another";
+  return cause.message;
+}
+
+function isOwnAddress(address: string): boolean {
+  if (["0.0.0.0", "::"].includes(address) || address.startsWith("127.")) return true;
+  return Object.values(networkInterfaces()).some((list) => list?.some((own) => own.address === address));
 }

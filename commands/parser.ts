@@ -23,6 +23,7 @@ export type Parsed =
     readonly command: CommandSpec;
     readonly args: readonly (string | undefined)[];
     readonly flags: Record<string, unknown>;
+    readonly variables: ReadonlyMap<string, string>;
     readonly settings: Settings;
   }
   /** Help or the version: text for standard output. */
@@ -100,10 +101,17 @@ export function parse(
   if (selected === undefined) return { kind: "nothing", text: program.helpInformation() };
   const { spec, command } = selected;
   const flags = { ...command.opts() };
-  applyEnvironment(flags, spec.options ?? [], env);
+  const variables = applyEnvironment(flags, spec.options ?? [], env);
   const globalFlags = { ...program.opts() };
   applyEnvironment(globalFlags, GLOBAL_OPTIONS, env);
-  return { kind: "run", command: spec, args: command.processedArgs, flags, settings: settingsFrom(globalFlags) };
+  return {
+    kind: "run",
+    command: spec,
+    args: command.processedArgs,
+    flags,
+    variables,
+    settings: settingsFrom(globalFlags),
+  };
 }
 
 function makeOption(spec: OptionSpec): Option {
@@ -122,17 +130,22 @@ function makeOption(spec: OptionSpec): Option {
   });
 }
 
-/** Fills in what the environment says about options that were not given. Empty variables count as absent. */
+/**
+ * Fills in what the environment says about options that were not given; returns the variable of each. Empty variables count as
+ * absent.
+ */
 function applyEnvironment(
   flags: Record<string, unknown>,
   options: readonly OptionSpec[],
   env: Readonly<Record<string, string | undefined>>,
-): void {
+): ReadonlyMap<string, string> {
+  const variables = new Map<string, string>();
   for (const spec of options) {
     const text = spec.env === undefined ? undefined : env[spec.env];
     if (text === undefined || text === "") continue;
     const key = new Option(spec.flags).attributeName();
     if (flags[key] !== undefined) continue;
+    variables.set(key, spec.env!);
     try {
       if (!spec.flags.includes("<")) flags[key] = truth(text, spec.env!);
       else flags[key] = spec.parse === undefined ? text : spec.parse(text, spec.env!);
@@ -140,6 +153,7 @@ function applyEnvironment(
       throw error instanceof CliError ? new CliError("config", `in the environment, ${error.message}`) : error;
     }
   }
+  return variables;
 }
 
 function truth(text: string, name: string): boolean {

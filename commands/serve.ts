@@ -8,12 +8,12 @@ import type { Logger } from "@logtape/logtape";
 import type { CallHandler, Handlers, MxpUrl, Server, StreamHandler } from "../mod.ts";
 import { TRUST_NEW } from "./connection.ts";
 import type { Console } from "./console.ts";
-import { CliError } from "./errors.ts";
+import { blaming, CliError } from "./errors.ts";
 import { LONGEST_DELAY_MS } from "./duration.ts";
 import { nodeIdentity } from "./identity.ts";
 import type { Joined, JoinRequest } from "./join.ts";
 import type { CommandSpec } from "./spec.ts";
-import type { Metrics } from "./metrics.ts";
+import type { HostPort, Metrics } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
 import { notEmpty, oneOf, wholeNumber } from "./values.ts";
 
@@ -164,7 +164,7 @@ export const serve: CommandSpec<Flags> = {
       "for the keys in a file, on any free port",
     ],
   ],
-  async run({ flags, settings, console, stop }) {
+  async run({ flags, variables, settings, console, stop }) {
     if (flags.echo && flags.exec !== undefined) {
       throw new CliError("usage", "serve: --echo and --exec both answer calls; choose one of them");
     }
@@ -178,8 +178,11 @@ export const serve: CommandSpec<Flags> = {
       );
     }
     const mxp = await import("../mod.ts");
-    const listen = mxp.parseHostPort(flags.listen ?? DEFAULT_LISTEN);
-    const target = flags.join === undefined ? undefined : await (await import("./join.ts")).joinTarget(flags.join);
+    const given = <T>(flag: keyof Flags, parse: (text: string) => T | Promise<T>): Promise<T> | undefined =>
+      flags[flag] === undefined ? undefined : blaming(variables.get(flag), () => parse(flags[flag] as string));
+    const listen = await given("listen", (text) => mxp.parseHostPort(text)) ?? mxp.parseHostPort(DEFAULT_LISTEN);
+    const scraped = await given("metrics", async (text) => (await import("./metrics.ts")).metricsAddress(text));
+    const target = await given("join", async (text) => (await import("./join.ts")).joinTarget(text));
     const { allowedKeys } = await import("./allow.ts");
     const allow = flags.allow === undefined ? undefined : await allowedKeys(flags.allow);
     const store = flags.db === undefined ? undefined : await (await import("./database.ts")).openDatabase(flags.db);
@@ -198,7 +201,7 @@ export const serve: CommandSpec<Flags> = {
       allow: allow === undefined ? undefined : gate(allow, mxp.publicKeyText, log),
       onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
     }, handlers);
-    const metrics = await openMetrics(flags.metrics, server, signal);
+    const metrics = await openMetrics(scraped, server, signal);
     if (console.json) {
       await console.value({ event: "listening", url: server.url, ...(metrics && { metrics: metrics.url }) });
     } else await console.line(`listening ${server.url}`);
@@ -223,15 +226,14 @@ export const serve: CommandSpec<Flags> = {
 
 /** The node's numbers over HTTP, where they are asked for. */
 async function openMetrics(
-  where: string | undefined,
+  where: HostPort | undefined,
   server: Server,
   signal: AbortSignal,
 ): Promise<Metrics | undefined> {
   if (where === undefined) return undefined;
-  const { parseHostPort } = await import("../mod.ts");
   const { serveMetrics } = await import("./metrics.ts");
   try {
-    return await serveMetrics(parseHostPort(where), { stats: () => server.stats(), isHealthy: () => !signal.aborted });
+    return await serveMetrics(where, { stats: () => server.stats(), isHealthy: () => !signal.aborted });
   } catch (error) {
     await server.close();
     throw error;

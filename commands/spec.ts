@@ -38,6 +38,8 @@ export interface Run<Flags> {
   /** Positional arguments in order; undefined for those left out. */
   readonly args: readonly (string | undefined)[];
   readonly flags: Flags;
+  /** The environment variable of each flag whose value comes from there, for errors that are found after parsing. */
+  readonly variables: ReadonlyMap<string, string>;
   readonly settings: Settings;
   readonly console: Console;
   /** Says when SIGINT or SIGTERM came. Commands that never ask are ended by the signal. */

@@ -216,3 +216,27 @@ test("a node tells its numbers and its health over HTTP where it is asked to", a
     /--metrics: cannot listen/,
   );
 });
+
+test("where --metrics cannot listen is said in words, and it takes no port that nobody named", async () => {
+  await using here = await scratch();
+  await using node = await here.node(["--echo", "--metrics", "127.0.0.1:0", "--json"]);
+  const taken = new URL(JSON.parse(node.firstLine).metrics).host;
+  const cases: [where: string, code: number, message: RegExp][] = [
+    [taken, 3, /: the port is taken; choose another$/m],
+    ["192.0.2.1:9100", 3, /192\.0\.2\.1:9100: this machine has no such address$/m],
+    ["no-such-host.invalid:9100", 3, /no-such-host\.invalid:9100: the host name is unknown$/m],
+    ["127.0.0.1", 2, /--metrics needs a port, such as 127\.0\.0\.1:9100$/m],
+    ["foo", 2, /--metrics needs a port, such as foo:9100$/m],
+  ];
+  for (const [where, code, message] of cases) {
+    assertFails(await here.mxp(["serve", "--echo", "--listen", "127.0.0.1:0", "--metrics", where]), code, message);
+  }
+});
+
+test("a variable that holds a wrong address is wrong configuration, whenever it is found", async () => {
+  await using here = await scratch();
+  for (const [name, value] of [["MXP_JOIN", "foo"], ["MXP_LISTEN", "a:b"], ["MXP_METRICS", "127.0.0.1"]]) {
+    const result = await here.mxp(["serve", "--echo"], { env: { [name]: value } });
+    assertFails(result, 3, new RegExp(`in the environment, ${name}: `));
+  }
+});
