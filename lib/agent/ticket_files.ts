@@ -45,7 +45,7 @@ interface TicketName {
 /**
  * The tickets in a folder.
  *
- * What cannot be read is passed over with a warning, removed where that is possible, and never an error: without a ticket a
+ * What cannot be read is passed over with a warning, removed where that is possible, and never an error; a folder that cannot be used is told of once: without a ticket a
  * connection takes a little longer, that is all.
  */
 export class TicketFiles implements TicketStore {
@@ -55,6 +55,7 @@ export class TicketFiles implements TicketStore {
   readonly #onProblem: (message: string) => void;
   readonly #random: (out: Uint8Array) => void;
   readonly #now: () => number;
+  #failed = false;
 
   /**
    * Nothing is read before it is asked for.
@@ -96,8 +97,9 @@ export class TicketFiles implements TicketStore {
     try {
       return await task();
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      this.#onProblem(`cannot ${what} in ${this.folder}: ${printable(text)}`);
+      // Each ticket and each call would meet it anew.
+      if (!this.#failed) this.#onProblem(`cannot ${what} in ${this.folder}: ${problemOf(error)}`);
+      this.#failed = true;
       return undefined;
     }
   }
@@ -155,6 +157,25 @@ export class TicketFiles implements TicketStore {
 
   #path(name: string): string {
     return `${this.folder}/${name}`;
+  }
+}
+
+/** What the file system says, in words. */
+function problemOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  switch (code) {
+    case "EACCES":
+    case "EPERM":
+      return "permission denied";
+    case "EROFS":
+      return "the file system is read-only";
+    case "ENOSPC":
+      return "the disk is full";
+    case "ENOTDIR":
+    case "EEXIST":
+      return "it is no folder";
+    default:
+      return printable(message ?? String(error));
   }
 }
 
