@@ -59,6 +59,7 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
   const tickets = request.tickets && ticketFiles(ticketsBeside(path), (problem) => console.note(problem));
   let refused: PeerInfo | undefined;
   let trusted: PeerInfo | undefined;
+  let isLate = false;
   let client: Client;
   try {
     client = await connect(url, {
@@ -69,13 +70,20 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
       timeoutMs: deadline.forConnecting,
       signal,
       trust: async (peer) => {
-        if (trustNew || await askAbout(peer, path, console, signal)) trusted = peer;
-        else refused = peer;
+        const late = deadline.isChosen ? AbortSignal.timeout(deadline.left) : undefined;
+        if (trustNew || await askAbout(peer, path, console, late ? AbortSignal.any([signal, late]) : signal)) {
+          trusted = peer;
+        } else refused = peer;
+        isLate = late?.aborted === true;
         return trusted !== undefined;
       },
     });
   } catch (error) {
     if (refused === undefined) throw error;
+    if (isLate) {
+      const text = `nobody has said in time whether to trust the node at ${refused.address}; allow more with --timeout`;
+      throw new CliError("deadline", text);
+    }
     throw new CliError(
       "unknown_key",
       `the node at ${refused.address} was never met; its fingerprint is ${refused.fingerprint}. If that is right, add ` +

@@ -14,11 +14,14 @@ export class Deadline {
   readonly #at: number;
   /** Milliseconds for connecting. */
   readonly forConnecting: number;
+  /** Whether somebody has set it, who wants even people to keep to it. */
+  readonly isChosen: boolean;
 
   /** @param timeoutMs from now; undefined for the default, 0 for no limit. */
   constructor(timeoutMs: number | undefined) {
     const limit = timeoutMs === 0 ? Infinity : timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#at = performance.now() + limit;
+    this.isChosen = limit !== Infinity && timeoutMs !== undefined;
     this.forConnecting = Math.min(CONNECT_LIMIT_MS, limit);
   }
 

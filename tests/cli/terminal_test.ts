@@ -25,6 +25,17 @@ test("a node that was never met is asked about, and only yes is yes", async (t) 
   assert.equal(await readFile(here.path("known"), "utf8"), `${node.where} ${node.key}\n`);
 });
 
+test("the question about a new node keeps to --timeout", async (t) => {
+  await using here = await scratch();
+  await using node = await here.node(["--echo"]);
+  if ((await here.shell("command -v script")).code !== 0) return t.skip(NO_TERMINAL);
+  // A keyboard on which nobody types, for longer than the program may take.
+  const line = `mxp call ${node.keyless} hello --timeout 2s; echo "exit=$?"`;
+  const { stdout } = await here.shell(`export -f mxp; sleep 8 | SHELL=bash script -qec '${line}' /dev/null`);
+  assert.match(stdout, /nobody has said in time whether to trust/);
+  assert.match(stdout, /exit=5/);
+});
+
 test("colors appear on a terminal only, and neither there with NO_COLOR or --no-color", async (t) => {
   await using here = await scratch();
   const colored = await here.terminal("mxp nonsense");
