@@ -17,6 +17,8 @@ interface Completions {
   readonly options: readonly OptionSpec[];
   /** Whether its arguments are files. */
   readonly files: boolean;
+  /** What its argument can be, if that is one of a few words. */
+  readonly values: readonly string[];
 }
 
 /** The command; it describes the others, which exist by the time that it runs. */
@@ -24,7 +26,7 @@ export function completion(commands: () => readonly CommandSpec[]): CommandSpec 
   return {
     name: "completion",
     summary: "print a script that completes commands and options in a shell",
-    arguments: [{ name: "<SHELL>", description: SHELLS.join(", ") }],
+    arguments: [{ name: "<SHELL>", description: SHELLS.join(", "), words: SHELLS }],
     examples: [
       ["source <(mxp completion bash)", "for this bash, or in ~/.bashrc for each"],
       ["mxp completion zsh > ~/.zsh/completions/_mxp", "zsh, for a folder in $fpath"],
@@ -38,6 +40,7 @@ export function completion(commands: () => readonly CommandSpec[]): CommandSpec 
         summary,
         options: [...options, ...GLOBAL_OPTIONS],
         files: positional.some((argument) => argument.name.includes("FILE")),
+        values: positional.flatMap(({ words = [] }) => words),
       }));
       await console.write(SCRIPTS[shell](described));
     },
@@ -60,6 +63,11 @@ function words(command: Completions): string {
   return [...command.options.flatMap(names), "--help"].join(" ");
 }
 
+/** What can follow each option of a command that takes one of a few words. */
+function choices({ options }: Completions): [names: string[], words: readonly string[]][] {
+  return options.flatMap((option) => option.parse?.words === undefined ? [] : [[names(option), option.parse.words]]);
+}
+
 /** All options that a file name follows. */
 function fileOptions(commands: readonly Completions[]): string[] {
   const all = commands.flatMap(({ options }) => options).filter(({ flags }) => flags.includes("FILE"));
@@ -67,7 +75,15 @@ function fileOptions(commands: readonly Completions[]): string[] {
 }
 
 function bashScript(commands: readonly Completions[]): string {
-  const cases = commands.map((command) => `    ${command.name}) words="${words(command)}" ;;`).join("\n");
+  const cases = commands.map((command) =>
+    `    ${command.name}) words="${[...command.values, words(command)].join(" ")}" ;;`
+  ).join("\n");
+  const chosen = commands.flatMap((command) =>
+    choices(command).map(([names, values]) =>
+      `    ${names.map((name) => `${command.name}:${name}`).join("|")}) ` +
+      `COMPREPLY=($(compgen -W "${values.join(" ")}" -- "$word")); return ;;`
+    )
+  ).join("\n");
   const files = commands.filter((command) => command.files).map(({ name }) => name).join("|");
   return `# Completion for mxp in bash: source <(mxp completion bash)
 _mxp() {
@@ -79,6 +95,9 @@ _mxp() {
   done
   case "$previous" in
     ${fileOptions(commands).join("|")}) COMPREPLY=($(compgen -f -- "$word")); return ;;
+  esac
+  case "$command:$previous" in
+${chosen}
   esac
   case "$command" in
 ${cases}
@@ -99,7 +118,11 @@ function zshScript(commands: readonly Completions[]): string {
     const options = command.options.flatMap((option) =>
       names(option).map((name) => `      ${zshQuote(zshOption(name, option))}`)
     );
-    const rest = command.files ? "'*:file:_files'" : "'*: :_default'";
+    const rest = command.files
+      ? "'*:file:_files'"
+      : command.values.length > 0
+      ? `'1: :(${command.values.join(" ")})'`
+      : "'*: :_default'";
     return `    ${command.name})\n      _arguments \\\n${
       options.map((line) => line + " \\\n").join("")
     }      ${rest} ;;`;
@@ -130,7 +153,9 @@ function zshOption(name: string, option: OptionSpec): string {
   const value = /<([^>]*)>/.exec(option.flags)?.[1];
   const argument = value === undefined
     ? ""
-    : `:${value.replaceAll(":", " ")}:${value.includes("FILE") ? "_files" : ""}`;
+    : `:${value.replaceAll(":", " ")}:${
+      value.includes("FILE") ? "_files" : option.parse?.words === undefined ? "" : `(${option.parse.words.join(" ")})`
+    }`;
   return `${option.repeat ? "*" : ""}${name}[${text}]${argument}`;
 }
 
@@ -146,10 +171,12 @@ function fishScript(commands: readonly Completions[]): string {
     lines.push(`complete -c mxp -n __fish_use_subcommand -a ${name} -d ${quote(summary)}`);
     const when = `-n '__fish_seen_subcommand_from ${name}'`;
     if (files) lines.push(`complete -c mxp ${when} -F`);
+    if (command.values.length > 0) lines.push(`complete -c mxp ${when} -a ${quote(command.values.join(" "))}`);
     for (const option of options) {
       const flags = names(option).map((flag) => flag.startsWith("--") ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`);
       const value = option.flags.includes("FILE") ? " -r -F" : option.flags.includes("<") ? " -x" : "";
-      lines.push(`complete -c mxp ${when} ${flags.join(" ")}${value} -d ${quote(option.description)}`);
+      const few = option.parse?.words === undefined ? "" : ` -a ${quote(option.parse.words.join(" "))}`;
+      lines.push(`complete -c mxp ${when} ${flags.join(" ")}${value}${few} -d ${quote(option.description)}`);
     }
   }
   return lines.join("\n") + "\n";
@@ -158,7 +185,12 @@ function fishScript(commands: readonly Completions[]): string {
 function pwshScript(commands: readonly Completions[]): string {
   const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`;
   const table = commands.map((command) =>
-    `    ${quote(command.name)} = @(${words(command).split(" ").map(quote).join(", ")})`
+    `    ${quote(command.name)} = @(${[...command.values, ...words(command).split(" ")].map(quote).join(", ")})`
+  ).join("\n");
+  const chosen = commands.flatMap((command) =>
+    choices(command).flatMap(([names, values]) =>
+      names.map((name) => `    ${quote(`${command.name} ${name}`)} = @(${values.map(quote).join(", ")})`)
+    )
   ).join("\n");
   return `# Completion for mxp in PowerShell: a line of $PROFILE
 Register-ArgumentCompleter -Native -CommandName mxp -ScriptBlock {
@@ -167,7 +199,13 @@ Register-ArgumentCompleter -Native -CommandName mxp -ScriptBlock {
 ${table}
   }
   $command = $ast.CommandElements | ForEach-Object { "$_" } | Where-Object { $options.ContainsKey($_) } | Select-Object -First 1
-  $words = if ($command) { $options[$command] } else { @(${
+  $values = @{
+${chosen}
+  }
+  $before = @($ast.CommandElements | ForEach-Object { "$_" })
+  if ($word -ne '') { $before = @($before | Select-Object -SkipLast 1) }
+  $option = "$command $($before | Select-Object -Last 1)"
+  $words = if ($values.ContainsKey($option)) { $values[$option] } elseif ($command) { $options[$command] } else { @(${
     [...commands.map(({ name }) => name), "help", "--version", "--help"].map(quote).join(", ")
   }) }
   $words | Where-Object { $_ -like "$word*" } | ForEach-Object {

@@ -21,13 +21,18 @@ export interface OptionSpec {
   /** The default as help shows it. */
   readonly fallback?: string;
   /** Turns the text into a value; `name` stands for the option or variable in errors. Throws a CliError `usage`. */
-  readonly parse?: (text: string, name: string) => unknown;
+  readonly parse?: ((text: string, name: string) => unknown) & {
+    /** All values, where there are only a few; completions offer them. */
+    readonly words?: readonly string[];
+  };
 }
 
 /** One positional argument: `<URL>` is needed, `[DATA]` is not. */
 export interface ArgumentSpec {
   readonly name: string;
   readonly description: string;
+  /** All values, where there are only a few; completions offer them. */
+  readonly words?: readonly string[];
 }
 
 /** One example: the command line, and what it does. */

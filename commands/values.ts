@@ -53,13 +53,20 @@ export function byteCount(least: number, most: number): (text: string, name: str
   };
 }
 
+/** A parser that takes a few words, and can say which. */
+export interface WordParser<T extends string> {
+  (text: string, name: string): T;
+  readonly words: readonly T[];
+}
+
 /** One of a few words. */
-export function oneOf<T extends string>(words: readonly T[]): (text: string, name: string) => T {
-  return (text, name) => {
+export function oneOf<T extends string>(words: readonly T[]): WordParser<T> {
+  const parse = (text: string, name: string): T => {
     const word = words.find((word) => word === text);
     if (word === undefined) throw new CliError("usage", `${name}: ${show(text)} is not one of ${words.join(", ")}`);
     return word;
   };
+  return Object.assign(parse, { words });
 }
 
 /** Text that has at least one character. */

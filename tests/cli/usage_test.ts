@@ -122,7 +122,7 @@ test("completion prints a script for each shell that names commands and options"
   for (const shell of ["bash", "zsh", "fish", "pwsh"]) {
     const { code, stdout } = await here.mxp(["completion", shell]);
     assert.equal(code, 0);
-    for (const word of ["keygen", "serve", "trust-new", "known-peers"]) {
+    for (const word of ["keygen", "serve", "trust-new", "known-peers", "always", "connect"]) {
       assert.ok(stdout.includes(word), `${shell} ${word}`);
     }
   }
@@ -138,4 +138,8 @@ test("the bash completion completes commands, options and nothing else", async (
   assert.deepEqual(await complete("ca"), ["call"]);
   assert.deepEqual(await complete("call", "--tr"), ["--trust-new"]);
   assert.deepEqual(await complete("serve", "--ex"), ["--exec"]);
+  assert.deepEqual(await complete("bench", "--mode", ""), ["call", "stream", "event", "connect"]);
+  assert.deepEqual(await complete("serve", "--retry", "a"), ["auto", "always"]);
+  assert.deepEqual(await complete("call", "--log-level", "d"), ["debug"]);
+  assert.deepEqual((await complete("completion", "")).slice(0, 4), ["bash", "zsh", "fish", "pwsh"]);
 });
