@@ -107,7 +107,7 @@ test("with ack, emit waits for the handler, and fails as it does", async () => {
     await assert.rejects(client.emit("slow", "x", { ack: true, timeoutMs: 40 }), failsWith("deadline"));
     const controller = new AbortController();
     const aborted = client.emit("slow", "x", { ack: true, signal: controller.signal });
-    await sleep(10);
+    await until(() => server.stats().events.total === 5, "the handler has the event");
     controller.abort();
     await assert.rejects(aborted, failsWith("cancelled"));
     await assert.rejects(client.emit("good", "x", { signal: AbortSignal.abort() }), failsWith("cancelled"));

@@ -81,3 +81,31 @@ test("what its caller gives up is called what it is", async () => {
   await assert.rejects(client.emit("x", "y", { signal, ack: true }), failsWith("cancelled", /^the event to 127/));
   await assert.rejects(client.discover({}, { signal }), failsWith("cancelled", /^the request to 127/));
 });
+
+test("events hold themselves back before the other side runs out of memory for them", async () => {
+  const platform = memoryPlatform();
+  let seen = 0;
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, { event: () => void seen++ });
+  await using client = await connect(server.url, { platform });
+  const large = new Uint8Array(1 << 20);
+  const emitted = Array.from({ length: 60 }, () => client.emit("large", large));
+  assert.ok(client.stats().events.queued > 0, "not all at once");
+  await Promise.all(emitted);
+  await client.drain();
+  const { delivered, refused } = client.stats().events;
+  assert.deepEqual([seen, delivered, refused], [60, 60, 0]);
+  assert.ok(server.stats().memory.peak <= 8 << 20, `${server.stats().memory.peak} bytes`);
+});
+
+test("an event that is larger than what may be under way goes alone", async () => {
+  const platform = memoryPlatform();
+  const seen: number[] = [];
+  const event = (_topic: string, data: Uint8Array): void => void seen.push(data.length);
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, { event });
+  await using client = await connect(server.url, { platform });
+  const sizes = [1, 12 << 20, 12 << 20, 1];
+  await Promise.all(sizes.map((size) => client.emit("x", new Uint8Array(size))));
+  await client.drain();
+  assert.deepEqual(seen.sort((a, b) => a - b), [1, 1, 12 << 20, 12 << 20]);
+  assert.ok(server.stats().memory.peak < 13 << 20, `${server.stats().memory.peak} bytes`);
+});

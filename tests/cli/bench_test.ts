@@ -37,7 +37,7 @@ for (const mode of ["call", "stream", "event", "connect"]) {
     const { count, p50, p90, p99, max } = result.latency_ms;
     assert.ok(count > 0 && p50 > 0 && p50 <= p90 && p90 <= p99 && p99 <= max, JSON.stringify(result.latency_ms));
     assert.ok(result.latency_ms["p99.9"] <= max);
-    assert.deepEqual([result.errors, result.unstarted], [{}, 0]);
+    assert.deepEqual([result.errors, result.unstarted, result.connections_lost], [{}, 0, 0]);
     assert.ok(result.cpu_s.client > 0 && result.cpu_s.server > 0, "of both processes");
     assert.ok(result.rss_bytes.client > 0 && result.rss_bytes.server > 0);
     assert.equal(result.server.own, true);
@@ -141,6 +141,49 @@ test("a node that goes away ends the benchmark, with an error if nothing was thr
   const codes = Object.keys(result.errors);
   assert.ok(result.messages > 0 && codes.length > 0, stdout);
   assertFails(await here.mxp(["bench", node.url, ...SHORT, "--timeout", "500ms"]), 4, /no answer from/);
+});
+
+test("large events do not run over the node, and its refusals end nothing", async () => {
+  await using here = await scratch();
+  const result = await measure(here, ["--mode", "event", "--size", "100KiB", "-c", "64"]);
+  assert.deepEqual(result.errors, {});
+  assert.ok(result.messages > 1);
+});
+
+test("what a node that is killed leaves behind is counted and told", async () => {
+  await using here = await scratch();
+  for (const mode of ["call", "event", "connect"]) {
+    await using node = await here.node(["--echo"]);
+    await using bench = here.start(
+      [
+        "bench",
+        node.url,
+        "--mode",
+        mode,
+        "-c",
+        "4",
+        "--duration",
+        "1s",
+        "--warmup",
+        "0",
+        "--json",
+        "--log-level",
+        "debug",
+      ],
+    );
+    let told = "";
+    bench.child.stderr!.on("data", (chunk: Uint8Array) => told += new TextDecoder().decode(chunk));
+    await connectedPort(bench);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    await node.stop("SIGKILL");
+    const { code, stdout } = await bench.done;
+    assert.equal(code, 0, `${mode}: much was through`);
+    const result = JSON.parse(stdout);
+    const failed = Object.values<number>(result.errors).reduce((sum, count) => sum + count, 0);
+    assert.ok(result.messages > 0 && failed >= 3, `${mode}: ${stdout}`);
+    assert.equal(result.connections_lost, 1);
+    assert.match(told, /the connection to 127\.0\.0\.1:\d+ was lost/);
+  }
 });
 
 test("arguments that make no sense are refused", async () => {

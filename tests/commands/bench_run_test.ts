@@ -107,3 +107,20 @@ test("a run whose connections are lost ends at once, one that is aborted keeps w
   });
   assert.ok(outcome.messages > 0 && outcome.elapsedMs < 30_000);
 });
+
+test("operations that begin and never come back are failures, also those that fail after the end", async () => {
+  for (const rate of [undefined, 1000]) {
+    const outcome = await run((worker, intended) => {
+      if (worker === 0) return new Promise(() => {});
+      if (worker === 1) return sleep(150).then(() => Promise.reject(new CliError("connection_lost", "gone")));
+      return sleep(1).then(() => intended);
+    }, { rate, concurrency: 3, durationMs: 100, graceMs: 200 });
+    assert.deepEqual(Object.fromEntries(outcome.errors), { deadline: 1, connection_lost: 1 });
+    assert.ok(outcome.messages > 0);
+  }
+});
+
+test("what an abort has cut off is no failure", async () => {
+  const outcome = await run(() => new Promise(() => {}), { signal: AbortSignal.timeout(50), durationMs: 60_000 });
+  assert.deepEqual([outcome.errors.size, outcome.messages], [0, 0]);
+});
