@@ -13,11 +13,17 @@ import type { Driver, Link } from "./driver.ts";
 
 /** Events that may wait for the peer to allow more streams. */
 const MAX_QUEUED = 16_384;
+/**
+ * Bytes of events that may be under way at once, unless it is a single one. The streams share the path evenly, so the other
+ * side collects all of them at a time, and refuses what it has no memory for: by default more than 32 MiB for a connection.
+ */
+const MAX_UNACKNOWLEDGED_BYTES = 8 << 20;
 const DONE: Promise<void> = Promise.resolve();
 
 interface OutgoingEvent {
   /** What the transport has not taken yet; undefined once it has all of it. */
   message: Uint8Array | undefined;
+  readonly size: number;
   resolve: (() => void) | undefined;
   reject: ((error: MxpError) => void) | undefined;
 }
@@ -34,7 +40,7 @@ export interface EventStats {
   readonly lost: number;
   /** On their way, the queued ones included. */
   readonly pending: number;
-  /** Waiting for the peer to allow more streams at once. */
+  /** Waiting for the peer to allow more streams at once, or for others to arrive that are as much as it can collect. */
   readonly queued: number;
   /** Unreliable ones, which count nowhere above. What became of them is in the transport's `datagramFrames`. */
   readonly unreliable: number;
@@ -54,6 +60,8 @@ export class OutgoingEvents {
   #delivered = 0;
   #refused = 0;
   #lost = 0;
+  /** Bytes of the events that have a stream. */
+  #unacknowledged = 0;
   #unreliable = 0;
 
   constructor(driver: Driver, link: Link) {
@@ -84,7 +92,7 @@ export class OutgoingEvents {
       return Promise.reject(new MxpError("overloaded", text, { retryable: true }));
     }
     this.#emitted++;
-    const event: OutgoingEvent = { message, resolve: undefined, reject: undefined };
+    const event: OutgoingEvent = { message, size: message.length, resolve: undefined, reject: undefined };
     if (this.#queued > 0 || !this.#open(event)) this.#queue.push(event);
     if (event.message === undefined) return DONE;
     return new Promise((resolve, reject) => {
@@ -139,8 +147,10 @@ export class OutgoingEvents {
   }
 
   onDelivered(id: StreamId): void {
-    if (this.#events.delete(id) === undefined) return;
+    const event = this.#events.delete(id);
+    if (event === undefined) return;
     this.#delivered++;
+    this.#makeRoom(event);
     this.#checkDrained();
   }
 
@@ -150,6 +160,7 @@ export class OutgoingEvents {
     this.#refused++;
     const { code: errorCode, retryable, text } = resetMeaning(code, "event");
     event.reject?.(new MxpError(errorCode, text, { retryable, remoteCode: code }));
+    this.#makeRoom(event);
     this.#checkDrained();
   }
 
@@ -165,9 +176,17 @@ export class OutgoingEvents {
     this.#checkDrained();
   }
 
+  #makeRoom({ size }: OutgoingEvent): void {
+    this.#unacknowledged -= size;
+    if (this.#queued > 0) this.onStreamsAvailable();
+  }
+
   #open(event: OutgoingEvent): boolean {
+    const unacknowledged = this.#unacknowledged + event.size;
+    if (unacknowledged > MAX_UNACKNOWLEDGED_BYTES && this.#unacknowledged > 0) return false;
     const id = this.#link.connection.openStream(true, StreamClass.BULK);
     if (id === -1) return false;
+    this.#unacknowledged = unacknowledged;
     this.#events.set(id, event);
     this.#write(event, id);
     return true;
