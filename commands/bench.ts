@@ -83,9 +83,13 @@ export const bench: CommandSpec<BenchFlags> = {
     "mxp bench has started, here or elsewhere with --server. Any node that answers calls can be measured with --mode call.",
     'With --json: {"mode", "size", "concurrency", "connections", "rate", "duration_s", "warmup_s", "messages", ' +
     '"messages_per_second", "megabytes_per_second" (of payload, each way), "latency_ms": {"count", "p50", "p90", "p99", ' +
-    '"p99.9", "max"}, "errors": {code: count}, "unstarted", "cpu_s": {"client", "server"}, "cpu_us_per_message": {…}, ' +
+    '"p99.9", "max"}, "errors": {code: count}, "unstarted", "connections_lost", "cpu_s": {"client", "server"}, "cpu_us_per_message": {…}, ' +
     '"rss_bytes": {…}, "server": {"url", "own"}, "handshake", "transport" (of the first connection)}.',
-    "The exit code is 0 if any message was through; else that of the first error.",
+    "Operations that the node refuses, and those that have not come back some five seconds after the end, are errors, and end " +
+    "nothing else. A node that does not answer at the end is told on standard error: its connection was lost.",
+    "The exit code is 0 if any message was through; else that of the first error. --timeout limits connecting and each " +
+    "operation (to 10 s at most, a chunk on a stream excepted), not the whole command, which may take ten seconds longer than " +
+    "--warmup and --duration with a node that does not answer.",
     ...URL_HELP,
   ],
   examples: [

@@ -14,7 +14,7 @@ import { benchHandlers, BenchServer, isBenchChild, parentGone, serverReport } fr
 import { openConnection } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { Deadline } from "./deadline.ts";
-import { CliError } from "./errors.ts";
+import { CliError, messageOf } from "./errors.ts";
 import { callerIdentity, nodeIdentity } from "./identity.ts";
 import type { Settings } from "./settings.ts";
 import type { StopSignal } from "./signals.ts";
@@ -24,6 +24,8 @@ const DEFAULT_DURATION_MS = 5_000;
 const DEFAULT_WARM_UP_MS = 1_000;
 const DEFAULT_CONCURRENCY: Readonly<Record<Mode, number>> = { call: 64, stream: 16, event: 64, connect: 16 };
 const REDRAW_MS = 200;
+/** How long a node may take to answer a PING when the time is over. */
+const PROBE_TIMEOUT_MS = 4_000;
 
 /** Runs the command. */
 export async function runBench({ args, flags, settings, console, stop }: Run<BenchFlags>): Promise<number> {
@@ -41,7 +43,7 @@ export async function runBench({ args, flags, settings, console, stop }: Run<Ben
       const url = parseMxpUrl(i > 0 ? clients[0].url : own?.url ?? args[0]!);
       clients.push(await openConnection({ ...request, url, deadline: new Deadline(settings.timeoutMs) }));
     }
-    const measured = await measure(plan, clients, identity, console, signal);
+    const measured = await measure(plan, clients, identity, settings.timeoutMs, console, signal);
     const { outcome } = measured;
     if (outcome.messages === 0 && !signal.aborted) {
       throw outcome.firstError ?? new CliError("deadline", "not one message was through in the time given");
@@ -49,6 +51,7 @@ export async function runBench({ args, flags, settings, console, stop }: Run<Ben
     const result = { plan, client: clients[0], own: own !== undefined, ...measured };
     if (console.json) await console.value(resultObject(result));
     else await console.write(resultText(result, console));
+    for (const text of measured.lost) console.error(`mxp: ${text}\n`);
   } finally {
     await Promise.all(clients.map((client) => client.close()));
   }
@@ -115,17 +118,22 @@ async function measure(
   plan: Plan,
   clients: readonly Client[],
   identity: Identity,
+  timeoutMs: number | undefined,
   console: Console,
   signal: AbortSignal,
 ): Promise<Measured> {
-  const operation = await operationOf(plan.mode, { clients, identity, size: plan.size });
+  const operation = await operationOf(plan.mode, { clients, identity, size: plan.size, timeoutMs });
   let before = await moment(clients);
   const run = new BenchRun(operation, { ...plan, signal });
   let isSettled: Promise<unknown> = Promise.resolve();
   let after: Moment | undefined;
+  let lost: Promise<LostConnection[]> = Promise.resolve([]);
   // Both are asked while the load is on: an answer takes its turn among the others.
   run.onCounting = () => isSettled = moment(clients).then((now) => before = now);
-  run.onCounted = () => isSettled = isSettled.then(() => moment(clients)).then((now) => after = now);
+  run.onCounted = () => {
+    lost = lostOnes(clients, signal);
+    isSettled = isSettled.then(() => moment(clients)).then((now) => after = now);
+  };
   const timer = console.stderrIsTerminal && console.notes
     ? setInterval(() => console.transient(progressText(plan, run.progress())), REDRAW_MS)
     : undefined;
@@ -134,7 +142,8 @@ async function measure(
     await isSettled;
     const stats = clients[0].stats();
     return {
-      outcome: counted(plan, outcome, before, after!),
+      outcome: counted(plan, outcome, before, after!, await lost),
+      lost: (await lost).map(({ text }) => text),
       before,
       after: after!,
       rss: process.memoryUsage().rss,
@@ -147,17 +156,50 @@ async function measure(
 }
 
 /** Events count when they have arrived, not when they were handed over. */
-function counted(plan: Plan, outcome: Outcome, before: Moment, after: Moment): Outcome {
+function counted(
+  plan: Plan,
+  outcome: Outcome,
+  before: Moment,
+  after: Moment,
+  lost: readonly LostConnection[],
+): Outcome {
   if (plan.mode !== "event") return outcome;
   const messages = before.server !== undefined && after.server !== undefined
     ? after.server.events - before.server.events
     : after.delivered - before.delivered;
-  return { ...outcome, messages };
+  const errors = new Map(outcome.errors);
+  // Those that wait for room are operations that have not come back, and counted already.
+  const open = lost.map(({ client }) => client.stats().events).reduce((sum, one) => sum + one.pending - one.queued, 0);
+  for (const [code, count] of [["overloaded", after.refused], ["connection_lost", after.lost + open]] as const) {
+    if (count > 0) errors.set(code, (errors.get(code) ?? 0) + count);
+  }
+  return { ...outcome, messages, errors };
+}
+
+/** A connection whose node does not answer any more. */
+interface LostConnection {
+  readonly client: Client;
+  /** What there is to say. */
+  readonly text: string;
+}
+
+async function lostOnes(clients: readonly Client[], signal: AbortSignal): Promise<LostConnection[]> {
+  const all = await Promise.all(clients.map(async (client) => {
+    try {
+      await client.ping({ timeoutMs: PROBE_TIMEOUT_MS, signal });
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      return { client, text: `the connection to ${client.peer.address} was lost: ${messageOf(error)}` };
+    }
+  }));
+  return all.filter((one) => one !== undefined);
 }
 
 async function moment(clients: readonly Client[]): Promise<Moment> {
   const server = await serverReport(clients[0]);
   const { user, system } = process.cpuUsage();
-  const delivered = clients.reduce((sum, client) => sum + client.stats().events.delivered, 0);
-  return { cpuMicros: user + system, server, delivered };
+  const events = clients.map((client) => client.stats().events);
+  const total = (name: "delivered" | "refused" | "lost"): number => events.reduce((sum, one) => sum + one[name], 0);
+  const [delivered, refused, lost] = [total("delivered"), total("refused"), total("lost")];
+  return { cpuMicros: user + system, server, delivered, refused, lost };
 }

@@ -14,6 +14,8 @@ export interface ModeParts {
   readonly clients: readonly Client[];
   readonly identity: Identity;
   readonly size: number;
+  /** How long one operation may take, if that is less than usual; 0: as usual. */
+  readonly timeoutMs: number | undefined;
 }
 
 /** How long one operation may take. */
@@ -22,17 +24,18 @@ const OPERATION_TIMEOUT_MS = 10_000;
 /** The operation of a mode. */
 export async function operationOf(mode: Mode, parts: ModeParts): Promise<Operation> {
   const payload = new Uint8Array(parts.size).fill(0x6d);
+  const timeoutMs = Math.min(parts.timeoutMs || OPERATION_TIMEOUT_MS, OPERATION_TIMEOUT_MS);
   switch (mode) {
     case "call":
-      return new Calls(parts.clients, payload);
+      return new Calls(parts.clients, payload, timeoutMs);
     case "stream":
       return new Chunks(parts.clients, payload);
     case "event":
-      return new Events(parts.clients, payload);
+      return new Events(parts.clients, payload, timeoutMs);
     case "connect": {
       const { connect } = await import("../mod.ts");
       const { url } = parts.clients[0];
-      const open = (): Promise<Client> => connect(url, { identity: parts.identity, timeoutMs: OPERATION_TIMEOUT_MS });
+      const open = (): Promise<Client> => connect(url, { identity: parts.identity, timeoutMs });
       return {
         run: async (_worker, intended) => {
           const client = await open();
@@ -50,14 +53,16 @@ export async function operationOf(mode: Mode, parts: ModeParts): Promise<Operati
 class Calls implements Operation {
   readonly #clients: readonly Client[];
   readonly #payload: Uint8Array;
+  readonly #timeoutMs: number;
 
-  constructor(clients: readonly Client[], payload: Uint8Array) {
+  constructor(clients: readonly Client[], payload: Uint8Array, timeoutMs: number) {
     this.#clients = clients;
     this.#payload = payload;
+    this.#timeoutMs = timeoutMs;
   }
 
   async run(worker: number, intended: number): Promise<number> {
-    await this.#clients[worker % this.#clients.length].call(this.#payload, { timeoutMs: OPERATION_TIMEOUT_MS });
+    await this.#clients[worker % this.#clients.length].call(this.#payload, { timeoutMs: this.#timeoutMs });
     return intended;
   }
 }
@@ -101,11 +106,13 @@ class Chunks implements Operation {
 class Events implements Operation {
   readonly #clients: readonly Client[];
   readonly #payload: Uint8Array;
+  readonly #timeoutMs: number;
   readonly #probing = new Set<Client>();
 
-  constructor(clients: readonly Client[], payload: Uint8Array) {
+  constructor(clients: readonly Client[], payload: Uint8Array, timeoutMs: number) {
     this.#clients = clients;
     this.#payload = payload;
+    this.#timeoutMs = timeoutMs;
   }
 
   async run(worker: number, intended: number): Promise<number | undefined> {
@@ -116,7 +123,7 @@ class Events implements Operation {
     }
     this.#probing.add(client);
     try {
-      await client.emit("mxp.bench", this.#payload, { ack: true, timeoutMs: OPERATION_TIMEOUT_MS });
+      await client.emit("mxp.bench", this.#payload, { ack: true, timeoutMs: this.#timeoutMs });
       return intended;
     } finally {
       this.#probing.delete(client);

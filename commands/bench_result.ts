@@ -28,12 +28,17 @@ export interface Plan {
 export interface Moment {
   readonly cpuMicros: number;
   readonly server: ServerReport | undefined;
+  /** What became of events since the connections were made. */
   readonly delivered: number;
+  readonly refused: number;
+  readonly lost: number;
 }
 
 /** What a run has given. */
 export interface Measured {
   readonly outcome: Outcome;
+  /** A line for each connection that was lost. */
+  readonly lost: readonly string[];
   readonly before: Moment;
   readonly after: Moment;
   readonly rss: number;
@@ -139,7 +144,7 @@ function cpuText(messages: number, client: number, server: number | undefined): 
 
 /** The result for programs. */
 export function resultObject(result: Result): unknown {
-  const { plan, outcome, client, own, rss, after, stats } = result;
+  const { plan, outcome, client, own, rss, after, stats, lost } = result;
   const { seconds, perSecond, megabytes, clientCpu, serverCpu } = figures(result);
   const { latencies, messages } = outcome;
   const each = (cpu: number | undefined): number | null =>
@@ -162,6 +167,7 @@ export function resultObject(result: Result): unknown {
     },
     errors: Object.fromEntries(outcome.errors),
     unstarted: outcome.unstarted,
+    connections_lost: lost.length,
     cpu_s: { client: round(clientCpu), server: serverCpu === undefined ? null : round(serverCpu) },
     cpu_us_per_message: { client: each(clientCpu), server: each(serverCpu) },
     rss_bytes: { client: rss, server: after.server?.rss ?? null },

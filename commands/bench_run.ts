@@ -5,7 +5,7 @@
  */
 
 import { Histogram } from "./histogram.ts";
-import { codeOf } from "./errors.ts";
+import { CliError, codeOf } from "./errors.ts";
 
 /** What is done again and again. Resolves when one message is through; `undefined` where there is no latency to tell. */
 export interface Operation {
@@ -22,6 +22,8 @@ export interface Load {
   readonly warmUpMs: number;
   readonly durationMs: number;
   readonly signal: AbortSignal;
+  /** How long operations that are under way at the end may still take; default 5 s. */
+  readonly graceMs?: number;
 }
 
 /** How far a run has got. */
@@ -42,7 +44,7 @@ export interface Outcome {
   readonly latencies: Histogram;
   /** How long that time was in the end. */
   readonly elapsedMs: number;
-  /** Operations that failed, by code. */
+  /** Operations that failed, by code; `deadline` for those that have not come back. */
   readonly errors: ReadonlyMap<string, number>;
   readonly firstError: unknown;
   /** At a given rate: operations that should have begun and could not. They count among the latencies by how long they waited. */
@@ -69,6 +71,8 @@ export class BenchRun {
   #end: number;
   #messages = 0;
   #unstarted = 0;
+  #running = 0;
+  #isOver = false;
   #firstError: unknown;
   /** Called when the part that counts begins. */
   onCounting: (() => unknown) | undefined;
@@ -97,7 +101,7 @@ export class BenchRun {
 
   /** Runs to the end, or until the signal says so. Never rejects. */
   async run(): Promise<Outcome> {
-    const { signal, warmUpMs, durationMs, rate } = this.#load;
+    const { signal, warmUpMs, durationMs, rate, graceMs = GRACE_MS } = this.#load;
     const counting = setTimeout(() => this.onCounting?.(), warmUpMs);
     const stop = (): void => {
       const now = performance.now();
@@ -112,7 +116,12 @@ export class BenchRun {
     clearTimeout(counting);
     signal.removeEventListener("abort", stop);
     this.onCounted?.();
-    await Promise.race([work, after(GRACE_MS, signal)]);
+    await Promise.race([work, after(graceMs, signal)]);
+    if (this.#running > 0 && !signal.aborted) {
+      const text = `the node has not answered ${this.#running} operations`;
+      this.#fail("deadline", new CliError("deadline", text), this.#running);
+    }
+    this.#isOver = true;
     return {
       messages: this.#messages,
       latencies: this.#latencies,
@@ -169,6 +178,7 @@ export class BenchRun {
 
   /** One operation; false if there is no point in another one on the same worker. */
   async #once(worker: number, intended: number): Promise<boolean> {
+    this.#running++;
     try {
       const from = await this.#operation.run(worker, intended);
       const now = performance.now();
@@ -178,14 +188,21 @@ export class BenchRun {
       }
       return true;
     } catch (error) {
-      // What is cut off at the end is no failure.
-      if (performance.now() >= this.#end) return false;
+      // What an abort cuts off is no failure.
+      if (this.#isOver || this.#load.signal.aborted) return false;
       const code = codeOf(error);
-      this.#firstError ??= error;
-      this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
+      this.#fail(code, error, 1);
+      if (performance.now() >= this.#end) return false;
       await after(PAUSE_AFTER_ERROR_MS);
       return !FATAL.has(code);
+    } finally {
+      this.#running--;
     }
+  }
+
+  #fail(code: string, error: unknown, count: number): void {
+    this.#firstError ??= error;
+    this.#errors.set(code, (this.#errors.get(code) ?? 0) + count);
   }
 }
 
