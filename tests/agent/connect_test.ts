@@ -237,3 +237,13 @@ test("a handshake survives losing any of its packets", async () => {
     assert.equal((await client.call("x")).text(), "x", `packet ${lost} lost`);
   }
 });
+
+test("what is no URL and no parts of one is wrong usage", async () => {
+  for (const target of [5, null, undefined, {}, { host: 5, port: 1 }]) {
+    await assert.rejects(connect(target as never), (error) => {
+      assert.ok(error instanceof MxpError, String(error));
+      assert.equal(error.code, "usage");
+      return true;
+    });
+  }
+});

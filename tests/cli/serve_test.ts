@@ -107,10 +107,10 @@ test("whoever still waits for a node learns at once of its second signal", async
   assertFails(await call, 4, /shutting down/);
 });
 
-test("a call ends with 130 or 143 when it is asked to", async () => {
+test("a call ends with 129, 130 or 143 when it is asked to", async () => {
   await using here = await scratch();
   await using node = await here.node(["--exec", "touch started; sleep 60"]);
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  for (const [signal, code] of [["SIGHUP", 129], ["SIGINT", 130], ["SIGTERM", 143]] as const) {
     const call = here.start(["call", node.url, "x"]);
     await eventually("the call runs", () => stat(here.path("started")).then(() => true, () => false));
     await here.shell("rm started");

@@ -72,7 +72,12 @@ test("failures have their exit codes", async () => {
   assert.deepEqual([failed.code, failed.stdout], [7, "so far\n"]);
   assert.match(failed.stderr, /^mxp: the agent ended the stream with an error: exit code 3: why\n$/);
   await using nobody = await here.node([]);
-  assert.equal((await here.mxp(["stream", `${nobody.url}/ghost`], { stdin: "x" })).code, 6);
+  const ghost = await here.mxp(["stream", `${nobody.url}/ghost`], { stdin: "x" });
+  assertFails(
+    ghost,
+    6,
+    /no agent "ghost" at 127\.0\.0\.1:\d+ itself; streams are not passed on to agents registered there/,
+  );
   await using slow = await here.node(["--exec", "sleep 30"]);
   assertFails(await here.mxp(["stream", slow.url, "--timeout", "500ms"]), 5, /not over within 500 ms/);
   assertFails(await here.mxp(["stream", slow.url, "--lines", "--raw"]), 2, /exclude each other/);

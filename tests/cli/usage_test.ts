@@ -41,6 +41,42 @@ test("the help of each command has an example that begins with the command or en
   }));
 });
 
+test("no command with --json is a usage error for programs", async () => {
+  await using here = await scratch();
+  const result = await here.mxp(["--json"]);
+  assert.equal(result.code, 2);
+  assert.equal(JSON.parse(result.stdout).error.code, "usage");
+  assert.equal(result.stderr, "");
+});
+
+test("a version that cannot be written is an error", async () => {
+  await using here = await scratch();
+  const result = await here.shell("mxp --version > /dev/full");
+  assertFails(result, 1, /cannot write to standard output/);
+});
+
+test("a name or metadata too long for a message is told with the option that gave it", async () => {
+  await using here = await scratch();
+  const long = "x".repeat(70_000);
+  for (const command of ["call", "stream"]) {
+    assertFails(
+      await here.mxp([command, "mxp://127.0.0.1:9", "--method", long]),
+      2,
+      /--method has 70000 bytes; at most/,
+    );
+    assertFails(
+      await here.mxp([command, "mxp://127.0.0.1:9", "--meta", `k=${long}`]),
+      2,
+      /--meta k: .*70000 bytes; at most/,
+    );
+  }
+  assertFails(
+    await here.mxp(["call", "mxp://127.0.0.1:9", "--meta", `${long}=k`]),
+    2,
+    /--meta: the key has 70000 bytes; at most 255/,
+  );
+});
+
 test("no command at all is a usage error that shows the help", async () => {
   await using here = await scratch();
   const result = await here.mxp([]);
