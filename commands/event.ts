@@ -44,6 +44,7 @@ export const event: CommandSpec<Flags> = {
   details: [
     "The data is DATA or what -d says; without both it is empty. Nothing is printed. The exit code 0 says that the event " +
     "has reached the node, and with --ack that its handler has accepted it.",
+    "At most 16 MiB, less the topic and two bytes.",
     "With --unreliable it says that the event was sent, and that the node was still there afterwards.",
     'With --json: {"ok", "topic", "bytes", "acknowledged", "unreliable", "url"}; acknowledged is true with --ack.',
     ...URL_HELP,

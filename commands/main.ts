@@ -6,7 +6,7 @@
 
 import process from "node:process";
 import { Console, OutputClosed } from "./console.ts";
-import { codeOf, ExitCode, exitCodeOf, messageOf } from "./errors.ts";
+import { codeOf, ExitCode, exitCodeOf, messageOf, usageError } from "./errors.ts";
 import { parse, type Parsed } from "./parser.ts";
 import type { LogLevel } from "./settings.ts";
 import { StopSignal } from "./signals.ts";
@@ -41,6 +41,8 @@ async function carryOut(parsed: Parsed, console: Console): Promise<number> {
       await console.write(parsed.text);
       return ExitCode.OK;
     case "nothing":
+      // Programs read what is wrong; the help is for people.
+      if (console.json) throw usageError("no command is given");
       console.error(parsed.text);
       return ExitCode.USAGE;
     case "run": {
@@ -53,7 +55,8 @@ async function carryOut(parsed: Parsed, console: Console): Promise<number> {
       } catch (error) {
         // Whatever broke because of the signal, the signal is what happened.
         if (stop.received === undefined || error instanceof OutputClosed) throw error;
-        return await report(stop.signal.reason, console);
+        await report(stop.signal.reason, console);
+        return stop.exitCode;
       } finally {
         failed.stop();
         stop.release();

@@ -12,7 +12,7 @@ import { VERSION } from "./version.ts";
 
 const EXIT_CODES = "0 ok, 1 internal error, 2 usage, 3 configuration or key file, 4 connect or handshake failed, " +
   "5 deadline passed, 6 no such agent, 7 the agent answered with an error, 8 cancelled by the peer, 9 key mismatch, " +
-  "130 and 143 ended by SIGINT and SIGTERM";
+  "129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM";
 /** Characters of an error; arguments may be of any length. */
 const MAX_MESSAGE = 300;
 

@@ -72,6 +72,16 @@ export function oneOf<T extends string>(words: readonly T[]): WordParser<T> {
 /** Text that has at least one character. */
 export function notEmpty(text: string, name: string): string {
   if (text === "") throw new CliError("usage", `${name} is empty`);
+  return notLong(text, name, MAX_TEXT_BYTES);
+}
+
+/** The longest name or value that is sent along with a message, and the longest key of metadata, in bytes. */
+const MAX_TEXT_BYTES = 65_000;
+const MAX_KEY_BYTES = 255;
+
+function notLong(text: string, name: string, most: number): string {
+  const length = new TextEncoder().encode(text).length;
+  if (length > most) throw new CliError("usage", `${name} has ${length} bytes; at most ${most} are sent`);
   return text;
 }
 
@@ -79,12 +89,19 @@ export function notEmpty(text: string, name: string): string {
 export function keyValue(text: string, name: string): readonly [string, string] {
   const at = text.indexOf("=");
   if (at <= 0) throw new CliError("usage", `${name}: ${show(text)} is not KEY=VALUE`);
-  return [text.slice(0, at), text.slice(at + 1)];
+  const [key, value] = [text.slice(0, at), text.slice(at + 1)];
+  notLong(key, `${name}: the key`, MAX_KEY_BYTES);
+  notLong(value, `${name} ${cut(key)}: the value`, MAX_TEXT_BYTES);
+  return [key, value];
 }
 
 /** Text in quotes, not too much of it. Control characters are escaped where the error is printed. */
 export function show(text: string): string {
-  return `"${text.length > 60 ? text.slice(0, 60) + "…" : text}"`;
+  return `"${cut(text)}"`;
+}
+
+function cut(text: string): string {
+  return text.length > 60 ? text.slice(0, 60) + "…" : text;
 }
 
 /** The pairs of `--meta` as an object; undefined if there are none. */

@@ -5,6 +5,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
+import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 
 /** A body. A message has one length, so whatever comes in pieces is collected before it is sent. */
 export type CallBody =
@@ -97,6 +98,14 @@ export function bodyUnlessAborted(
 /** The error for a body of more than `limit` bytes. */
 export function tooLarge(what: string, limit: number): MxpError {
   return new MxpError("too_large", `${what} is larger than ${limit} bytes`);
+}
+
+/** The same for an event, whose other fields count as well. */
+export function eventTooLarge(otherBytes: number): MxpError {
+  const text =
+    `the event's data and topic are larger than ${MAX_PAYLOAD_BYTES} bytes together: with this topic, the data ` +
+    `may have ${MAX_PAYLOAD_BYTES - otherBytes} bytes`;
+  return new MxpError("too_large", text);
 }
 
 function within(bytes: Uint8Array, limit: number, what: string): Uint8Array {

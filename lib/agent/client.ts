@@ -23,7 +23,7 @@ import { uuidV4 } from "../base/uuid.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
 import { AgentHost } from "./agent_host.ts";
-import { bodyBytes, bodyUnlessAborted, type CallBody, Collecting, isCallBody, tooLarge } from "./call_body.ts";
+import { bodyBytes, bodyUnlessAborted, type CallBody, Collecting, eventTooLarge, isCallBody } from "./call_body.ts";
 import { callFailure, type ConnectionEnd, connectionEnded, describeClose, type Errand } from "./call_failure.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
@@ -470,7 +470,7 @@ export class Client implements AsyncDisposable {
     requiresAck: boolean,
   ): Uint8Array {
     const size = sizeOfEvent({ topic, data });
-    if (size > MAX_PAYLOAD_BYTES) throw tooLarge("the event", MAX_PAYLOAD_BYTES);
+    if (size > MAX_PAYLOAD_BYTES) throw eventTooLarge(size - data.length);
     try {
       return this.#events.event(ids, metadata, { topic, data }, requiresAck);
     } catch (error) {

@@ -116,6 +116,10 @@ interface Reached {
  * ```
  */
 export async function connect(target: string | MxpUrl, options: ConnectOptions = {}): Promise<Client> {
+  if (typeof target !== "string" && typeof (target as Partial<MxpUrl> | null | undefined)?.host !== "string") {
+    const seen = target === null ? "null" : typeof target;
+    throw new MxpError("usage", `a target is a URL as text, or its parts with a host, got ${seen}`);
+  }
   const url = parseMxpUrl(typeof target === "string" ? target : formatMxpUrl(target));
   const { signal, knownPeers, timeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;
   if (!(timeoutMs > 0)) throw new MxpError("usage", `timeoutMs must be above 0, got ${timeoutMs}`);

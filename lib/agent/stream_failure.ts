@@ -22,6 +22,11 @@ export function endingError(ending: StreamEnding, from: string): MxpError | unde
     }
     case "refused": {
       const { code, retryable } = ending;
+      if (code === ErrorCode.NO_SUCH_AGENT && from.includes(" at ")) {
+        // The node knows a name only by its target; we know what was asked for.
+        const text = `no agent ${from} itself; streams are not passed on to agents registered there, only calls are`;
+        return new MxpError("no_such_agent", text, { retryable, remoteCode: code });
+      }
       const text = ending.text === "" ? errorCodeName(code) : peerText(ending.text);
       return new MxpError(codeOfErrorMessage(code), text, { retryable, remoteCode: code });
     }
