@@ -24,7 +24,14 @@ import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
 import { AgentHost } from "./agent_host.ts";
 import { bodyBytes, bodyUnlessAborted, type CallBody, Collecting, eventTooLarge, isCallBody } from "./call_body.ts";
-import { callFailure, type ConnectionEnd, connectionEnded, describeClose, type Errand } from "./call_failure.ts";
+import {
+  callFailure,
+  type ConnectionEnd,
+  connectionEnded,
+  describeClose,
+  type Errand,
+  noAnswer,
+} from "./call_failure.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
 import type { Identity } from "./identity.ts";
@@ -572,10 +579,7 @@ export class Client implements AsyncDisposable {
     const { closeReason, established } = this.#session;
     if (outcome.kind === "deadline" && !established && closeReason === undefined) {
       // The node has not been heard of yet: it is not the agent that takes too long.
-      const text = `no answer from ${this.#targetText(undefined)} within ${
-        timeoutMs / 1000
-      } s: is a node listening there?`;
-      return new MxpError("connect_failed", text, { retryable: true });
+      return noAnswer(this.#targetText(undefined), timeoutMs, this.#session.driver.sendErrors);
     }
     return callFailure(outcome, this.#targetText(agent), timeoutMs, signal?.reason, closeReason, what);
   }

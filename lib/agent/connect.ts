@@ -15,7 +15,7 @@ import { Endpoint } from "../transport/endpoint.ts";
 import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
-import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
+import { type ConnectionEnd, connectionEnded, describeClose, noAnswer } from "./call_failure.ts";
 import { Client, type ClientParts } from "./client.ts";
 import { defaultPlatform } from "./default_platform.ts";
 import { deferred } from "./deferred.ts";
@@ -330,7 +330,7 @@ async function open(
         established.resolve();
       },
       onClosed: (_session, reason) => {
-        established.reject(attemptFailure(reason, where, timeoutMs, expected, options.knownPeers));
+        established.reject(attemptFailure(reason, where, timeoutMs, driver.sendErrors, expected, options.knownPeers));
         ended.resolve(reason);
         void release(session);
       },
@@ -370,6 +370,7 @@ function attemptFailure(
   reason: ConnectionEnd,
   where: string,
   timeoutMs: number,
+  refused: number,
   expected: Expectation | undefined,
   knownPeers: KnownPeers | undefined,
 ): MxpError {
@@ -388,13 +389,7 @@ function attemptFailure(
           retryable: true,
         });
       }
-      return new MxpError(
-        "connect_failed",
-        `no answer from ${where} within ${timeoutMs / 1000} s: is a node listening there?`,
-        {
-          retryable: true,
-        },
-      );
+      return noAnswer(where, timeoutMs, refused);
     case "peer":
       return connectionEnded(reason, `the connection to ${where}`);
     case "local":

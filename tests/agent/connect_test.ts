@@ -155,6 +155,26 @@ test("nobody listening is a failed connection that says what to check", async ()
   assert.ok(performance.now() - started < 5_000);
 });
 
+test("an address to which the system does not send is told apart from a node that does not answer", async () => {
+  const platform = memoryPlatform();
+  let refused = 0;
+  const bindUdp: typeof platform.bindUdp = async (...args) => {
+    const socket = await platform.bindUdp(...args);
+    return Object.defineProperties(socket, {
+      send: { value: () => void refused++ },
+      sendErrors: { get: () => refused },
+    });
+  };
+  await assert.rejects(
+    connect("mxp://127.0.0.1:4444", { platform: { ...platform, bindUdp }, trust: "new", timeoutMs: 100 }),
+    failsWith(
+      "connect_failed",
+      /within 0\.1 s: the operating system refused to send \d+ datagrams?; check the address/,
+    ),
+  );
+  assert.ok(refused > 0);
+});
+
 test("connecting can be cancelled before and while it goes on", async () => {
   const platform = memoryPlatform();
   const options: ConnectOptions = { platform, trust: "new" };
