@@ -24,14 +24,7 @@ import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
 import { AgentHost } from "./agent_host.ts";
 import { bodyBytes, bodyUnlessAborted, type CallBody, Collecting, eventTooLarge, isCallBody } from "./call_body.ts";
-import {
-  callFailure,
-  type ConnectionEnd,
-  connectionEnded,
-  describeClose,
-  type Errand,
-  noAnswer,
-} from "./call_failure.ts";
+import { callFailure, type ConnectionEnd, connectionEnded, describeClose, type Errand } from "./call_failure.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
 import type { Identity } from "./identity.ts";
@@ -39,6 +32,7 @@ import { type AgentChange, type DiscoverOptions, LifecycleClient } from "./lifec
 import { OutgoingCall } from "./outgoing_calls.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import { migrate } from "./migration.ts";
+import { noAnswer } from "./no_answer.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
