@@ -110,13 +110,13 @@ export class BenchRun {
     };
     signal.addEventListener("abort", stop, { once: true });
     const work = rate === undefined ? this.#closedLoop() : this.#openLoop(rate);
-    await Promise.race([work, after(warmUpMs + durationMs, signal)]);
+    await after(warmUpMs + durationMs, signal, work);
     // Work that ended before its time has lost what it works with.
     stop();
     clearTimeout(counting);
     signal.removeEventListener("abort", stop);
     this.onCounted?.();
-    await Promise.race([work, after(graceMs, signal)]);
+    await after(graceMs, signal, work);
     if (this.#running > 0 && !signal.aborted) {
       const text = `the node has not answered ${this.#running} operations`;
       this.#fail("deadline", new CliError("deadline", text), this.#running);
@@ -206,7 +206,8 @@ export class BenchRun {
   }
 }
 
-function after(milliseconds: number, signal?: AbortSignal): Promise<void> {
+/** Settles when a time has passed, or the signal or the end of `work` says so before; then no timer is left that keeps the process up. */
+function after(milliseconds: number, signal?: AbortSignal, work?: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
@@ -214,6 +215,7 @@ function after(milliseconds: number, signal?: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(done, milliseconds);
+    void work?.then(done);
     if (signal?.aborted) done();
     else signal?.addEventListener("abort", done, { once: true });
   });
