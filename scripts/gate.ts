@@ -15,7 +15,7 @@ import { BUN_VERSION, resolveBun, resolveDeno, resolveNode } from "./tools.ts";
 /** Folders of `tests/` with a stage of their own; every other folder but `support` and `cli` belongs to `unit`. */
 const TEST_GROUPS = ["vectors", "property", "sim", "attacks", "fuzz", "runtime", "interop"];
 const NOT_UNIT = new Set([...TEST_GROUPS, "support", "cli"]);
-/** Groups of tests in virtual time. They run beside the others, and so do the unit tests on Node, which is busy with starting processes. */
+/** Groups of tests in virtual time. They run beside the others, and so do the unit tests on Node, the slowest of the three. */
 const VIRTUAL_GROUPS = new Set(["vectors", "property", "sim", "attacks", "fuzz"]);
 
 const deno = resolveDeno();
@@ -80,7 +80,6 @@ function testGroups(): { readonly name: string; readonly files: string[] }[] {
 
 /** A stage of tests. */
 function tests(name: string, runner: Runner, command: readonly string[], files: readonly string[]): Stage {
-  // Node starts a process for every file.
   const limit = runner === "node" ? 600 : 300;
   const beside = VIRTUAL_GROUPS.has(name.slice(name.indexOf(" ") + 1)) || name === "node unit";
   return { name, counts: runner, limit, beside, command: [...command, ...files], env: testEnvironment };
@@ -102,11 +101,13 @@ function testStages(): Stage[] {
     stages.push(tests(`bun ${name}`, "bun", [bun, "test", "--timeout", "120000"], files));
   }
   for (const { name, files } of groups) {
-    const command = ["--import", "./scripts/node_typescript.mjs", "--test", "--test-reporter=tap"];
+    // Most unit tests are over sooner than a process for each of their files would have started.
+    const how = name === "unit" ? ["scripts/node_tests.mjs"] : ["--test", "--test-concurrency=1"];
+    const command = ["--import", "./scripts/node_typescript.mjs", "--test-reporter=tap", ...how];
     stages.push(
       node === undefined
         ? check(`node ${name}`, "there is no Node 20 or newer on the PATH")
-        : tests(`node ${name}`, "node", [node.path, ...command, "--test-concurrency=1"], files),
+        : tests(`node ${name}`, "node", [node.path, ...command], files),
     );
   }
   return stages;
