@@ -4,6 +4,7 @@
  * @module
  */
 
+import { fstatSync } from "node:fs";
 import process from "node:process";
 import { MxpError } from "../base/errors.ts";
 import { concatBytes } from "../base/bytes.ts";
@@ -25,11 +26,22 @@ export function isTerminal(stream: StandardStream): boolean {
 export async function* stdinChunks(): AsyncGenerator<Uint8Array, void, undefined> {
   // Only errors of the reading arrive here: what goes wrong with whoever takes the chunks ends the generator from outside.
   try {
+    // Node takes a directory for an empty file.
+    if (isDirectory(0)) throw Object.assign(new Error("standard input is a directory"), { code: "EISDIR" });
     yield* rawStdin();
   } catch (cause) {
     const { code, message } = cause as { code?: string; message?: string };
     const reason = code === "EISDIR" ? "it is a directory" : message ?? String(cause);
     throw new MxpError("config", `cannot read standard input: ${reason}`, { cause });
+  }
+}
+
+function isDirectory(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isDirectory();
+  } catch {
+    // Closed, or not a file of the system's at all: reading it will tell.
+    return false;
   }
 }
 

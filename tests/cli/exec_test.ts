@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import test from "node:test";
 import { assertFails, assertWorks, eventually, isAlive, noise, scratch } from "./nodes.ts";
@@ -126,9 +127,9 @@ test("no more processes run than --max-exec says; calls wait, and too many are t
 
 test("a call that waits for a process still keeps its deadline, and gives its place up", async () => {
   await using here = await scratch();
-  await using node = await here.node(["--max-exec", "1", "--exec", "read line; sleep $line; echo done"]);
-  const long = here.mxp(["call", node.url, "3\n"]);
-  await new Promise((resolve) => setTimeout(resolve, 800));
+  await using node = await here.node(["--max-exec", "1", "--exec", "read line; touch begun; sleep $line; echo done"]);
+  const long = here.mxp(["call", node.url, "8\n"]);
+  await eventually("the first command runs", () => existsSync(here.path("begun")));
   assertFails(await here.mxp(["call", node.url, "0\n", "--timeout", "500ms"]), 5, /./);
   assert.equal((await long).stdout, "done\n");
   assert.equal((await here.mxp(["call", node.url, "0\n"])).stdout, "done\n");
