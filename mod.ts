@@ -65,7 +65,8 @@ export {
 export { TicketFiles, type TicketStorage } from "./lib/agent/ticket_files.ts";
 
 export { connect, type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS, type Trust } from "./lib/agent/connect.ts";
-export { Client, DEFAULT_CALL_TIMEOUT_MS } from "./lib/agent/client.ts";
+export { Client } from "./lib/agent/client.ts";
+export { DEFAULT_CALL_TIMEOUT_MS } from "./lib/agent/client_core.ts";
 export type {
   CallOptions,
   ClientStats,

@@ -5,48 +5,32 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import { type Micros, NEVER } from "../base/time.ts";
-import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
-import { MessageType } from "../codec/message_type.ts";
-import { sizeOfEvent } from "../codec/payloads/event.ts";
-import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
-import type { Metadata } from "../codec/payloads/metadata.ts";
-import { headerTraceId } from "../codec/traceparent.ts";
-import { agentTarget } from "../mesh/agent_target.ts";
-import { type CallMessages, MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
-import { EventMessages } from "../mesh/event_messages.ts";
-import type { MessageIds } from "../mesh/message_writer.ts";
-import { IdSequence } from "../mesh/id_sequence.ts";
-import type { CallOutcome } from "../mesh/pending_calls.ts";
-import { StreamClass } from "../transport/scheduler.ts";
-import { uuidV4 } from "../base/uuid.ts";
-import { StreamError, TransportError } from "../wire/error_codes.ts";
+import type { CallMessages } from "../mesh/call_messages.ts";
+import { TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
 import { AgentHost } from "./agent_host.ts";
-import { bodyBytes, bodyUnlessAborted, type CallBody, Collecting, eventTooLarge, isCallBody } from "./call_body.ts";
-import { callFailure, type ConnectionEnd, connectionEnded, describeClose, type Errand } from "./call_failure.ts";
+import { type CallBody, isCallBody } from "./call_body.ts";
+import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
+import { Caller, NO_OPTIONS } from "./caller.ts";
+import { ClientCore } from "./client_core.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
+import { Emitter } from "./emitter.ts";
 import type { Identity } from "./identity.ts";
 import { type AgentChange, type DiscoverOptions, LifecycleClient } from "./lifecycle_client.ts";
-import { OutgoingCall } from "./outgoing_calls.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import { migrate } from "./migration.ts";
-import { noAnswer } from "./no_answer.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
-import { quote } from "./quote.ts";
-import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
 import { Reply } from "./reply.ts";
 import type { Resumption } from "./resumption.ts";
 import { roundTrip } from "./round_trip.ts";
 import type { Session } from "./session.ts";
+import { openStream } from "./stream_opener.ts";
 import { checkTimeout, timeLimit } from "./time_limit.ts";
-import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
+import { formatMxpUrl, type MxpUrl } from "./mxp_url.ts";
 
-/** How long a call waits for its answer unless it is told otherwise. */
-export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
 /** How long events that are on their way have when a client is closed. */
 const EVENT_LINGER_MS = 2_000;
 
@@ -80,13 +64,9 @@ export interface ClientParts {
  * ```
  */
 export class Client implements AsyncDisposable {
-  readonly #platform: Platform;
-  readonly #session: Session;
-  readonly #messages: CallMessages;
-  readonly #events: EventMessages;
-  readonly #url: MxpUrl;
-  readonly #ids: IdSequence;
-  readonly #traces: IdSequence;
+  readonly #core: ClientCore;
+  readonly #caller: Caller;
+  readonly #emitter: Emitter;
   readonly #lifecycle: LifecycleClient;
   readonly #reconnect: (signal: AbortSignal) => Promise<Client>;
   readonly #identity: Identity;
@@ -96,28 +76,22 @@ export class Client implements AsyncDisposable {
   /** Settles when the connection has ended, for whatever reason. Never rejects. */
   readonly closed: Promise<CloseInfo>;
   readonly #resumption: Resumption;
-  #draining = false;
-  #lastAgent: string | undefined;
-  #lastTarget: Uint8Array;
 
   /** Use `connect`. */
   constructor(parts: ClientParts) {
     const { platform, session, url, peer } = parts;
-    this.#platform = platform;
-    this.#session = session;
-    this.#messages = parts.messages;
-    this.#events = new EventMessages(parts.messages.writer);
-    this.#url = { ...url, publicKey: peer.publicKey };
-    this.#ids = new IdSequence(platform.random);
-    this.#traces = new IdSequence(platform.random);
+    const core = new ClientCore(platform, session, parts.messages, { ...url, publicKey: peer.publicKey });
+    this.#core = core;
+    this.#caller = new Caller(core);
+    this.#emitter = new Emitter(core);
     this.#lifecycle = new LifecycleClient({
       session,
       writer: parts.messages.writer,
-      ids: this.#ids,
-      traces: this.#traces,
-      node: this.#targetText(undefined),
+      ids: core.ids,
+      traces: core.traces,
+      node: core.targetText(undefined),
       begin: () => {
-        this.#checkOpen();
+        core.checkOpen();
         session.begin();
       },
     });
@@ -126,23 +100,21 @@ export class Client implements AsyncDisposable {
     this.peer = peer;
     this.#resumption = parts.resumption;
     this.closed = parts.ended.then((end) => ({ by: end.by, message: describeClose(end) }));
-    this.#lastAgent = url.agent;
-    this.#lastTarget = this.#targetOf(url.agent);
   }
 
   /** The node's URL with the key that it showed, and the agent. */
   get url(): string {
-    return formatMxpUrl(this.#url);
+    return formatMxpUrl(this.#core.url);
   }
 
   /** Our end, `IP:PORT`. */
   get local(): string {
-    return this.#session.driver.local.key;
+    return this.#core.session.driver.local.key;
   }
 
   /** How the connection came about; how it is going to be tried, as long as it is held back for the first call. */
   get handshake(): HandshakeInfo {
-    return handshakeInfo(this.#session.link.connection);
+    return handshakeInfo(this.#core.session.link.connection);
   }
 
   /** Calls the agent of the URL. */
@@ -159,36 +131,15 @@ export class Client implements AsyncDisposable {
    * `overloaded`, `refused`, `connection_lost`, `closed`, `usage`; `retryable` says whether the same call may succeed
    * later. Its stack leads to the caller.
    */
-  async call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
+  call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
     const hasMethod = third !== undefined || (second !== undefined && isCallBody(second)) || arguments.length > 2;
     const body = hasMethod ? second as CallBody | undefined : first;
     const options = (hasMethod ? third : second as CallOptions | undefined) ?? NO_OPTIONS;
     const method = hasMethod ? first as string : options.method;
-    if (hasMethod && typeof method !== "string") throw new MxpError("usage", `a method is text, got ${typeof method}`);
-    const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal } = options;
-    checkTimeout(timeoutMs);
-    const { capability } = options;
-    if (capability !== undefined && options.agent !== undefined) {
-      throw new MxpError("usage", "a call goes to an agent or to a capability; give one of them");
+    if (hasMethod && typeof method !== "string") {
+      return Promise.reject(new MxpError("usage", `a method is text, got ${typeof method}`));
     }
-    const agent = capability === undefined ? options.agent ?? this.#url.agent : undefined;
-    const target = agent === this.#lastAgent ? this.#lastTarget : this.#targetOf(agent);
-    this.#checkOpen();
-    if (signal?.aborted) throw this.#failure({ kind: "aborted" }, agent, timeoutMs, signal);
-
-    let call!: OutgoingCall;
-    const outcome = await new Promise<CallOutcome>((resolve) => {
-      call = this.#newCall(timeoutMs, resolve);
-      try {
-        this.#launch(call, body, method, target, timeoutMs, options);
-      } catch (error) {
-        this.#session.outgoing.fail(call, error);
-      }
-    });
-    // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
-    if (outcome.kind === "response") return new Reply(outcome.payload, call);
-    if (call.problem !== undefined) throw asMxpError(call.problem);
-    throw this.#failure(outcome, agent, timeoutMs, signal);
+    return this.#caller.call(body, method, options);
   }
 
   /** Opens a stream to the agent of the URL. */
@@ -203,43 +154,7 @@ export class Client implements AsyncDisposable {
    */
   stream(first?: string | StreamOptions, second?: StreamOptions): MxpStream {
     const options: StreamOptions = (typeof first === "string" ? second : first) ?? {};
-    const method = typeof first === "string" ? first : options.method;
-    const { timeoutMs = 0, signal } = options;
-    checkTimeout(timeoutMs);
-    const agent = options.agent ?? this.#url.agent;
-    this.#checkOpen();
-    this.#session.begin();
-    const targetText = this.#targetText(agent);
-    if (signal?.aborted) {
-      throw new MxpError("cancelled", `the stream to ${targetText} was cancelled`, { cause: signal.reason });
-    }
-    const streamId = new Uint8Array(16);
-    this.#platform.random.fillPublic(streamId);
-    this.#ids.next();
-    const metadata = metadataOf(options, method, timeoutMs);
-    const { traceHigh, traceLow } = this.#trace(metadata);
-    const isEndless = timeoutMs === 0 || timeoutMs === Infinity;
-    try {
-      return this.#session.streams.open({
-        idHigh: this.#ids.high,
-        idLow: this.#ids.low,
-        traceHigh,
-        traceLow,
-        streamId: uuidV4(streamId),
-        target: this.#targetOf(agent),
-        kind: options.unidirectional ? "unidirectional" : "bidirectional",
-        metadata: isEndless
-          ? metadata
-          : { ...metadata, deadlineMillis: Math.min(Math.ceil(timeoutMs), MAX_DEADLINE_MS) },
-        streamClass: options.bulk ? StreamClass.BULK : StreamClass.INTERACTIVE,
-        deadline: isEndless ? NEVER : (this.#session.driver.clock.now() + timeoutMs * 1000) as Micros,
-        timeoutMs,
-        targetText,
-        signal,
-      }).mxpStream;
-    } catch (error) {
-      throw asMxpError(error);
-    }
+    return openStream(this.#core, typeof first === "string" ? first : options.method, options);
   }
 
   /**
@@ -248,44 +163,8 @@ export class Client implements AsyncDisposable {
    *
    * @throws {MxpError} `too_large`, `usage`, `overloaded`, `connection_lost`, `closed`; with `ack` whatever a call throws.
    */
-  async emit(topic: string, data?: CallBody, options: EventOptions = NO_OPTIONS): Promise<void> {
-    const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, ack = false } = options;
-    if (typeof topic !== "string") throw new MxpError("usage", `a topic is text, got ${typeof topic}`);
-    checkTimeout(timeoutMs);
-    this.#checkOpen();
-    const collected = bodyUnlessAborted(data, MAX_PAYLOAD_BYTES, "the event", signal);
-    const bytes = collected instanceof Promise ? await collected : collected;
-    if (bytes === undefined) throw this.#failure({ kind: "aborted" }, undefined, timeoutMs, signal, "event");
-    this.#checkOpen();
-    this.#session.begin();
-    if (!ack || options.unreliable === true) {
-      if (ack) throw new MxpError("usage", "an event is either unreliable or acknowledged");
-      this.#ids.next();
-      const { high: idHigh, low: idLow } = this.#ids;
-      const metadata = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, 0);
-      const ids = { idHigh, idLow, ...this.#trace(metadata) };
-      const message = this.#event(ids, metadata, topic, bytes, false);
-      if (options.unreliable !== true) return await this.#session.events.emit(message);
-      return this.#session.events.emitUnreliable(message);
-    }
-    let call!: OutgoingCall;
-    const outcome = await new Promise<CallOutcome>((resolve) => {
-      call = this.#newCall(timeoutMs, resolve);
-      call.expected = MessageType.ACK;
-      try {
-        const metadata = metadataOf(options, undefined, timeoutMs);
-        const { traceHigh, traceLow } = this.#trace(metadata);
-        call.traceHigh = traceHigh;
-        call.traceLow = traceLow;
-        if (signal !== undefined) this.#follow(signal, call);
-        this.#send(call, this.#event(call, metadata, topic, bytes, true));
-      } catch (error) {
-        this.#session.outgoing.fail(call, error);
-      }
-    });
-    if (outcome.kind === "response") return;
-    if (call.problem !== undefined) throw asMxpError(call.problem);
-    throw this.#failure(outcome, undefined, timeoutMs, signal, "event");
+  emit(topic: string, data?: CallBody, options: EventOptions = NO_OPTIONS): Promise<void> {
+    return this.#emitter.emit(topic, data, options);
   }
 
   /**
@@ -296,12 +175,12 @@ export class Client implements AsyncDisposable {
    * `overloaded`, `closed` (retryable: it could not be stored), `deadline`, `connection_lost`.
    */
   register(card: AgentCard, options: RegistrationOptions = {}): Promise<Registration> {
-    const sha256 = (bytes: Uint8Array): Uint8Array => this.#platform.crypto.sha256.hash(bytes);
+    const sha256 = (bytes: Uint8Array): Uint8Array => this.#core.platform.crypto.sha256.hash(bytes);
     const link = (client: Client): RegistrationLink => ({
       client,
       lifecycle: client.#lifecycle,
       serve: (id, handlers) => {
-        client.#host ??= new AgentHost(client.#session, sha256);
+        client.#host ??= new AgentHost(client.#core.session, sha256);
         client.#host.set(id, card.name, handlers, options.onHandlerError);
       },
     });
@@ -310,7 +189,7 @@ export class Client implements AsyncDisposable {
         register: toRegister(card, () => defaultAgentId(sha256, this.#identity.publicKey, card.name)),
         link: link(this),
         reconnect: async (signal) => link(await this.#reconnect(signal)),
-        random: this.#platform.random,
+        random: this.#core.platform.random,
         options,
       });
     } catch (error) {
@@ -353,11 +232,11 @@ export class Client implements AsyncDisposable {
    * (retryable) right after another move; `connection_lost`, `closed`.
    */
   async migrate(): Promise<void> {
-    this.#checkOpen();
-    const outcome = await migrate(this.#session).catch((cause) => {
+    this.#core.checkOpen();
+    const outcome = await migrate(this.#core.session).catch((cause) => {
       throw new MxpError("connect_failed", `cannot open a socket: ${cause.message}`, { cause });
     });
-    if (outcome === "ended") throw connectionEnded(this.#session.closeReason, "the move");
+    if (outcome === "ended") throw connectionEnded(this.#core.session.closeReason, "the move");
     if (outcome === "impossible") {
       throw new MxpError("overloaded", "the connection cannot move so soon", { retryable: true });
     }
@@ -370,18 +249,18 @@ export class Client implements AsyncDisposable {
   async ping(options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {}): Promise<{ rttMs: number }> {
     const { timeoutMs = 5_000, signal } = options;
     checkTimeout(timeoutMs);
-    this.#checkOpen();
-    this.#session.begin();
-    const rtt = await roundTrip(this.#session, timeoutMs, signal);
+    this.#core.checkOpen();
+    this.#core.session.begin();
+    const rtt = await roundTrip(this.#core.session, timeoutMs, signal);
     if (typeof rtt === "number") return { rttMs: rtt / 1000 };
-    if (rtt === undefined) throw connectionEnded(this.#session.closeReason, "the connection");
-    throw this.#failure({ kind: rtt }, undefined, timeoutMs, signal, "ping");
+    if (rtt === undefined) throw connectionEnded(this.#core.session.closeReason, "the connection");
+    throw this.#core.failure({ kind: rtt }, undefined, timeoutMs, signal, "ping");
   }
 
   /** A snapshot. */
   stats(): ClientStats {
-    const { started, ok, failed, pending, queued } = this.#session.outgoing;
-    const { streams, events } = this.#session;
+    const { started, ok, failed, pending, queued } = this.#core.session.outgoing;
+    const { streams, events } = this.#core.session;
     return {
       handshake: this.handshake,
       calls: { started, ok, failed, pending, queued },
@@ -393,8 +272,8 @@ export class Client implements AsyncDisposable {
         queued: streams.queued,
       },
       events: events.stats(),
-      transport: transportStats(this.#session.link.connection),
-      socket: socketStats(this.#session.driver),
+      transport: transportStats(this.#core.session.link.connection),
+      socket: socketStats(this.#core.session.driver),
     };
   }
 
@@ -407,8 +286,8 @@ export class Client implements AsyncDisposable {
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     const late = timeLimit(options.timeoutMs ?? 10_000);
-    this.#draining = true;
-    const { outgoing, streams, events } = this.#session;
+    this.#core.draining = true;
+    const { outgoing, streams, events } = this.#core.session;
     this.#askForAcknowledgement();
     const all = [outgoing.drained(), streams.drained(), events.drained(), this.#host?.drained()];
     await Promise.race([Promise.all(all), late.over]);
@@ -422,11 +301,11 @@ export class Client implements AsyncDisposable {
    * arrive. Idempotent.
    */
   async close(): Promise<void> {
-    this.#draining = true;
+    this.#core.draining = true;
     await this.#letEventsArrive();
-    this.#session.close(TransportError.NO_ERROR, "");
-    await this.#session.driver.flush();
-    this.#session.driver.close();
+    this.#core.session.close(TransportError.NO_ERROR, "");
+    await this.#core.session.driver.flush();
+    this.#core.session.driver.close();
     await this.#resumption.settled();
   }
 
@@ -435,7 +314,7 @@ export class Client implements AsyncDisposable {
    * `timeoutMs` (default 1 000). Does nothing without a store. Call it before {@link close} where nothing else takes that long.
    */
   async awaitTickets(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    if (this.#session.link.connection.isHeld) return;
+    if (this.#core.session.link.connection.isHeld) return;
     const late = timeLimit(options.timeoutMs ?? 1_000);
     await this.#resumption.complete(Promise.race([late.over, this.closed]));
     late.cancel();
@@ -447,7 +326,7 @@ export class Client implements AsyncDisposable {
   }
 
   async #letEventsArrive(): Promise<void> {
-    const { driver, events, closeReason, link } = this.#session;
+    const { driver, events, closeReason, link } = this.#core.session;
     if (closeReason === undefined && link.connection.datagrams.queued > 0) await driver.flush();
     if (events.pending === 0 || closeReason !== undefined) return;
     const late = timeLimit(EVENT_LINGER_MS);
@@ -458,139 +337,7 @@ export class Client implements AsyncDisposable {
 
   /** A PING is acknowledged at once, and with it the events that were sent before. */
   #askForAcknowledgement(): void {
-    const { events, closeReason } = this.#session;
-    if (events.pending > 0 && closeReason === undefined) this.#session.ping(() => {});
+    const { events, closeReason } = this.#core.session;
+    if (events.pending > 0 && closeReason === undefined) this.#core.session.ping(() => {});
   }
-
-  /** An encoded Event. @throws {MxpError} `too_large`, `usage`. */
-  #event(
-    ids: MessageIds,
-    metadata: Metadata | undefined,
-    topic: string,
-    data: Uint8Array,
-    requiresAck: boolean,
-  ): Uint8Array {
-    const size = sizeOfEvent({ topic, data });
-    if (size > MAX_PAYLOAD_BYTES) throw eventTooLarge(size - data.length);
-    try {
-      return this.#events.event(ids, metadata, { topic, data }, requiresAck);
-    } catch (error) {
-      throw asMxpError(error);
-    }
-  }
-
-  #checkOpen(): void {
-    if (this.#session.closeReason !== undefined) throw connectionEnded(this.#session.closeReason, "the connection");
-    if (this.#draining) throw new MxpError("closed", "the client is being closed and takes no new calls");
-  }
-
-  #newCall(timeoutMs: number, resolve: (outcome: CallOutcome) => void): OutgoingCall {
-    const { outgoing, driver } = this.#session;
-    const now = driver.clock.now();
-    const deadline = timeoutMs === 0 || timeoutMs === Infinity ? NEVER : (now + timeoutMs * 1000) as Micros;
-    const call = new OutgoingCall(outgoing, now, deadline, resolve);
-    this.#ids.next();
-    call.idHigh = this.#ids.high;
-    call.idLow = this.#ids.low;
-    return call;
-  }
-
-  /** Gets a call's body and sends it. Throws what goes wrong at once; what goes wrong later ends the call. */
-  #launch(
-    call: OutgoingCall,
-    body: CallBody | undefined,
-    method: string | undefined,
-    target: Uint8Array,
-    timeoutMs: number,
-    options: CallOptions,
-  ): void {
-    const metadata = options === NO_OPTIONS && method === undefined && timeoutMs % 1000 === 0
-      ? undefined
-      : metadataOf(options, method, timeoutMs);
-    if (metadata?.traceparent !== undefined) {
-      const { traceHigh, traceLow } = headerTraceId(metadata.traceparent);
-      call.traceHigh = traceHigh;
-      call.traceLow = traceLow;
-    } else {
-      this.#traces.next();
-      call.traceHigh = this.#traces.high;
-      call.traceLow = this.#traces.low;
-    }
-    call.onProgress = options.onProgress;
-    if (options.signal !== undefined) this.#follow(options.signal, call);
-    const seconds = timeoutMs === Infinity ? 0 : Math.min(Math.ceil(timeoutMs / 1000), MAX_CALL_TIMEOUT_SECONDS);
-    if (body instanceof Uint8Array || typeof body === "string" || body === undefined) {
-      const data = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body") as Uint8Array;
-      this.#send(call, this.#messages.call(call, metadata, target, seconds, data), options.idempotent);
-      return;
-    }
-    this.#session.outgoing.file(call);
-    const collecting = new Collecting();
-    call.onEnd = () => collecting.stop();
-    const collected = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body", collecting);
-    Promise.resolve(collected).then((data) => {
-      if (call.pendingKey === -1) return;
-      this.#send(call, this.#messages.call(call, metadata, target, seconds, data), options.idempotent);
-    }).catch((error) => this.#session.outgoing.fail(call, error));
-  }
-
-  /** The trace id for a stream or event: the one that its traceparent names, else a new one. */
-  #trace(metadata: Metadata | undefined): { readonly traceHigh: number; readonly traceLow: number } {
-    if (metadata?.traceparent !== undefined) return headerTraceId(metadata.traceparent);
-    this.#traces.next();
-    return { traceHigh: this.#traces.high, traceLow: this.#traces.low };
-  }
-
-  #send(call: OutgoingCall, message: Uint8Array, mayBeEarly = false): void {
-    if (mayBeEarly && this.#session.outgoing.sendEarly(call, message)) return;
-    this.#session.begin();
-    if (this.#session.outgoing.send(call, message)) return;
-    throw new MxpError("overloaded", "too many calls are waiting for the node already", { retryable: true });
-  }
-
-  /** Ends a call when a signal says so; stops listening when the call ends. */
-  #follow(signal: AbortSignal, call: OutgoingCall): void {
-    const onAbort = (): void => this.#session.outgoing.giveUp(call, { kind: "aborted" }, StreamError.CANCELLED);
-    signal.addEventListener("abort", onAbort, { once: true });
-    call.stopListening = () => signal.removeEventListener("abort", onAbort);
-  }
-
-  #targetOf(agent: string | undefined): Uint8Array {
-    if (agent === undefined) return new Uint8Array(16);
-    const target = agentTarget((bytes) => this.#platform.crypto.sha256.hash(bytes), agent);
-    this.#lastAgent = agent;
-    this.#lastTarget = target;
-    return target;
-  }
-
-  #failure(
-    outcome: Exclude<CallOutcome, { kind: "response" }>,
-    agent: string | undefined,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-    what?: Errand,
-  ): MxpError {
-    const { closeReason, established } = this.#session;
-    if (outcome.kind === "deadline" && !established && closeReason === undefined) {
-      // The node has not been heard of yet: it is not the agent that takes too long.
-      return noAnswer(this.#targetText(undefined), timeoutMs, this.#session.driver.sendErrors);
-    }
-    return callFailure(outcome, this.#targetText(agent), timeoutMs, signal?.reason, closeReason, what);
-  }
-
-  /** Names whom a request is for, in errors. */
-  #targetText(agent: string | undefined): string {
-    const { host, port } = this.#url;
-    const node = formatMxpUrl({ host, port }).slice("mxp://".length);
-    return agent === undefined ? node : `${isUuid(agent) ? agent : quote(agent)} at ${node}`;
-  }
-}
-
-const NO_OPTIONS: CallOptions = {};
-
-function asMxpError(problem: unknown): MxpError {
-  if (problem instanceof MxpError) return problem;
-  const text = problem instanceof Error ? problem.message : String(problem);
-  const code = problem instanceof RangeError || problem instanceof TypeError ? "usage" : "cancelled";
-  return new MxpError(code, code === "usage" ? text : text, { cause: problem });
 }

@@ -1,0 +1,111 @@
+/**
+ * The calls of a client.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { type Micros, NEVER } from "../base/time.ts";
+import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
+import { headerTraceId } from "../codec/traceparent.ts";
+import { MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
+import type { CallOutcome } from "../mesh/pending_calls.ts";
+import { bodyBytes, type CallBody, Collecting } from "./call_body.ts";
+import { asMxpError, type ClientCore, DEFAULT_CALL_TIMEOUT_MS } from "./client_core.ts";
+import type { CallOptions } from "./client_types.ts";
+import { OutgoingCall } from "./outgoing_calls.ts";
+import { metadataOf } from "./request_metadata.ts";
+import { Reply } from "./reply.ts";
+import { checkTimeout } from "./time_limit.ts";
+
+/** Options that say nothing. Compared by identity: calls without any take a shorter way. */
+export const NO_OPTIONS: CallOptions = {};
+
+/** Makes calls. One for a client. */
+export class Caller {
+  readonly #core: ClientCore;
+
+  constructor(core: ClientCore) {
+    this.#core = core;
+  }
+
+  /** See `Client.call`. */
+  async call(body: CallBody | undefined, method: string | undefined, options: CallOptions): Promise<Reply> {
+    const core = this.#core;
+    const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, capability } = options;
+    checkTimeout(timeoutMs);
+    if (capability !== undefined && options.agent !== undefined) {
+      throw new MxpError("usage", "a call goes to an agent or to a capability; give one of them");
+    }
+    const agent = capability === undefined ? options.agent ?? core.url.agent : undefined;
+    const target = core.target(agent);
+    core.checkOpen();
+    if (signal?.aborted) throw core.failure({ kind: "aborted" }, agent, timeoutMs, signal);
+
+    let call!: OutgoingCall;
+    const outcome = await new Promise<CallOutcome>((resolve) => {
+      call = newCall(core, timeoutMs, resolve);
+      try {
+        this.#launch(call, body, method, target, timeoutMs, options);
+      } catch (error) {
+        core.session.outgoing.fail(call, error);
+      }
+    });
+    // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
+    if (outcome.kind === "response") return new Reply(outcome.payload, call);
+    if (call.problem !== undefined) throw asMxpError(call.problem);
+    throw core.failure(outcome, agent, timeoutMs, signal);
+  }
+
+  /** Gets a call's body and sends it. Throws what goes wrong at once; what goes wrong later ends the call. */
+  #launch(
+    call: OutgoingCall,
+    body: CallBody | undefined,
+    method: string | undefined,
+    target: Uint8Array,
+    timeoutMs: number,
+    options: CallOptions,
+  ): void {
+    const core = this.#core;
+    const metadata = options === NO_OPTIONS && method === undefined && timeoutMs % 1000 === 0
+      ? undefined
+      : metadataOf(options, method, timeoutMs);
+    if (metadata?.traceparent !== undefined) {
+      const { traceHigh, traceLow } = headerTraceId(metadata.traceparent);
+      call.traceHigh = traceHigh;
+      call.traceLow = traceLow;
+    } else {
+      core.traces.next();
+      call.traceHigh = core.traces.high;
+      call.traceLow = core.traces.low;
+    }
+    call.onProgress = options.onProgress;
+    if (options.signal !== undefined) core.follow(options.signal, call);
+    const seconds = timeoutMs === Infinity ? 0 : Math.min(Math.ceil(timeoutMs / 1000), MAX_CALL_TIMEOUT_SECONDS);
+    if (body instanceof Uint8Array || typeof body === "string" || body === undefined) {
+      const data = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body") as Uint8Array;
+      core.send(call, core.messages.call(call, metadata, target, seconds, data), options.idempotent);
+      return;
+    }
+    core.session.outgoing.file(call);
+    const collecting = new Collecting();
+    call.onEnd = () => collecting.stop();
+    const collected = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body", collecting);
+    Promise.resolve(collected).then((data) => {
+      if (call.pendingKey === -1) return;
+      core.send(call, core.messages.call(call, metadata, target, seconds, data), options.idempotent);
+    }).catch((error) => core.session.outgoing.fail(call, error));
+  }
+}
+
+/** A call with an id and a deadline, not filed anywhere yet. */
+export function newCall(core: ClientCore, timeoutMs: number, resolve: (outcome: CallOutcome) => void): OutgoingCall {
+  const { outgoing, driver } = core.session;
+  const now = driver.clock.now();
+  const deadline = timeoutMs === 0 || timeoutMs === Infinity ? NEVER : (now + timeoutMs * 1000) as Micros;
+  const call = new OutgoingCall(outgoing, now, deadline, resolve);
+  core.ids.next();
+  call.idHigh = core.ids.high;
+  call.idLow = core.ids.low;
+  return call;
+}
