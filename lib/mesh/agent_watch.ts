@@ -10,6 +10,7 @@ import type { AgentRecord } from "../codec/payloads/agent_record.ts";
 import type { DiscoverResponse } from "../codec/payloads/discover_response.ts";
 import { matches } from "./agent_index.ts";
 import type { RegisteredAgent } from "./registered_agent.ts";
+import { MAX_PAGE_WEIGHT } from "./registry_settings.ts";
 
 /** What a watch asks of its registry. */
 export interface WatchedRegistry {
@@ -86,10 +87,12 @@ export class AgentWatch {
     }
     if (this.#changed.size === 0) return undefined;
     const agents: AgentRecord[] = [];
+    let weight = 0;
     for (const [key, agentId] of this.#changed) {
-      if (agents.length === this.#pageSize) break;
+      if (agents.length === this.#pageSize || weight >= MAX_PAGE_WEIGHT) break;
       this.#changed.delete(key);
       const agent = this.#registry.agent(key);
+      weight += agent?.weight ?? 0;
       agents.push(
         agent !== undefined && matches(this.query, agent)
           ? agent.record(now, wallMillis)

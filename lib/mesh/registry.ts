@@ -19,14 +19,12 @@ import { nameTarget } from "./agent_target.ts";
 import { AgentIndex } from "./agent_index.ts";
 import { AgentWatch } from "./agent_watch.ts";
 import { RegisteredAgent, type StoredAgent, weightOf } from "./registered_agent.ts";
-import { HEARTBEATS_PER_LEASE, type RegistrySettings } from "./registry_settings.ts";
+import { HEARTBEATS_PER_LEASE, MAX_PAGE_WEIGHT, type RegistrySettings } from "./registry_settings.ts";
 
 /** Agents in an answer to whoever does not say how many it wants. */
 const DEFAULT_PAGE = 100;
 /** The most agents in one answer, however many are wanted. */
 const MAX_PAGE = 1_000;
-/** An answer ends with the agent that brings it over this weight, so that it stays far below the largest message. */
-const MAX_PAGE_WEIGHT = 1 << 20;
 /** Registrations that end in one go. */
 const MAX_EXPIRED = 500;
 /** UUIDs of this version stand for names (SPEC §8.1). */
@@ -296,7 +294,9 @@ export class Registry {
       }
       due = Math.min(due, agent.lapsed ? agent.expiresAt : agent.lapsesAt);
     }
-    this.#due = micros(due);
+    // Every agent was looked at. A microsecond for each until the next time, so that leases which end one by one, as an
+    // unfriendly key can arrange, do not keep the node busy with nothing else.
+    this.#due = micros(Math.max(due, expired.length === MAX_EXPIRED ? now : now + this.size));
     for (const agent of expired) this.#set(now, agent.key, gone(agent, wallMillis));
   }
 

@@ -32,6 +32,9 @@ export interface RegistrySettings {
   readonly maxPendingChanges: number;
 }
 
+/** An answer ends with the agent that brings it over this weight, so that it stays far below the largest message. */
+export const MAX_PAGE_WEIGHT = 1 << 20;
+
 const DAY_MILLIS = 86_400_000;
 
 /** What a node uses. */

@@ -509,6 +509,37 @@ test("very many leases that end together end in portions, and all of them", () =
   assert.equal(bench.registry.idCount, 1_200);
 });
 
+test("leases that end one by one do not make a registry go through all its agents one by one", () => {
+  const bench = new Bench();
+  for (let n = 0; n < 200; n++) {
+    bench.now = n / 1_000;
+    bench.register(A, agent(n));
+  }
+  let passes = 0;
+  bench.now = 30_000;
+  while (bench.registry.pollTimeout() <= 30_001_000) {
+    bench.now = bench.registry.pollTimeout() / 1_000;
+    bench.tick();
+    passes++;
+  }
+  assert.ok(passes > 0 && passes <= 3, `${passes} passes for 200 leases`);
+  assert.deepEqual(
+    bench.page({ query: { by: "all" }, limit: 200 }).agents.filter(({ status }) => status !== "offline"),
+    [],
+  );
+});
+
+test("what a watcher is told at once is bounded by its weight, as a page of a listing is", () => {
+  const bench = new Bench({ maxPendingChanges: 1_000 });
+  const { poll } = bench.watch({ query: { by: "all" }, limit: 1_000 });
+  poll();
+  const metadata: [string, string][] = [["notes", "x".repeat(30_000)]];
+  for (let n = 0; n < 100; n++) bench.register(A, agent(n, { metadata }));
+  const sizes: number[] = [];
+  for (let told = poll(); told !== undefined; told = poll()) sizes.push(told.agents.length);
+  assert.deepEqual(sizes, [35, 35, 30]);
+});
+
 test("a watcher that falls behind gets a listing anew instead of a queue without end", () => {
   const bench = new Bench({ maxPendingChanges: 4 });
   const { watch, poll } = bench.watch({ query: { by: "capability", capability: "text.*" } });
