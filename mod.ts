@@ -93,6 +93,7 @@ export type {
   StreamResult,
 } from "./lib/agent/handlers.ts";
 export { CallContext } from "./lib/agent/call_context.ts";
+export type { Priority } from "./lib/agent/priority.ts";
 
 export type { Agent, AgentCard, AgentQuery } from "./lib/agent/agent_card.ts";
 export type { AgentStatus } from "./lib/codec/payloads/agent_record.ts";

@@ -14,7 +14,7 @@ import { formatMilliseconds } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import { ProgressLine } from "./progress.ts";
 import type { CommandSpec } from "./spec.ts";
-import { keyValue, metadata, notEmpty, untilAborted } from "./values.ts";
+import { keyValue, metadata, notEmpty, PRIORITY, untilAborted } from "./values.ts";
 
 interface Flags {
   readonly data?: string;
@@ -23,6 +23,7 @@ interface Flags {
   readonly meta?: readonly (readonly [string, string])[];
   readonly timing?: boolean;
   readonly early?: boolean;
+  readonly priority?: "interactive" | "bulk";
   readonly trustNew?: boolean;
 }
 
@@ -55,6 +56,12 @@ export const call: CommandSpec<Flags> = {
         "the call does no harm if it is executed twice: send it along with the first packet, where a ticket allows",
     },
     { flags: "--timing", description: "print on standard error what took how long, and the trace id" },
+    {
+      flags: "--priority <CLASS>",
+      description:
+        "interactive (the default), or bulk to give way to others where the path is full, at every node on the way",
+      parse: PRIORITY,
+    },
     TRUST_NEW,
   ],
   details: [
@@ -103,6 +110,7 @@ export const call: CommandSpec<Flags> = {
         capability,
         method: flags.method,
         metadata: metadata(flags.meta),
+        priority: flags.priority,
         timeoutMs: deadline.left,
         signal,
         idempotent: early,

@@ -11,13 +11,14 @@ import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatMilliseconds, LONGEST_DELAY_MS } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
-import { keyValue, metadata, notEmpty, untilAborted } from "./values.ts";
+import { keyValue, metadata, notEmpty, PRIORITY, untilAborted } from "./values.ts";
 
 interface Flags {
   readonly data?: string;
   readonly ack?: boolean;
   readonly unreliable?: boolean;
   readonly meta?: readonly (readonly [string, string])[];
+  readonly priority?: "interactive" | "bulk";
   readonly trustNew?: boolean;
 }
 
@@ -39,6 +40,12 @@ export const event: CommandSpec<Flags> = {
     { flags: "--ack", description: "wait until the node's handler has taken the event" },
     { flags: "--unreliable", description: "send it once, in one packet: it may be lost, and has to be small" },
     { flags: "--meta <KEY=VALUE>", description: "metadata to send along; repeatable", repeat: true, parse: keyValue },
+    {
+      flags: "--priority <CLASS>",
+      description:
+        "bulk gives way to interactive where the path is full; the default is bulk, and interactive with --ack",
+      parse: PRIORITY,
+    },
     TRUST_NEW,
   ],
   details: [
@@ -71,7 +78,14 @@ export const event: CommandSpec<Flags> = {
     const trustNew = flags.trustNew === true;
     const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
     try {
-      const options = { ack, unreliable, metadata: metadata(flags.meta), timeoutMs: deadline.left, signal };
+      const options = {
+        ack,
+        unreliable,
+        metadata: metadata(flags.meta),
+        priority: flags.priority,
+        timeoutMs: deadline.left,
+        signal,
+      };
       await client.emit(topic, data, options);
       if (unreliable) await client.ping({ timeoutMs: deadline.left || LONGEST_DELAY_MS, signal });
       else if (!ack) await untilAborted(delivered(client, deadline.left), signal);

@@ -12,13 +12,14 @@ import { Deadline } from "./deadline.ts";
 import { formatMilliseconds } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
-import { keyValue, metadata, notEmpty } from "./values.ts";
+import { keyValue, metadata, notEmpty, PRIORITY } from "./values.ts";
 
 interface Flags {
   readonly lines?: boolean;
   readonly raw?: boolean;
   readonly method?: string;
   readonly meta?: readonly (readonly [string, string])[];
+  readonly priority?: "interactive" | "bulk";
   readonly trustNew?: boolean;
 }
 
@@ -34,6 +35,12 @@ export const stream: CommandSpec<Flags> = {
     { flags: "--raw", description: "send bytes as they come (the default)" },
     { flags: "--method <NAME>", description: "which of the agent's methods to stream to", parse: notEmpty },
     { flags: "--meta <KEY=VALUE>", description: "metadata for the agent; repeatable", repeat: true, parse: keyValue },
+    {
+      flags: "--priority <CLASS>",
+      description:
+        "interactive (the default), or bulk to give way to others where the path is full, at every node on the way",
+      parse: PRIORITY,
+    },
     TRUST_NEW,
   ],
   details: [
@@ -71,6 +78,7 @@ export const stream: CommandSpec<Flags> = {
       const stream = client.stream({
         method: flags.method,
         metadata: metadata(flags.meta),
+        priority: flags.priority,
         timeoutMs: timeoutMs === undefined ? 0 : deadline.left,
         signal,
       });

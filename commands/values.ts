@@ -69,6 +69,9 @@ export function oneOf<T extends string>(words: readonly T[]): WordParser<T> {
   return Object.assign(parse, { words });
 }
 
+/** How urgent a request is. */
+export const PRIORITY: WordParser<"interactive" | "bulk"> = oneOf(["interactive", "bulk"]);
+
 /** Text that has at least one character. */
 export function notEmpty(text: string, name: string): string {
   if (text === "") throw new CliError("usage", `${name} is empty`);

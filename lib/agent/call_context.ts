@@ -7,6 +7,7 @@
 import { formatId64 } from "../mesh/id_sequence.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Priority } from "./priority.ts";
 
 /**
  * A handler's view of its call, stream or event. Everything is computed when it is asked for: a handler that ignores its context costs
@@ -88,6 +89,11 @@ export class CallContext {
   /** Calls with the same key are meant to take effect once. */
   get idempotencyKey(): string | undefined {
     return this.#call.details.idempotencyKey;
+  }
+
+  /** How urgent it is, if its caller has said so. */
+  get priority(): Priority | undefined {
+    return this.#call.details.priority;
   }
 
   /** Media type of the payload. */

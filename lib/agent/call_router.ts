@@ -15,9 +15,11 @@ import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
 import type { Registry } from "../mesh/registry.ts";
+import { StreamClass } from "../transport/scheduler.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
+import { streamClassOf } from "./priority.ts";
 import { MAX_DEADLINE_MS } from "./request_metadata.ts";
 import type { Session } from "./session.ts";
 
@@ -166,6 +168,7 @@ export class CallRouter {
     out.idLow = this.#ids.low;
     out.traceHigh = call.traceHigh;
     out.traceLow = call.traceLow;
+    out.streamClass = streamClassOf(call.details.priority, StreamClass.INTERACTIVE);
     const left = call.remainingMs();
     const seconds = left === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(left / 1000)), MAX_CALL_TIMEOUT_SECONDS);
     const message = messages.call(out, metadataFor(call, hops, left), agent.stored.agentId, seconds, payload);
@@ -350,7 +353,7 @@ function canTryOthers({ code, retryable }: { readonly code: number; readonly ret
 
 /** What of a call's metadata goes on to the agent. */
 function metadataFor({ details }: IncomingCall, hopLimit: number, left: number): Metadata {
-  const { method, traceparent, contentType, idempotencyKey, application } = details;
+  const { method, traceparent, contentType, idempotencyKey, application, priority } = details;
   return {
     ...(method !== undefined && { method }),
     ...(left !== Infinity && { deadlineMillis: Math.min(Math.max(1, Math.ceil(left)), MAX_DEADLINE_MS) }),
@@ -358,6 +361,7 @@ function metadataFor({ details }: IncomingCall, hopLimit: number, left: number):
     ...(contentType !== undefined && { contentType }),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
     ...(application !== undefined && { application }),
+    ...(priority !== undefined && { priority }),
     hopLimit,
   };
 }

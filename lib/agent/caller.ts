@@ -10,10 +10,12 @@ import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
 import { headerTraceId } from "../codec/traceparent.ts";
 import { MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
+import { StreamClass } from "../transport/scheduler.ts";
 import { bodyBytes, type CallBody, Collecting } from "./call_body.ts";
 import { asMxpError, type ClientCore, DEFAULT_CALL_TIMEOUT_MS } from "./client_core.ts";
 import type { CallOptions } from "./client_types.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
+import { streamClassOf } from "./priority.ts";
 import { metadataOf } from "./request_metadata.ts";
 import { Reply } from "./reply.ts";
 import { checkTimeout } from "./time_limit.ts";
@@ -80,6 +82,7 @@ export class Caller {
       call.traceLow = core.traces.low;
     }
     call.onProgress = options.onProgress;
+    call.streamClass = streamClassOf(options.priority, StreamClass.INTERACTIVE);
     if (options.signal !== undefined) core.follow(options.signal, call);
     const seconds = timeoutMs === Infinity ? 0 : Math.min(Math.ceil(timeoutMs / 1000), MAX_CALL_TIMEOUT_SECONDS);
     if (body instanceof Uint8Array || typeof body === "string" || body === undefined) {

@@ -8,8 +8,9 @@ import type { CloseReason } from "../transport/events.ts";
 import type { HandshakeInfo, SocketStats, TransportStats } from "./connection_info.ts";
 import type { EventStats } from "./outgoing_events.ts";
 import type { CallProgress } from "./outgoing_calls.ts";
+import type { Priority } from "./priority.ts";
 
-/** What calls and streams may be told. */
+/** What calls, streams and events may be told. */
 export interface RequestOptions {
   /** The agent: a UUID or a name. Default: the URL's agent, else the node itself. */
   readonly agent?: string;
@@ -25,6 +26,11 @@ export interface RequestOptions {
   readonly idempotencyKey?: string;
   /** Media type of the body, or of the chunks. */
   readonly contentType?: string;
+  /**
+   * Where the path is full, `bulk` gives way to `interactive`: here, for the answer, and at every node that passes it on.
+   * Default: calls and streams are interactive, and so are events with `ack`; other events are bulk.
+   */
+  readonly priority?: Priority;
 }
 
 /** What a call may be told. */
@@ -58,8 +64,6 @@ export interface StreamOptions extends RequestOptions {
   readonly timeoutMs?: number;
   /** True if only we send: the other side answers with nothing but its end. */
   readonly unidirectional?: boolean;
-  /** Gives way to calls and other streams where the path is full. */
-  readonly bulk?: boolean;
 }
 
 /** Why a client is closed. */

@@ -12,11 +12,13 @@ import type { Metadata } from "../codec/payloads/metadata.ts";
 import { EventMessages } from "../mesh/event_messages.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
+import { StreamClass } from "../transport/scheduler.ts";
 import { bodyUnlessAborted, type CallBody, eventTooLarge } from "./call_body.ts";
 import { newCall, NO_OPTIONS } from "./caller.ts";
 import { asMxpError, type ClientCore, DEFAULT_CALL_TIMEOUT_MS } from "./client_core.ts";
 import type { EventOptions } from "./client_types.ts";
 import type { OutgoingCall } from "./outgoing_calls.ts";
+import { streamClassOf } from "./priority.ts";
 import { metadataOf } from "./request_metadata.ts";
 import { checkTimeout } from "./time_limit.ts";
 
@@ -49,13 +51,15 @@ export class Emitter {
       const metadata = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, 0);
       const ids = { idHigh, idLow, ...core.trace(metadata) };
       const message = this.#event(ids, metadata, topic, bytes, false);
-      if (options.unreliable !== true) return await core.session.events.emit(message);
-      return core.session.events.emitUnreliable(message);
+      const streamClass = streamClassOf(options.priority, StreamClass.BULK);
+      if (options.unreliable !== true) return await core.session.events.emit(message, streamClass);
+      return core.session.events.emitUnreliable(message, streamClass);
     }
     let call!: OutgoingCall;
     const outcome = await new Promise<CallOutcome>((resolve) => {
       call = newCall(core, timeoutMs, resolve);
       call.expected = MessageType.ACK;
+      call.streamClass = streamClassOf(options.priority, StreamClass.INTERACTIVE);
       try {
         const metadata = metadataOf(options, undefined, timeoutMs);
         const { traceHigh, traceLow } = core.trace(metadata);

@@ -24,6 +24,7 @@ interface OutgoingEvent {
   /** What the transport has not taken yet; undefined once it has all of it. */
   message: Uint8Array | undefined;
   readonly size: number;
+  readonly streamClass: StreamClass;
   resolve: (() => void) | undefined;
   reject: ((error: MxpError) => void) | undefined;
 }
@@ -86,13 +87,19 @@ export class OutgoingEvents {
   }
 
   /** Sends an encoded event. Settles when the transport has taken it. @throws {MxpError} `overloaded` (rejects). */
-  emit(message: Uint8Array): Promise<void> {
+  emit(message: Uint8Array, streamClass: StreamClass): Promise<void> {
     if (this.#queued >= MAX_QUEUED) {
       const text = "too many events are waiting for the node already";
       return Promise.reject(new MxpError("overloaded", text, { retryable: true }));
     }
     this.#emitted++;
-    const event: OutgoingEvent = { message, size: message.length, resolve: undefined, reject: undefined };
+    const event: OutgoingEvent = {
+      message,
+      size: message.length,
+      streamClass,
+      resolve: undefined,
+      reject: undefined,
+    };
     if (this.#queued > 0 || !this.#open(event)) this.#queue.push(event);
     if (event.message === undefined) return DONE;
     return new Promise((resolve, reject) => {
@@ -105,9 +112,9 @@ export class OutgoingEvents {
    * Sends an encoded event in a DATAGRAM frame: whole or not at all. Where too many wait, some are dropped, which the transport
    * counts. @throws {MxpError} `too_large` for more than the path carries in one packet; `refused` if the peer takes none.
    */
-  emitUnreliable(message: Uint8Array): void {
+  emitUnreliable(message: Uint8Array, streamClass: StreamClass): void {
     const { datagrams } = this.#link.connection;
-    switch (datagrams.send(message)) {
+    switch (datagrams.send(message, streamClass)) {
       case "too_large": {
         const text = `as an unreliable event it has ${message.length} bytes with its head, and the path carries ` +
           `${datagrams.maxSize}; send it reliably`;
@@ -184,7 +191,7 @@ export class OutgoingEvents {
   #open(event: OutgoingEvent): boolean {
     const unacknowledged = this.#unacknowledged + event.size;
     if (unacknowledged > MAX_UNACKNOWLEDGED_BYTES && this.#unacknowledged > 0) return false;
-    const id = this.#link.connection.openStream(true, StreamClass.BULK);
+    const id = this.#link.connection.openStream(true, event.streamClass);
     if (id === -1) return false;
     this.#unacknowledged = unacknowledged;
     this.#events.set(id, event);

@@ -8,6 +8,7 @@ import { MxpError } from "../base/errors.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
 import { isTraceparent } from "../codec/traceparent.ts";
 import type { RequestOptions } from "./client_types.ts";
+import { checkPriority } from "./priority.ts";
 import { quote } from "./quote.ts";
 
 /** Longest time-out in milliseconds that travels as such. */
@@ -19,11 +20,12 @@ export function metadataOf(
   method: string | undefined,
   timeoutMs: number,
 ): Metadata | undefined {
-  const { traceparent, idempotencyKey, contentType, metadata, capability } = options;
+  const { traceparent, idempotencyKey, contentType, metadata, capability, priority } = options;
+  checkPriority(priority);
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
   }
-  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata ?? capability;
+  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata ?? capability ?? priority;
   const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
   if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
   return {
@@ -34,5 +36,6 @@ export function metadataOf(
     ...(idempotencyKey !== undefined && { idempotencyKey }),
     ...(capability !== undefined && { capability }),
     ...(metadata !== undefined && { application: Object.entries(metadata) }),
+    ...(priority !== undefined && { priority }),
   };
 }

@@ -11,6 +11,7 @@ import { StreamClass } from "../transport/scheduler.ts";
 import { asMxpError, type ClientCore } from "./client_core.ts";
 import type { StreamOptions } from "./client_types.ts";
 import type { MxpStream } from "./mxp_stream.ts";
+import { streamClassOf } from "./priority.ts";
 import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
 import { checkTimeout } from "./time_limit.ts";
 
@@ -41,7 +42,7 @@ export function openStream(core: ClientCore, method: string | undefined, options
       target: core.target(agent),
       kind: options.unidirectional ? "unidirectional" : "bidirectional",
       metadata: isEndless ? metadata : { ...metadata, deadlineMillis: Math.min(Math.ceil(timeoutMs), MAX_DEADLINE_MS) },
-      streamClass: options.bulk ? StreamClass.BULK : StreamClass.INTERACTIVE,
+      streamClass: streamClassOf(options.priority, StreamClass.INTERACTIVE),
       deadline: isEndless ? NEVER : (core.session.driver.clock.now() + timeoutMs * 1000) as Micros,
       timeoutMs,
       targetText,

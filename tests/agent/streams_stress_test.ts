@@ -69,7 +69,7 @@ async function useStream(client: Client, dice: Dice): Promise<void> {
     timeoutMs: dice(6) === 0 ? 1 + dice(40) : 0,
     signal: controller.signal,
     unidirectional: dice(5) === 0,
-    bulk: dice(2) === 0,
+    priority: dice(2) === 0 ? "bulk" : "interactive",
   });
   const writing = (async () => {
     for (let i = dice(25); i > 0; i--) {

@@ -77,7 +77,7 @@ for (const [name, makePlatform] of platforms) {
 
   test(`several megabytes pass through a stream unharmed, ${name}`, { timeout: 60_000 }, async () => {
     await withPair(makePlatform(), { stream: echo }, async ({ client, server }) => {
-      const stream = client.stream({ bulk: true });
+      const stream = client.stream({ priority: "bulk" });
       const data = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 7919) >>> 8);
       const written = (async () => {
         for (let at = 0; at < data.length; at += 300_000) await stream.write(data.subarray(at, at + 300_000));

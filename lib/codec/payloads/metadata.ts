@@ -16,6 +16,9 @@ export const MAX_HEAD_BYTES: number = CALL_PREFIX_BYTES;
 /** The most application entries. */
 export const MAX_APPLICATION_ENTRIES = 128;
 
+/** How urgent a message is. Nothing in between: the transport has one class for each. */
+export type Priority = "interactive" | "bulk";
+
 /** About the message that follows. */
 export interface Metadata {
   /** What the agent is to do. */
@@ -39,6 +42,8 @@ export interface Metadata {
    * Call's own fields count against the largest payload.
    */
   readonly head?: Uint8Array;
+  /** The class in which it travels wherever it is passed on, and its answer back. Without it: what is usual for its kind. */
+  readonly priority?: Priority;
 }
 
 const TLV = {
@@ -51,10 +56,14 @@ const TLV = {
   APPLICATION: 0x07,
   HOP_LIMIT: 0x08,
   HEAD: 0x09,
+  PRIORITY: 0x0b,
 } as const;
 
+/** The same numbers as the classes of the transport. */
+const PRIORITIES: Readonly<Record<Priority, number>> = { interactive: 1, bulk: 2 };
+
 function layOut(writer: PayloadWriter, metadata: Metadata): void {
-  const { traceparent, application = [], head } = metadata;
+  const { traceparent, application = [], head, priority } = metadata;
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new RangeError(`not a traceparent: ${JSON.stringify(traceparent)}`);
   }
@@ -73,6 +82,7 @@ function layOut(writer: PayloadWriter, metadata: Metadata): void {
     throw new RangeError(`the head has ${head.length} bytes, expected 1 to ${MAX_HEAD_BYTES}`);
   }
   writer.tlvBytes(TLV.HEAD, head, "head");
+  writer.tlvU8(TLV.PRIORITY, priority === undefined ? undefined : PRIORITIES[priority], "priority");
 }
 
 /** How many bytes it takes. */
@@ -134,6 +144,10 @@ export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.le
         break;
       case TLV.HEAD:
         metadata.head = tlvs.opaque(MAX_HEAD_BYTES, "head");
+        break;
+      case TLV.PRIORITY:
+        // What is not known is the least urgent, as in the transport.
+        metadata.priority = tlvs.u8("priority") === PRIORITIES.interactive ? "interactive" : "bulk";
         break;
     }
   }

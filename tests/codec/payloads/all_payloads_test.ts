@@ -211,6 +211,7 @@ const KINDS: readonly Kind[] = [
           capability: optional(text),
           application: fc.array(fc.tuple(text, text), { maxLength: 4 }),
           hopLimit: optional(fc.nat(255)),
+          priority: optional(fc.constantFrom("interactive" as const, "bulk" as const)),
         }),
         codec.sizeOfMetadata,
         codec.encodeMetadata,

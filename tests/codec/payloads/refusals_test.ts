@@ -39,6 +39,12 @@ test("TLVs of unknown types are skipped, even twice", () => {
   assert.equal(refusal(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 05 0200 01`))), "truncated_payload TLV value");
 });
 
+test("a priority that is not known is the least urgent one", () => {
+  for (const [byte, priority] of [["01", "interactive"], ["02", "bulk"], ["00", "bulk"], ["07", "bulk"]]) {
+    assert.equal(accepted(metadata(`0b 0100 ${byte}`)).priority, priority);
+  }
+});
+
 test("a known TLV that is there twice is refused, unless it may repeat", () => {
   const key = "00".repeat(32);
   assert.equal(refusal(register(`${REGISTER} 01 2000 ${key} 01 2000 ${key}`)), "duplicate_field public key");
