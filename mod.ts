@@ -19,7 +19,7 @@
  * @module
  */
 
-export { MxpError, type MxpErrorCode } from "./lib/base/errors.ts";
+export { MxpError, type MxpErrorCode, type MxpErrorOptions } from "./lib/base/errors.ts";
 
 export {
   DEFAULT_PORT,

@@ -148,10 +148,11 @@ async function print(client: Client, reply: Reply, timing: boolean, console: Con
 
 /** Says what an agent's own words are, and what to do about time that was too short. */
 function explain(error: unknown, where: string, timeoutMs: number): unknown {
-  const { message, remoteCode } = error as { message?: string; remoteCode?: number };
+  const { message, remoteCode, remoteName } = error as { message?: string; remoteCode?: number; remoteName?: string };
   const code = codeOf(error);
   if (code === "agent_error" && remoteCode !== undefined) {
-    return new CliError(code, `the agent answered with an error: ${message}`, { cause: error });
+    const own = remoteName?.startsWith("0x") ? ` (${remoteName})` : "";
+    return new CliError(code, `the agent answered with an error: ${message}${own}`, { cause: error });
   }
   if (code === "deadline") {
     const text = `no answer from ${where} within ${formatMilliseconds(timeoutMs)}; allow more with --timeout`;

@@ -25,7 +25,8 @@ export const ExitCode = {
 /** The library's codes and those that only the command line has, as `--json` shows them. */
 export type CliErrorCode = MxpErrorCode | "unknown_key" | "interrupted" | "terminated";
 
-const EXIT_CODES: Readonly<Record<CliErrorCode, number>> = {
+/** The exit code of each. */
+export const EXIT_CODES: Readonly<Record<CliErrorCode, number>> = {
   internal: ExitCode.INTERNAL,
   usage: ExitCode.USAGE,
   config: ExitCode.CONFIG,

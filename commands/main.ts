@@ -71,7 +71,7 @@ async function report(error: unknown, console: Console): Promise<number> {
   if (error instanceof OutputClosed) return ExitCode.OK;
   const message = await safe(messageOf(error));
   if (console.json) {
-    const written = console.write(JSON.stringify({ error: { code: codeOf(error), message } }) + "\n");
+    const written = console.write(JSON.stringify({ error: { code: codeOf(error), message, ...said(error) } }) + "\n");
     await written.catch(() => {});
   } else if (console.errors) {
     console.error(`${console.colors.stderr.red("mxp:")} ${message}\n`);
@@ -86,6 +86,19 @@ async function safe(text: string): Promise<string> {
   if (/^[\x20-\x7e…–·]*$/.test(text)) return text;
   const { printable } = await import("../mod.ts");
   return printable(text);
+}
+
+/** What the other side said of an error, for programs. */
+function said(error: unknown): { readonly remote?: string; readonly retryable?: boolean } {
+  const { cause } = error as { cause?: unknown };
+  const { remoteName, retryable } = (codeOf(cause) === codeOf(error) ? cause : error) as {
+    readonly remoteName?: string;
+    readonly retryable?: boolean;
+  };
+  return {
+    ...(remoteName !== undefined && { remote: remoteName }),
+    ...(retryable === true && { retryable }),
+  };
 }
 
 async function safeLines(error: Error): Promise<string> {

@@ -5,7 +5,7 @@
  */
 
 import { MxpError, type MxpErrorCode } from "../base/errors.ts";
-import { ErrorCode, errorCodeName } from "../codec/error_codes.ts";
+import { ErrorCode, errorCodeInfo, errorCodeName } from "../codec/error_codes.ts";
 import { codeOfErrorMessage } from "../mesh/call_errors.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import type { CloseReason } from "../transport/events.ts";
@@ -71,6 +71,7 @@ export function peerText(text: string): string {
  * @param cause what the caller's abort signal gave as its reason.
  * @param closed why the connection ended, if it did.
  * @param what was asked for.
+ * @param nothingSent whether nothing of it had left.
  */
 export function callFailure(
   outcome: Exclude<CallOutcome, { kind: "response" }>,
@@ -79,16 +80,14 @@ export function callFailure(
   cause: unknown,
   closed: ConnectionEnd | undefined,
   what: Errand = "call",
+  nothingSent = false,
 ): MxpError {
   switch (outcome.kind) {
     case "error": {
       const { code, retryable } = outcome;
-      if (code === ErrorCode.NO_SUCH_AGENT && target.includes(" at ")) {
-        // The node knows a name only by its target; we know what was asked for.
-        return new MxpError("no_such_agent", `no agent ${target}`, { retryable, remoteCode: code });
-      }
-      const text = outcome.text === "" ? errorCodeName(code) : peerText(outcome.text);
-      return new MxpError(codeOfErrorMessage(code), text, { retryable, remoteCode: code });
+      // The node knows a name only by its target; we know what was asked for.
+      const isByName = code === ErrorCode.NO_SUCH_AGENT && target.includes(" at ");
+      return remoteError(code, retryable, isByName ? `no agent ${target}` : outcome.text);
     }
     case "deadline":
       return new MxpError("deadline", `no answer from ${target} within ${timeoutMs} ms`);
@@ -96,19 +95,31 @@ export function callFailure(
       return new MxpError("cancelled", `the ${what} to ${target} was cancelled`, { cause });
     case "reset": {
       const { code, retryable, text } = resetMeaning(outcome.code, what);
-      return new MxpError(code, text, { retryable, remoteCode: outcome.code });
+      const nothingDone = outcome.code === StreamError.REFUSED;
+      return new MxpError(code, text, { retryable, nothingDone, remoteCode: outcome.code });
     }
     case "malformed":
       return new MxpError("agent_error", `the answer from ${target} is not valid: ${outcome.what}`);
     case "lost":
-      return connectionEnded(closed, `the ${what} to ${target}`);
+      return connectionEnded(closed, `the ${what} to ${target}`, nothingSent);
   }
 }
 
-/** The error for something that a connection's end has ended with it. */
-export function connectionEnded(closed: ConnectionEnd | undefined, what: string): MxpError {
+/** The error for what an Error message says. */
+export function remoteError(code: number, retryable: boolean, text: string): MxpError {
+  return new MxpError(codeOfErrorMessage(code), text === "" ? errorCodeName(code) : peerText(text), {
+    retryable,
+    nothingDone: errorCodeInfo(code)?.nothingDone ?? false,
+    remoteCode: code,
+    remoteName: errorCodeName(code),
+  });
+}
+
+/** The error for something that a connection's end has ended with it. `nothingSent`: before anything of it had left. */
+export function connectionEnded(closed: ConnectionEnd | undefined, what: string, nothingSent = false): MxpError {
+  const nothingDone = nothingSent;
   if (closed === undefined || (closed.by === "local" && ON_PURPOSE.has(closed.code))) {
-    return new MxpError("closed", `${what} ended: the connection was closed here`);
+    return new MxpError("closed", `${what} ended: the connection was closed here`, { nothingDone });
   }
   const remoteCode = closed.code;
   if (closed.by === "peer" && closed.code === TransportError.NOT_ALLOWED) {
@@ -120,9 +131,14 @@ export function connectionEnded(closed: ConnectionEnd | undefined, what: string)
     }
     return new MxpError("connect_failed", `${what} failed: no answer from the node, is it listening there?`, {
       retryable: true,
+      nothingDone,
     });
   }
-  return new MxpError("connection_lost", `${what} ended: ${describeClose(closed)}`, { retryable: true, remoteCode });
+  return new MxpError("connection_lost", `${what} ended: ${describeClose(closed)}`, {
+    retryable: true,
+    nothingDone,
+    remoteCode,
+  });
 }
 
 /** Why a connection ended, in a few words. */

@@ -244,6 +244,8 @@ class Relay {
   #out: OutgoingCall | undefined;
   #givenUp = false;
   #noRoom = false;
+  /** Whether an agent had the call and may have carried it out, without having answered. */
+  #mayBeDone = false;
   /** Why the last agent did not answer. */
   #reason = "the agent is registered, but cannot be reached now";
 
@@ -271,7 +273,8 @@ class Relay {
       return;
     }
     this.#router.counters.failed++;
-    this.#fail(ErrorCode.UNAVAILABLE, true, this.#reason);
+    // Who says that nothing was done has to be sure of it.
+    this.#fail(this.#mayBeDone ? ErrorCode.ANSWER_LOST : ErrorCode.UNAVAILABLE, true, this.#reason);
   }
 
   /** Its agent seems to be dead: somebody else may try, unless an answer has begun. */
@@ -296,15 +299,20 @@ class Relay {
         this.#router.counters.answered++;
         return this.#fail(outcome.code, outcome.retryable, outcome.text);
       case "aborted":
-        if (this.#noRoom) return this.#fail(ErrorCode.OVERLOADED, true, "no memory for the answer");
-        return this.#givenUp ? this.#another("the agent does not answer any more") : this.#end();
+        if (this.#noRoom) return this.#fail(ErrorCode.ANSWER_LOST, true, "no memory for the answer");
+        if (!this.#givenUp) return this.#end();
+        this.#mayBeDone = true;
+        return this.#another("the agent does not answer any more");
       case "lost":
       case "reset": {
         const isGone = outcome.kind === "lost" || outcome.code === StreamError.REFUSED ||
           outcome.code === StreamError.GONE;
-        if (isGone && out.firstByteAt === 0) return this.#another("the agent has gone");
+        if (isGone && out.firstByteAt === 0) {
+          if (outcome.kind === "lost" ? out.isBegun : outcome.code === StreamError.GONE) this.#mayBeDone = true;
+          return this.#another("the agent has gone");
+        }
         const text = isGone ? "the agent has gone in the middle of its answer" : "the agent gave the call up";
-        return this.#fail(isGone ? ErrorCode.UNAVAILABLE : ErrorCode.HANDLER_FAILED, isGone, text);
+        return this.#fail(isGone ? ErrorCode.ANSWER_LOST : ErrorCode.HANDLER_FAILED, isGone, text);
       }
       case "malformed":
         return this.#fail(ErrorCode.HANDLER_FAILED, false, `the agent's answer is not valid: ${outcome.what}`);

@@ -56,7 +56,7 @@ export class Caller {
     // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
     if (outcome.kind === "response") return new Reply(outcome.payload, call);
     if (call.problem !== undefined) throw asMxpError(call.problem);
-    throw core.failure(outcome, agent, timeoutMs, signal);
+    throw core.failure(outcome, agent, timeoutMs, signal, "call", !call.isBegun);
   }
 
   /** Gets a call's body and sends it. Throws what goes wrong at once; what goes wrong later ends the call. */

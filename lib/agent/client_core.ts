@@ -50,8 +50,10 @@ export class ClientCore {
 
   /** @throws {MxpError} `closed`, `connection_lost` … if nothing can be asked any more. */
   checkOpen(): void {
-    if (this.session.closeReason !== undefined) throw connectionEnded(this.session.closeReason, "the connection");
-    if (this.draining) throw new MxpError("closed", "the client is being closed and takes no new calls");
+    if (this.session.closeReason !== undefined) throw connectionEnded(this.session.closeReason, "the connection", true);
+    if (this.draining) {
+      throw new MxpError("closed", "the client is being closed and takes no new calls", { nothingDone: true });
+    }
   }
 
   /** The trace id for a stream or event: the one that its traceparent names, else a new one. */
@@ -80,13 +82,14 @@ export class ClientCore {
     timeoutMs: number,
     signal: AbortSignal | undefined,
     what?: Errand,
+    nothingSent = false,
   ): MxpError {
     const { closeReason, established, driver } = this.session;
     if (outcome.kind === "deadline" && !established && closeReason === undefined) {
       // The node has not been heard of yet: it is not the agent that takes too long.
       return noAnswer(this.targetText(undefined), timeoutMs, driver.sendErrors);
     }
-    return callFailure(outcome, this.targetText(agent), timeoutMs, signal?.reason, closeReason, what);
+    return callFailure(outcome, this.targetText(agent), timeoutMs, signal?.reason, closeReason, what, nothingSent);
   }
 
   /** Sends a request that is answered on its stream. @throws {MxpError} `overloaded`. */
@@ -94,7 +97,10 @@ export class ClientCore {
     if (mayBeEarly && this.session.outgoing.sendEarly(call, message)) return;
     this.session.begin();
     if (this.session.outgoing.send(call, message)) return;
-    throw new MxpError("overloaded", "too many calls are waiting for the node already", { retryable: true });
+    throw new MxpError("overloaded", "too many calls are waiting for the node already", {
+      retryable: true,
+      nothingDone: true,
+    });
   }
 
   /** Ends a call when a signal says so; stops listening when the call ends. */

@@ -5,7 +5,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import { ErrorCode } from "../codec/error_codes.ts";
+import { ErrorCode, isApplicationError } from "../codec/error_codes.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { errorMessageCodeOf } from "../mesh/call_errors.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
@@ -275,5 +275,7 @@ const NOTHING = new Uint8Array(0);
 function errorFor(error: unknown): { readonly code: number; readonly retryable: boolean; readonly text: string } {
   const text = error instanceof Error ? error.message : String(error);
   if (!(error instanceof MxpError)) return { code: ErrorCode.HANDLER_FAILED, retryable: false, text };
-  return { code: errorMessageCodeOf(error.code), retryable: error.retryable, text };
+  const { remoteCode, retryable } = error;
+  const isOwn = remoteCode !== undefined && isApplicationError(remoteCode);
+  return { code: isOwn ? remoteCode : errorMessageCodeOf(error.code), retryable, text };
 }

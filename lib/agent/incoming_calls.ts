@@ -189,7 +189,7 @@ export class IncomingCalls {
       return;
     }
     if (!call.answerReserved && !this.reserve(call, data.length)) {
-      this.fail(call, ErrorCode.OVERLOADED, true, "no memory for the answer");
+      this.fail(call, ErrorCode.ANSWER_LOST, true, "no memory for the answer");
       return;
     }
     this.#service.counters.ok++;

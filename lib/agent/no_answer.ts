@@ -15,5 +15,6 @@ export function noAnswer(where: string, timeoutMs: number, refused: number): Mxp
     }; check the address, routes and firewall`;
   return new MxpError("connect_failed", `no answer from ${where} within ${timeoutMs / 1000} s: ${why}`, {
     retryable: true,
+    nothingDone: true,
   });
 }

@@ -59,6 +59,8 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   admit: ((bytes: number) => boolean) | undefined = undefined;
   /** Whether it has been filed, so that something will settle it. */
   isFiled = false;
+  /** Whether anything of it may have left: from then on it may be carried out. */
+  isBegun = false;
   /** Whether it still waits for a stream. */
   queued = false;
   /** Whether it went along with the hello, and was taken. */
@@ -164,6 +166,7 @@ export class OutgoingCalls {
     if (!call.isFiled) this.file(call);
     call.message = message;
     call.total = message.length;
+    call.isBegun = true;
     this.#early = call;
     connection.begin(this.#driver.clock.now(), message);
     this.#driver.touch(this.#link);
@@ -301,6 +304,7 @@ export class OutgoingCalls {
     const accepted = this.#link.connection.write(id, rest, true);
     this.#driver.touch(this.#link);
     call.written = written + accepted;
+    if (accepted > 0) call.isBegun = true;
     if (accepted === rest.length) {
       call.message = undefined;
       call.sentAt = Math.max(call.startedAt, this.#driver.now) as Micros;

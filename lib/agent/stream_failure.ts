@@ -5,10 +5,9 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import { ErrorCode, errorCodeInfo, errorCodeName } from "../codec/error_codes.ts";
+import { ErrorCode, errorCodeInfo } from "../codec/error_codes.ts";
 import type { StreamEnding } from "../mesh/agent_streams.ts";
-import { codeOfErrorMessage } from "../mesh/call_errors.ts";
-import { peerText, resetMeaning } from "./call_failure.ts";
+import { remoteError, resetMeaning } from "./call_failure.ts";
 
 /** The error for the end of the receiving half; undefined for a good one. `from` names the other side. */
 export function endingError(ending: StreamEnding, from: string): MxpError | undefined {
@@ -16,19 +15,17 @@ export function endingError(ending: StreamEnding, from: string): MxpError | unde
     case "closed": {
       const { code, reason } = ending;
       if (code === ErrorCode.UNSPECIFIED) return undefined;
-      const text = reason === "" ? errorCodeName(code) : peerText(reason);
       const retryable = errorCodeInfo(code)?.retryable ?? false;
-      return new MxpError(codeOfErrorMessage(code), text, { retryable, remoteCode: code });
+      return remoteError(code, retryable, reason);
     }
     case "refused": {
       const { code, retryable } = ending;
       if (code === ErrorCode.NO_SUCH_AGENT && from.includes(" at ")) {
         // The node knows a name only by its target; we know what was asked for.
         const text = `no agent ${from} itself; streams are not passed on to agents registered there, only calls are`;
-        return new MxpError("no_such_agent", text, { retryable, remoteCode: code });
+        return remoteError(code, retryable, text);
       }
-      const text = ending.text === "" ? errorCodeName(code) : peerText(ending.text);
-      return new MxpError(codeOfErrorMessage(code), text, { retryable, remoteCode: code });
+      return remoteError(code, retryable, ending.text);
     }
     case "violation":
       return new MxpError("agent_error", `the stream from ${from} is not valid: ${ending.text}`);

@@ -26,6 +26,7 @@ export const ErrorCode = {
   CANNOT_DECOMPRESS: 0x0011,
   CANNOT_DECRYPT: 0x0012,
   STREAM_PROTOCOL: 0x0013,
+  ANSWER_LOST: 0x0019,
 } as const;
 /** One of the codes that have a name. */
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
@@ -42,47 +43,57 @@ export interface ErrorCodeInfo {
   readonly meaning: string;
   /** Whether trying the same again may help. What an Error message itself says counts more. */
   readonly retryable: boolean;
+  /** Whether it says that the request was not carried out, so that sending it again cannot carry it out twice. */
+  readonly nothingDone: boolean;
 }
 
-function info(name: ErrorCodeName, retryable: boolean, meaning: string): ErrorCodeInfo {
-  return { code: ErrorCode[name], name, meaning, retryable };
+function info(name: ErrorCodeName, retryable: boolean, nothingDone: boolean, meaning: string): ErrorCodeInfo {
+  return { code: ErrorCode[name], name, meaning, retryable, nothingDone };
 }
 
-/** All codes in order; the place in the list is the code. */
+/** All codes, in order. */
 export const ERROR_CODES: readonly ErrorCodeInfo[] = [
-  info("UNSPECIFIED", false, "no reason given; as a StreamClose code: a good end"),
-  info("BAD_REQUEST", false, "the payload does not decode, or its fields contradict each other"),
-  info("UNSUPPORTED_TYPE", false, "the receiver has no use for messages of this type"),
-  info("NO_SUCH_AGENT", false, "no agent with this id, name or capability is registered"),
-  info("NO_SUCH_METHOD", false, "the agent does not know the method"),
-  info("HANDLER_FAILED", false, "the agent's handler failed"),
-  info("OVERLOADED", true, "the receiver has no room for the request now"),
-  info("DEADLINE_EXCEEDED", false, "the deadline passed before there was an answer"),
-  info("CANCELLED", false, "the caller, or somebody on its behalf, gave up"),
-  info("NOT_ALLOWED", false, "the sender may not do this"),
-  info("PAYLOAD_TOO_LARGE", false, "the payload is larger than the receiver takes"),
-  info("INTERNAL", false, "a fault of the node that answers"),
-  info("UNAVAILABLE", true, "the agent or the way to it is down, or going down; nothing was done"),
-  info("NOT_REGISTERED", false, "the agent has no lease here; register first"),
-  info("AGENT_ID_TAKEN", false, "the agent id belongs to another key"),
-  info("LIMIT_REACHED", false, "a quota of the sender is used up"),
-  info("HOP_LIMIT", false, "the message was passed on too often"),
-  info("CANNOT_DECOMPRESS", false, "the payload is not one good zstd frame"),
-  info("CANNOT_DECRYPT", false, "the payload is not sealed to the receiver's key"),
-  info("STREAM_PROTOCOL", false, "an agent stream's messages came out of order, doubled or after its end"),
+  info("UNSPECIFIED", false, false, "no reason given; as a StreamClose code: a good end"),
+  info("BAD_REQUEST", false, true, "the payload does not decode, or its fields contradict each other"),
+  info("UNSUPPORTED_TYPE", false, true, "the receiver has no use for messages of this type"),
+  info("NO_SUCH_AGENT", false, true, "no agent with this id, name or capability is registered"),
+  info("NO_SUCH_METHOD", false, true, "the agent does not know the method"),
+  info("HANDLER_FAILED", false, false, "the agent's handler failed"),
+  info("OVERLOADED", true, true, "the receiver has no room for the request now"),
+  info("DEADLINE_EXCEEDED", false, false, "the deadline passed before there was an answer"),
+  info("CANCELLED", false, false, "the caller, or somebody on its behalf, gave up"),
+  info("NOT_ALLOWED", false, true, "the sender may not do this"),
+  info("PAYLOAD_TOO_LARGE", false, false, "the payload is larger than the receiver takes"),
+  info("INTERNAL", false, false, "a fault of the node that answers"),
+  info("UNAVAILABLE", true, true, "the agent or the way to it is down, or going down"),
+  info("NOT_REGISTERED", false, true, "the agent has no lease here; register first"),
+  info("AGENT_ID_TAKEN", false, true, "the agent id belongs to another key"),
+  info("LIMIT_REACHED", false, true, "a quota of the sender is used up"),
+  info("HOP_LIMIT", false, true, "the message was passed on too often"),
+  info("CANNOT_DECOMPRESS", false, true, "the payload is not one good zstd frame"),
+  info("CANNOT_DECRYPT", false, true, "the payload is not sealed to the receiver's key"),
+  info("STREAM_PROTOCOL", false, false, "an agent stream's messages came out of order, doubled or after its end"),
+  info("ANSWER_LOST", true, false, "the request was carried out, or may have been, and its answer is lost"),
 ];
 
 /** The first code that belongs to applications. */
 export const FIRST_APPLICATION_ERROR = 0x8000;
 
+const BY_CODE: ReadonlyMap<number, ErrorCodeInfo> = new Map(ERROR_CODES.map((entry) => [entry.code, entry]));
+
 /** What is known of a code; undefined for applications' codes and those of later versions. */
 export function errorCodeInfo(code: number): ErrorCodeInfo | undefined {
-  return ERROR_CODES[code];
+  return BY_CODE.get(code);
+}
+
+/** Whether a code belongs to applications. */
+export function isApplicationError(code: number): boolean {
+  return code >= FIRST_APPLICATION_ERROR && code <= 0xffff;
 }
 
 /** A code for people: `NO_SUCH_AGENT`, or `0x8001`. */
 export function errorCodeName(code: number): string {
-  return ERROR_CODES[code]?.name ?? `0x${code.toString(16).padStart(4, "0")}`;
+  return BY_CODE.get(code)?.name ?? `0x${code.toString(16).padStart(4, "0")}`;
 }
 
 /** The code with a name in upper case; undefined if there is none. */

@@ -26,6 +26,8 @@ export function codeOfErrorMessage(code: number): MxpErrorCode {
       return "too_large";
     case ErrorCode.UNAVAILABLE:
       return "closed";
+    case ErrorCode.ANSWER_LOST:
+      return "connection_lost";
     default:
       return "agent_error";
   }
@@ -49,9 +51,10 @@ export function errorMessageCodeOf(code: MxpErrorCode): number {
     case "usage":
       return ErrorCode.BAD_REQUEST;
     case "closed":
-    case "connection_lost":
     case "connect_failed":
       return ErrorCode.UNAVAILABLE;
+    case "connection_lost":
+      return ErrorCode.ANSWER_LOST;
     default:
       return ErrorCode.HANDLER_FAILED;
   }

@@ -171,6 +171,13 @@ test("what a handler throws reaches the caller as an error without its stack", a
       mxp: () => {
         throw new MxpError("overloaded", "come back later", { retryable: true });
       },
+      own: () => {
+        throw new MxpError("agent_error", "out of paper", { remoteCode: 0x8001, retryable: true });
+      },
+      // A number that is not the application's to give away says nothing.
+      forged: () => {
+        throw new MxpError("agent_error", "no", { remoteCode: 3 });
+      },
       nothing: () => Promise.reject(undefined),
       wrong: (() => ({ a: 1 })) as unknown as CallHandler,
       generator: async function* () {
@@ -193,6 +200,14 @@ test("what a handler throws reaches the caller as an error without its stack", a
       client.call("mxp", "x"),
       (error) => failsWith("overloaded", /come back later/)(error) && (error as MxpError).retryable,
     );
+    const facts = async (method: string): Promise<unknown[]> => {
+      const { code, remoteCode, remoteName, retryable, nothingDone } = await client.call(method, "x").catch((e) => e);
+      return [code, remoteCode, remoteName, retryable, nothingDone];
+    };
+    assert.deepEqual(await facts("mxp"), ["overloaded", 6, "OVERLOADED", true, true]);
+    assert.deepEqual(await facts("own"), ["agent_error", 0x8001, "0x8001", true, false]);
+    assert.deepEqual(await facts("forged"), ["agent_error", 5, "HANDLER_FAILED", false, false]);
+    assert.deepEqual(await facts("missing"), ["agent_error", 4, "NO_SUCH_METHOD", false, true]);
     await assert.rejects(client.call("nothing", "x"), failsWith("agent_error", /undefined/));
     await assert.rejects(client.call("wrong", "x"), failsWith("agent_error", /must be text, bytes/));
     await assert.rejects(client.call("missing", "x"), failsWith("agent_error", /no method "missing"/));

@@ -259,11 +259,17 @@ test("when the only agent goes, its calls fail, and may be tried again", async (
     return new Promise<string>(() => {});
   });
   const client = await mesh.client();
-  const call = assert.rejects(client.call("x", { agent: "dying" }), failsWith("closed", true, /the agent has gone/));
+  const call = assert.rejects(
+    client.call("x", { agent: "dying" }),
+    failsWith("connection_lost", true, /the agent has gone/),
+  );
   await started.promise;
   await dying.close();
   await call;
-  await assert.rejects(client.call("x", { agent: "dying" }), failsWith("closed", true, /cannot be reached now/));
+  await assert.rejects(client.call("x", { agent: "dying" }), (error: MxpError) => {
+    assert.equal(error.nothingDone, true);
+    return failsWith("closed", true, /cannot be reached now/)(error);
+  });
 });
 
 test("an agent that falls silent is noticed long before its connection times out", async () => {
@@ -334,6 +340,13 @@ test("what an agent's handler throws reaches the caller as it is, and is not tri
   await assert.rejects(client.call("x", { capability: "fail" }), failsWith("agent_error", false, /it is broken/));
   assert.equal(calls, 1);
   await assert.rejects(client.call("nothing", "x", { agent: "one" }), failsWith("agent_error", false, /it is broken/));
+  await mesh.agent("printer", ["print"], () => {
+    throw new MxpError("agent_error", "out of paper", { remoteCode: 0x9abc, retryable: true });
+  });
+  await assert.rejects(client.call("x", { capability: "print" }), (error: MxpError) => {
+    assert.deepEqual([error.remoteCode, error.remoteName, error.nothingDone], [0x9abc, "0x9abc", false]);
+    return failsWith("agent_error", true, /out of paper/)(error);
+  });
 });
 
 test("an agent that has no room, or no handlers any more, is passed over", async () => {
