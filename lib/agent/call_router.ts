@@ -4,9 +4,8 @@
  * @module
  */
 
-import { KeyedMap, newHashKey } from "../base/keyed_map.ts";
 import type { Random } from "../base/random.ts";
-import { type Clock, type Micros, NEVER, seconds } from "../base/time.ts";
+import { type Clock, NEVER } from "../base/time.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
@@ -14,25 +13,16 @@ import type { CallMessages } from "../mesh/call_messages.ts";
 import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
-import type { Registry } from "../mesh/registry.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { StreamError } from "../wire/error_codes.ts";
+import type { AgentLink, AgentLinks, Relayed, Wanted } from "./agent_links.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import { streamClassOf } from "./priority.ts";
 import { MAX_DEADLINE_MS } from "./request_metadata.ts";
-import type { Session } from "./session.ts";
 
 /** How often a call may be passed on if it does not say. */
 const DEFAULT_HOPS = 4;
-/** A call of ours that is under way counts like this much load that the agent reports, of the 1000 that are all it can take. */
-const LOAD_PER_CALL = 100;
-/** An agent that says it is degraded comes behind those that are well, however busy they are. */
-const DEGRADED = 1_000_000;
-/** An agent's connection that is silent this long, while a call waits there, is asked whether it is still there, … */
-const ASK_AFTER: Micros = seconds(1);
-/** … and one that does not answer for so long is taken for dead. */
-const DEAD_AFTER: Micros = seconds(5);
 
 /** What was passed on. */
 export interface RelayStats {
@@ -48,21 +38,9 @@ export interface RelayStats {
   readonly failed: number;
 }
 
-/** The connection of an agent, or of several. */
-interface AgentLink {
-  readonly session: Session;
-  /** Keys of agents that registered over it. */
-  readonly agents: Set<string>;
-  readonly relays: Set<Relay>;
-  /** When it was last asked whether it is there, and has not answered. */
-  askedAt: Micros;
-  /** It does not answer; until it does, it gets no calls. */
-  isDead: boolean;
-}
-
 /** What a router works with. */
 export interface RouterParts {
-  readonly registry: Registry;
+  readonly links: AgentLinks;
   readonly clock: Clock;
   readonly random: Random;
   readonly messages: CallMessages;
@@ -70,42 +48,15 @@ export interface RouterParts {
 
 /** Finds agents for calls. One for a node. */
 export class CallRouter {
+  readonly links: AgentLinks;
   readonly #parts: RouterParts;
   readonly #ids: IdSequence;
-  readonly #byAgent: KeyedMap<AgentLink>;
-  readonly #bySession = new Map<Session, AgentLink>();
   readonly counters = { running: 0, total: 0, answered: 0, failovers: 0, failed: 0 };
-  /** Which turn each agent had last, so that equals take turns. */
-  readonly #turns = new WeakMap<RegisteredAgent, number>();
-  #turn = 0;
-  #cancelTimer: (() => void) | undefined;
 
   constructor(parts: RouterParts) {
+    this.links = parts.links;
     this.#parts = parts;
     this.#ids = new IdSequence(parts.random);
-    this.#byAgent = new KeyedMap(newHashKey(parts.random));
-  }
-
-  /** An agent was heard of over a connection: there it can be reached. */
-  attach(agentKey: string, session: Session): void {
-    let link = this.#bySession.get(session);
-    if (link === undefined) {
-      link = { session, agents: new Set(), relays: new Set(), askedAt: NEVER, isDead: false };
-      this.#bySession.set(session, link);
-      session.onEnd = () => this.#onSessionEnd(session);
-    }
-    link.isDead = false;
-    const before = this.#byAgent.get(agentKey);
-    if (before === link) return;
-    before?.agents.delete(agentKey);
-    this.#prune(link);
-    link.agents.add(agentKey);
-    this.#byAgent.set(agentKey, link);
-  }
-
-  /** An agent has said farewell. */
-  detach(agentKey: string): void {
-    this.#byAgent.delete(agentKey)?.agents.delete(agentKey);
   }
 
   /**
@@ -115,14 +66,14 @@ export class CallRouter {
    */
   route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean {
     const { capability, hopLimit = DEFAULT_HOPS } = call.details;
-    const [first] = this.#candidates(call);
-    if (first === undefined) return false;
+    const meant = this.links.meant(wantedBy(call));
+    if (meant === undefined) return false;
     if (hopLimit === 0) {
       call.calls.refuse(call, ErrorCode.HOP_LIMIT, false, "the call was passed on too often", StreamError.REFUSED);
       ended();
       return true;
     }
-    if (capability === undefined) call.agentName = first.register.name;
+    if (capability === undefined) call.agentName = meant.register.name;
     this.counters.running++;
     this.counters.total++;
     new Relay(this, call, payload, hopLimit - 1, () => {
@@ -132,35 +83,13 @@ export class CallRouter {
     return true;
   }
 
-  /** The agent that a call should go to now, and how; undefined if none can be reached that was not tried. */
-  pick(call: IncomingCall, tried: ReadonlySet<AgentLink>): { agent: RegisteredAgent; link: AgentLink } | undefined {
-    const now = this.#parts.clock.now();
-    let best: { agent: RegisteredAgent; link: AgentLink } | undefined;
-    let bestScore = Infinity;
-    let bestTurn = Infinity;
-    for (const agent of this.#candidates(call)) {
-      const link = this.#byAgent.get(agent.key);
-      if (link === undefined || link.isDead || tried.has(link)) continue;
-      const status = agent.status(now);
-      if (status === "offline") continue;
-      const score = (agent.load ?? 0) + LOAD_PER_CALL * link.relays.size + (status === "degraded" ? DEGRADED : 0);
-      const turn = this.#turns.get(agent) ?? 0;
-      if (score > bestScore || (score === bestScore && turn >= bestTurn)) continue;
-      best = { agent, link };
-      bestScore = score;
-      bestTurn = turn;
-    }
-    if (best !== undefined) this.#turns.set(best.agent, ++this.#turn);
-    return best;
-  }
-
   /** Sends a call over an agent's connection. False if it takes no more. */
   send(relay: Relay, agent: RegisteredAgent, link: AgentLink): OutgoingCall | undefined {
     const { clock, messages } = this.#parts;
     const { call, payload, hops } = relay;
     const { session } = link;
     const out: OutgoingCall = new OutgoingCall(session.outgoing, clock.now(), NEVER, (outcome) => {
-      link.relays.delete(relay);
+      this.links.end(link, relay);
       relay.onOutcome(out, outcome);
     });
     this.#ids.next();
@@ -172,68 +101,15 @@ export class CallRouter {
     const left = call.remainingMs();
     const seconds = left === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(left / 1000)), MAX_CALL_TIMEOUT_SECONDS);
     const message = messages.call(out, metadataFor(call, hops, left), agent.stored.agentId, seconds, payload);
-    link.relays.add(relay);
-    if (session.outgoing.send(out, message)) {
-      this.#arm();
-      return out;
-    }
-    link.relays.delete(relay);
+    this.links.begin(link, relay);
+    if (session.outgoing.send(out, message)) return out;
+    this.links.end(link, relay);
     return undefined;
-  }
-
-  /** Whether a connection ought to be asked is looked at again soon, for as long as anything waits. */
-  #arm(): void {
-    if (this.#cancelTimer !== undefined) return;
-    const { clock } = this.#parts;
-    this.#cancelTimer = clock.wakeAt((clock.now() + ASK_AFTER) as Micros, () => {
-      this.#cancelTimer = undefined;
-      let isWaiting = false;
-      for (const link of this.#bySession.values()) {
-        if (link.relays.size === 0 && !link.isDead) continue;
-        isWaiting = true;
-        this.#check(link);
-      }
-      if (isWaiting) this.#arm();
-    });
-  }
-
-  /** A process that was killed says nothing, and neither does its connection until it times out. */
-  #check(link: AgentLink): void {
-    const now = this.#parts.clock.now();
-    if (link.askedAt === NEVER) link.askedAt = now;
-    // Whichever of the PINGs is answered counts: the transport does not repeat a lost one.
-    link.session.ping((rtt) => {
-      if (rtt === undefined) return;
-      link.askedAt = NEVER;
-      link.isDead = false;
-    });
-    if (now - link.askedAt < DEAD_AFTER || link.isDead) return;
-    link.isDead = true;
-    for (const relay of [...link.relays]) relay.giveUp();
-  }
-
-  #onSessionEnd(session: Session): void {
-    const link = this.#bySession.get(session);
-    if (link === undefined) return;
-    this.#bySession.delete(session);
-    for (const key of link.agents) if (this.#byAgent.get(key) === link) this.#byAgent.delete(key);
-  }
-
-  /** Forgets agents of a connection whose leases have ended. */
-  #prune(link: AgentLink): void {
-    const { registry } = this.#parts;
-    if (link.agents.size <= registry.size + 1_024) return;
-    for (const key of link.agents) if (registry.agent(key) === undefined) this.detach(key);
-  }
-
-  #candidates({ target, details: { capability } }: IncomingCall): Iterable<RegisteredAgent> {
-    const { registry, clock } = this.#parts;
-    return registry.candidates(clock.now(), Date.now(), target, capability);
   }
 }
 
 /** One call on its way to whoever answers it. */
-class Relay {
+class Relay implements Relayed {
   readonly call: IncomingCall;
   readonly payload: Uint8Array;
   /** How often it may be passed on behind us. */
@@ -263,7 +139,7 @@ class Relay {
   next(): void {
     if (this.call.state !== "running") return this.#end();
     for (;;) {
-      const choice = this.#router.pick(this.call, this.#tried);
+      const choice = this.#router.links.choose(wantedBy(this.call), this.#tried);
       if (choice === undefined) break;
       this.#tried.add(choice.link);
       this.#givenUp = false;
@@ -351,6 +227,10 @@ class Relay {
     if (call.state === "done") call.calls.release(call);
     this.#ended();
   }
+}
+
+function wantedBy({ target, details: { capability } }: IncomingCall): Wanted {
+  return { target, capability };
 }
 
 /** Whether an Error says that nothing was done. */

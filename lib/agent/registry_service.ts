@@ -28,6 +28,7 @@ import { type RegistrySettings, registrySettings } from "../mesh/registry_settin
 import type { LifecycleKind } from "../mesh/request_reader.ts";
 import type { AgentStore } from "../store/agent_store.ts";
 import { StreamError } from "../wire/error_codes.ts";
+import { AgentLinks } from "./agent_links.ts";
 import { CallRouter, type RelayStats } from "./call_router.ts";
 import type { LifecycleHandler } from "./dispatcher.ts";
 import type { AnswerSource, IncomingCall } from "./incoming_call.ts";
@@ -95,6 +96,7 @@ const STORE_PAUSE: Micros = seconds(5);
 /** The registry of one node. */
 export class RegistryService implements LifecycleHandler {
   readonly #registry: Registry;
+  readonly #links: AgentLinks;
   readonly #router: CallRouter;
   readonly #journal: RegistryJournal;
   readonly #options: RegistryOptions;
@@ -118,7 +120,8 @@ export class RegistryService implements LifecycleHandler {
     this.#clock = parts.clock;
     this.#messages = parts.messages;
     this.#registry = new Registry(settings, parts.random, parts.sha256, options.store !== undefined);
-    this.#router = new CallRouter({ ...parts, registry: this.#registry });
+    this.#links = new AgentLinks({ ...parts, registry: this.#registry });
+    this.#router = new CallRouter({ ...parts, links: this.#links });
     this.#journal = new RegistryJournal(this.#registry, options.store, () => this.#clock.now(), (error) => {
       this.#storeFailures++;
       this.#report({ type: "not_stored", reason: error instanceof Error ? error.message : String(error) });
@@ -248,7 +251,7 @@ export class RegistryService implements LifecycleHandler {
       if (isKnown) this.#attach(outcome, call);
       return answer();
     }
-    if (isKnown) this.#router.detach(outcome.key);
+    if (isKnown) this.#links.detach(outcome.key);
     this.#whenSaved(call, () => {
       if (isKnown) {
         this.#deregistered++;
@@ -297,7 +300,7 @@ export class RegistryService implements LifecycleHandler {
 
   /** The agent can be called where it was last heard of. */
   #attach(agent: RegisteredAgent, { calls: { session } }: IncomingCall): void {
-    if (session !== undefined && session.closeReason === undefined) this.#router.attach(agent.key, session);
+    if (session !== undefined && session.closeReason === undefined) this.#links.attach(agent.key, session);
   }
 
   /** Answers when what was changed is stored, or says that it was not. */

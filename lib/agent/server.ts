@@ -397,7 +397,8 @@ export class Server implements AsyncDisposable {
   #onSocketError(error: Error): void {
     this.#closing ??= Promise.resolve();
     for (const session of [...this.#sessions]) session.abandon(error.message);
-    void this.#parts.registry?.close();
+    // Nobody waits for this who could be told that a store cannot be closed.
+    this.#parts.registry?.close().catch((failure) => this.#parts.options.onInternalError?.(failure));
     this.#closed.resolve();
   }
 }

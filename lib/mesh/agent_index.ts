@@ -19,6 +19,13 @@ export interface AgentList {
   from(key?: string): Iterable<RegisteredAgent>;
 }
 
+/** How far somebody has gone through agents in the order of their capabilities and ids. Empty: not at all. */
+export interface Place {
+  capability?: string;
+  /** An agent's id, in hex. */
+  key?: string;
+}
+
 /** The agents that have one capability. */
 interface Capable {
   /** The capability. */
@@ -125,11 +132,6 @@ export class AgentIndex {
     }
   }
 
-  /** Every agent whose name has this target, in hex. */
-  findTarget(target: string): AgentList {
-    return this.#targets.get(target) ?? NOBODY;
-  }
-
   /** Every agent that a query other than one by id asks for. */
   find(query: Exclude<DiscoverQuery, { readonly by: "id" }>): AgentList {
     switch (query.by) {
@@ -139,6 +141,48 @@ export class AgentIndex {
         return this.#names.get(query.name) ?? NOBODY;
       case "capability":
         return this.#findCapability(query.capability);
+    }
+  }
+
+  /**
+   * Every agent that has a capability, from behind a place on and then from the beginning up to it. The place goes along. Who has
+   * several of the capabilities that a prefix stands for comes several times.
+   */
+  *capableInTurn(wanted: string, place: Place): Generator<RegisteredAgent, void, undefined> {
+    if (wanted !== "*" && !wanted.endsWith(".*")) {
+      const capable = this.#capable.get(wanted);
+      if (capable !== undefined) yield* inTurn(capable.agents, place);
+      return;
+    }
+    const { capability: first, key } = place;
+    const prefix = wanted.slice(0, -1);
+    const behind = function* ({ key: capability, agents }: Capable): Generator<RegisteredAgent, void, undefined> {
+      for (const agent of agents.from(capability === first ? key : undefined)) {
+        if (capability !== first || agent.key !== key) yield step(place, agent, capability);
+      }
+    };
+    for (const capable of this.#meant(wanted, prefix, first)) yield* behind(capable);
+    if (first === undefined) return;
+    for (const { key: capability, agents } of this.#meant(wanted, prefix)) {
+      if (capability > first) return;
+      for (const agent of agents.from()) {
+        if (capability === first && agent.key > key!) break;
+        yield step(place, agent, capability);
+      }
+    }
+  }
+
+  /** The same for the agents whose name has a target, in hex. */
+  *namedInTurn(target: string, place: Place): Generator<RegisteredAgent, void, undefined> {
+    const agents = this.#targets.get(target);
+    if (agents !== undefined) yield* inTurn(agents, place);
+  }
+
+  /** The capabilities that are meant, from one on. */
+  *#meant(wanted: string, prefix: string, from = prefix): Generator<Capable, void, undefined> {
+    for (const capable of this.#capabilities.from(from)) {
+      if (!capable.key.startsWith(prefix)) return;
+      if (capabilityMatches(wanted, capable.key)) yield capable;
     }
   }
 
@@ -163,6 +207,26 @@ export class AgentIndex {
     for (const agent of this.#all.from()) if (found.has(agent)) sorted.push(agent);
     return new FoundAgents(sorted);
   }
+}
+
+/** All members of a list, from behind a place on and then up to it. */
+function* inTurn(
+  agents: SortedBlocks<RegisteredAgent>,
+  place: Place,
+): Generator<RegisteredAgent, void, undefined> {
+  const { key } = place;
+  for (const agent of agents.from(key)) if (agent.key !== key) yield step(place, agent);
+  if (key === undefined) return;
+  for (const agent of agents.from()) {
+    if (agent.key > key) return;
+    yield step(place, agent);
+  }
+}
+
+function step(place: Place, agent: RegisteredAgent, capability?: string): RegisteredAgent {
+  place.capability = capability;
+  place.key = agent.key;
+  return agent;
 }
 
 function addTo(table: KeyedMap<SortedBlocks<RegisteredAgent>>, text: string, agent: RegisteredAgent): void {

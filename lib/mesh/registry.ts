@@ -16,7 +16,7 @@ import type { AgentRecord } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
 import type { DiscoverResponse } from "../codec/payloads/discover_response.ts";
 import { nameTarget } from "./agent_target.ts";
-import { AgentIndex } from "./agent_index.ts";
+import { AgentIndex, type Place } from "./agent_index.ts";
 import { AgentWatch } from "./agent_watch.ts";
 import { RegisteredAgent, type StoredAgent, weightOf } from "./registered_agent.ts";
 import { HEARTBEATS_PER_LEASE, MAX_PAGE_WEIGHT, type RegistrySettings } from "./registry_settings.ts";
@@ -243,18 +243,22 @@ export class Registry {
     return { agents, total: found.size, nowMillis: wallMillis, ...(isMore && last !== undefined && { cursor: last }) };
   }
 
-  /** Whom a Call may go to: those with a capability, else the one with the id, else those with the name that the target stands for. */
+  /**
+   * Whom a request may go to: those with a capability, else the one with the id, else those with the name that the target stands
+   * for. In turn: from behind a place on, which goes along, and then from the beginning up to it.
+   */
   candidates(
     now: Micros,
     wallMillis: number,
     target: Uint8Array,
     capability: string | undefined,
+    place: Place,
   ): Iterable<RegisteredAgent> {
     this.handleTimeout(now, wallMillis);
-    if (capability !== undefined) return this.#index.find({ by: "capability", capability }).from();
+    if (capability !== undefined) return this.#index.capableInTurn(capability, place);
     const key = toHex(target);
     const agent = this.agent(key);
-    return agent === undefined ? this.#index.findTarget(key).from() : [agent];
+    return agent === undefined ? this.#index.namedInTurn(key, place) : [agent];
   }
 
   /** Begins to watch. What it tells its `onReady` must not use the registry at once. End it with {@link unwatch}. */

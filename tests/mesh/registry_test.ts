@@ -12,6 +12,7 @@ import type { DiscoverResponse } from "../../lib/codec/payloads/discover_respons
 import { nameTarget } from "../../lib/mesh/agent_target.ts";
 import { RegisteredAgent, type StoredAgent, weightOf } from "../../lib/mesh/registered_agent.ts";
 import { heartbeatMillis, type HeartbeatOutcome, Registry } from "../../lib/mesh/registry.ts";
+import type { Place } from "../../lib/mesh/agent_index.ts";
 import { type RegistrySettings, registrySettings } from "../../lib/mesh/registry_settings.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { property, testSeed } from "../support/seed.ts";
@@ -382,7 +383,7 @@ test("a Call's candidates are those with the capability, else the id, else the n
   bench.register(A, agent(2, { name: "two", capabilities: ["a.c", "a.c"] }));
   bench.register(B, agent(3, { name: "two", capabilities: [] }));
   const find = (target: Uint8Array, capability?: string): number[] =>
-    [...bench.registry.candidates(micros(bench.now * 1000), bench.wall, target, capability)].map(({ key }) =>
+    [...bench.registry.candidates(micros(bench.now * 1000), bench.wall, target, capability, {})].map(({ key }) =>
       parseInt(key.slice(-2), 16)
     );
   const nil = new Uint8Array(16);
@@ -393,6 +394,35 @@ test("a Call's candidates are those with the capability, else the id, else the n
   assert.deepEqual([find(nameTarget(sha256, "two")), find(nil, "a.b")], [[2], [1, 3]]);
   bench.now += 60_000;
   assert.deepEqual(find(nil, "a.*"), []);
+});
+
+test("candidates go on where the last ones were looked at, around the list, while agents come and go", () => {
+  const bench = new Bench();
+  for (let n = 1; n <= 5; n++) {
+    bench.register(A, agent(n, { name: "same", capabilities: [n % 2 === 0 ? "a.x" : "a.y"] }));
+  }
+  const place: Place = {};
+  const take = (count: number, target: Uint8Array, capability?: string): number[] => {
+    const taken: number[] = [];
+    const now = micros(bench.now * 1000);
+    for (const { key } of bench.registry.candidates(now, bench.wall, target, capability, place)) {
+      taken.push(parseInt(key.slice(-2), 16));
+      if (taken.length === count) break;
+    }
+    return taken;
+  };
+  const nil = new Uint8Array(16);
+  const same = nameTarget(sha256, "same");
+  assert.deepEqual([take(2, same), take(9, same), take(3, same)], [[1, 2], [3, 4, 5, 1, 2], [3, 4, 5]]);
+  Object.assign(place, { key: undefined, capability: undefined });
+  assert.deepEqual([take(1, nil, "a.*"), take(9, nil, "a.*")], [[2], [4, 1, 3, 5, 2]]);
+  assert.deepEqual([take(4, nil, "*"), take(2, nil, "*")], [[4, 1, 3, 5], [2, 4]]);
+  // The one that was looked at last is gone, with its capability; one comes behind its place.
+  bench.deregister(A, id(4));
+  bench.deregister(A, id(2));
+  bench.register(A, agent(6, { capabilities: ["a.xx"] }));
+  assert.deepEqual(take(9, nil, "a.*"), [6, 1, 3, 5]);
+  assert.deepEqual([take(2, nil, "a.y"), take(2, nil, "a.y")], [[1, 3], [5, 1]]);
 });
 
 test("pages go on behind their cursor while agents come and go, and a foreign cursor is refused", () => {
