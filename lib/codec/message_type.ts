@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Message types by name: the eleven of the published protocol, and the one extension type that is defined. */
+/** Message types by name: the eleven of the published protocol, and the extension types that are defined. */
 export const MessageType = {
   /** Registers an agent, or renews what is known of it. */
   AGENT_REGISTER: 0x01,
@@ -26,6 +26,12 @@ export const MessageType = {
   STREAM_CLOSE: 0x22,
   /** Says about what the next Call, Event or StreamOpen on the same transport stream leaves out. An extension type. */
   METADATA: 0x80,
+  /** Asks to be told of events. An extension type only by its number: it is a request of its own. */
+  SUBSCRIBE: 0x81,
+  /** Says who the Event that follows is from. An extension type. */
+  PUBLISHER: 0x82,
+  /** Says how many events are missing at this place. An extension type. */
+  MISSED: 0x83,
   /** Acknowledges a message. */
   ACK: 0xf0,
   /** Answers that something failed. */
@@ -89,9 +95,18 @@ export function isExtensionType(type: number): boolean {
   return type >= FIRST_EXTENSION_TYPE && type <= LAST_EXTENSION_TYPE;
 }
 
-/** The name of a type for people: `Call`, `Metadata`, `Extension 0x81`, `Unknown 0x7f`. */
+/** The extension types that have a name. */
+const EXTENSIONS: ReadonlyMap<number, string> = new Map([
+  [MessageType.METADATA, "Metadata"],
+  [MessageType.SUBSCRIBE, "Subscribe"],
+  [MessageType.PUBLISHER, "Publisher"],
+  [MessageType.MISSED, "Missed"],
+]);
+
+/** The name of a type for people: `Call`, `Metadata`, `Extension 0xa1`, `Unknown 0x7f`. */
 export function messageTypeName(type: number): string {
-  if (type === MessageType.METADATA) return "Metadata";
+  const extension = EXTENSIONS.get(type);
+  if (extension !== undefined) return extension;
   const kind = messageKind(type);
   if (kind !== undefined && kind !== "Extension") return kind;
   return `${kind ?? "Unknown"} 0x${type.toString(16).padStart(2, "0")}`;

@@ -37,6 +37,7 @@ export {
 } from "./payloads/agent_record.ts";
 export * from "./payloads/agent_register.ts";
 export * from "./payloads/call.ts";
+export * from "./payloads/delivery.ts";
 export * from "./payloads/discover_response.ts";
 export * from "./payloads/error.ts";
 export * from "./payloads/event.ts";
@@ -47,6 +48,7 @@ export * from "./payloads/response.ts";
 export * from "./payloads/stream_chunk.ts";
 export * from "./payloads/stream_close.ts";
 export * from "./payloads/stream_open.ts";
+export * from "./payloads/subscribe.ts";
 
 export * from "./json/detect.ts";
 export * from "./json/discover_json.ts";

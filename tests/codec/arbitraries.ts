@@ -8,12 +8,12 @@ import fc from "fast-check";
 import { address } from "../../lib/base/address.ts";
 import { formatIpv4, formatIpv6 } from "../../lib/codec/endpoint.ts";
 import type { MessageHeader } from "../../lib/codec/message_header.ts";
-import { MessageType } from "../../lib/codec/message_type.ts";
+import { isExtensionType, MessageType } from "../../lib/codec/message_type.ts";
 import type { AgentRecord } from "../../lib/codec/payloads/agent_record.ts";
 
 /** Every type that a message may have. */
 export const VALID_TYPES: readonly number[] = [
-  ...Object.values(MessageType).filter((type) => type !== MessageType.METADATA),
+  ...Object.values(MessageType).filter((type) => !isExtensionType(type)),
   ...Array.from({ length: 0x70 }, (_, i) => 0x80 + i),
 ];
 

@@ -287,6 +287,52 @@ export const GOLDEN_PAYLOADS: readonly GoldenPayload[] = [
     codec.encodeMetadata,
     codec.decodeMetadata,
   ),
+  golden(
+    "Metadata of an event for an agent",
+    "05 0200 6b37 0a 1000 00112233445566778899aabbccddeeff",
+    { idempotencyKey: "k7", application: [], target: AGENT } satisfies codec.Metadata,
+    codec.sizeOfMetadata,
+    codec.encodeMetadata,
+    codec.decodeMetadata,
+  ),
+  golden(
+    "Subscribe",
+    "01 00 00010000 00000400 0200 0800 6f72646572732e2a 0700 61756469742e3e",
+    {
+      patterns: ["orders.*", "audit.>"],
+      policy: "drop_newest",
+      unreliable: false,
+      maxEvents: 256,
+      maxBytes: 262_144,
+    } satisfies codec.Subscribe,
+    codec.sizeOfSubscribe,
+    codec.encodeSubscribe,
+    codec.decodeSubscribe,
+  ),
+  golden(
+    "Response to Subscribe",
+    "00010000 00000400",
+    { maxEvents: 256, maxBytes: 262_144 } satisfies codec.SubscribeResponse,
+    codec.sizeOfSubscribeResponse,
+    codec.encodeSubscribeResponse,
+    codec.decodeSubscribeResponse,
+  ),
+  golden(
+    "Publisher",
+    "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20",
+    { publicKey: Uint8Array.from({ length: 32 }, (_, i) => i + 1) } satisfies codec.Publisher,
+    codec.sizeOfPublisher,
+    codec.encodePublisher,
+    codec.decodePublisher,
+  ),
+  golden(
+    "Missed",
+    "0301000000000000",
+    { count: 259 } satisfies codec.Missed,
+    codec.sizeOfMissed,
+    codec.encodeMissed,
+    codec.decodeMissed,
+  ),
 ];
 
 /** Whole messages. */

@@ -210,7 +210,8 @@ test("every published type and the whole extension range are accepted, nothing e
 test("types have names for people", () => {
   assert.equal(messageTypeName(MessageType.CALL), "Call");
   assert.equal(messageTypeName(MessageType.METADATA), "Metadata");
-  assert.equal(messageTypeName(0x81), "Extension 0x81");
+  assert.equal(messageTypeName(0xa1), "Extension 0xa1");
+  assert.equal(messageTypeName(0x82), "Publisher");
   assert.equal(messageTypeName(0x7f), "Unknown 0x7f");
 });
 

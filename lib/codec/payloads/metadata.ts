@@ -5,6 +5,7 @@
  * @module
  */
 
+import { UUID_BYTES } from "../../base/uuid.ts";
 import type { CodecError } from "../codec_error.ts";
 import { PayloadReader, TlvReader } from "../payload_reader.ts";
 import { measure, type PayloadWriter, write } from "../payload_writer.ts";
@@ -44,6 +45,8 @@ export interface Metadata {
   readonly head?: Uint8Array;
   /** The class in which it travels wherever it is passed on, and its answer back. Without it: what is usual for its kind. */
   readonly priority?: Priority;
+  /** Of an Event: the agent that it is for, 16 bytes; without it, it is for the node and whoever has subscribed there. */
+  readonly target?: Uint8Array;
 }
 
 const TLV = {
@@ -56,6 +59,7 @@ const TLV = {
   APPLICATION: 0x07,
   HOP_LIMIT: 0x08,
   HEAD: 0x09,
+  TARGET: 0x0a,
   PRIORITY: 0x0b,
 } as const;
 
@@ -63,7 +67,7 @@ const TLV = {
 const PRIORITIES: Readonly<Record<Priority, number>> = { interactive: 1, bulk: 2 };
 
 function layOut(writer: PayloadWriter, metadata: Metadata): void {
-  const { traceparent, application = [], head, priority } = metadata;
+  const { traceparent, application = [], head, priority, target } = metadata;
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new RangeError(`not a traceparent: ${JSON.stringify(traceparent)}`);
   }
@@ -82,6 +86,10 @@ function layOut(writer: PayloadWriter, metadata: Metadata): void {
     throw new RangeError(`the head has ${head.length} bytes, expected 1 to ${MAX_HEAD_BYTES}`);
   }
   writer.tlvBytes(TLV.HEAD, head, "head");
+  if (target !== undefined && target.length !== UUID_BYTES) {
+    throw new RangeError(`the target has ${target.length} bytes, expected ${UUID_BYTES}`);
+  }
+  writer.tlvBytes(TLV.TARGET, target, "target");
   writer.tlvU8(TLV.PRIORITY, priority === undefined ? undefined : PRIORITIES[priority], "priority");
 }
 
@@ -144,6 +152,9 @@ export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.le
         break;
       case TLV.HEAD:
         metadata.head = tlvs.opaque(MAX_HEAD_BYTES, "head");
+        break;
+      case TLV.TARGET:
+        metadata.target = tlvs.fixed(UUID_BYTES, "target");
         break;
       case TLV.PRIORITY:
         // What is not known is the least urgent, as in the transport.

@@ -273,3 +273,27 @@ test("a capability is met exactly, below a prefix, or by a lone star", () => {
   assert.ok(capabilityMatches("*", "anything"));
   assert.ok(!capabilityMatches(".*", "a.b"));
 });
+
+test("a Subscribe with no patterns, too many, or fields out of bounds is refused", () => {
+  const subscribe = (hex: string): unknown => codec.decodeSubscribe(unhex(hex));
+  assert.equal(refusal(subscribe("00 00 00000000 00000000 0000")), "bad_value pattern count");
+  assert.equal(refusal(subscribe("00 00 00000000 00000000 0104")), "too_many patterns");
+  assert.equal(refusal(subscribe("00 00 00000000 00000000 0200 0100 61")), "truncated_payload pattern");
+  assert.equal(refusal(subscribe("03 00 00000000 00000000 0100 0100 61")), "bad_value policy");
+  assert.equal(refusal(subscribe("00 02 00000000 00000000 0100 0100 61")), "bad_value unreliable");
+  assert.equal(refusal(subscribe("00 00 00000000 00000000 0100 0100 ff")), "bad_utf8 pattern");
+  const good = { policy: "close", unreliable: true, maxEvents: 1, maxBytes: 2 } as const;
+  for (const count of [0, codec.MAX_PATTERNS + 1]) {
+    assert.throws(() => codec.sizeOfSubscribe({ ...good, patterns: new Array(count).fill("a") }), RangeError);
+  }
+});
+
+test("what stands in front of an event that is passed on is refused if it says nothing, or half of it", () => {
+  assert.equal(refusal(codec.decodeMissed(unhex("0000000000000000"))), "bad_value count");
+  assert.equal(refusal(codec.decodeMissed(unhex("0000000000002000"))), "bad_value count");
+  assert.equal(refusal(codec.decodePublisher(new Uint8Array(31))), "truncated_payload public key");
+  assert.equal(refusal(metadata(`0a 0f00 ${"00".repeat(15)}`)), "bad_value target length");
+  assert.throws(() => codec.sizeOfMissed({ count: 0 }), RangeError);
+  assert.throws(() => codec.sizeOfPublisher({ publicKey: new Uint8Array(31) }), RangeError);
+  assert.throws(() => codec.sizeOfMetadata({ target: new Uint8Array(15) }), /the target has 15 bytes, expected 16/);
+});
