@@ -34,6 +34,8 @@ export interface RelayStats {
   readonly answered: number;
   /** Times that a call went to another agent, because one had gone before it answered. */
   readonly failovers: number;
+  /** The agent went in the middle of its answer, which is the end of the call. */
+  readonly cutOff: number;
   /** Nobody could be reached any more. */
   readonly failed: number;
 }
@@ -51,7 +53,7 @@ export class CallRouter {
   readonly links: AgentLinks;
   readonly #parts: RouterParts;
   readonly #ids: IdSequence;
-  readonly counters = { running: 0, total: 0, answered: 0, failovers: 0, failed: 0 };
+  readonly counters = { running: 0, total: 0, answered: 0, failovers: 0, cutOff: 0, failed: 0 };
 
   constructor(parts: RouterParts) {
     this.links = parts.links;
@@ -187,6 +189,7 @@ class Relay implements Relayed {
           if (outcome.kind === "lost" ? out.isBegun : outcome.code === StreamError.GONE) this.#mayBeDone = true;
           return this.#another("the agent has gone");
         }
+        if (isGone) this.#router.counters.cutOff++;
         const text = isGone ? "the agent has gone in the middle of its answer" : "the agent gave the call up";
         return this.#fail(isGone ? ErrorCode.ANSWER_LOST : ErrorCode.HANDLER_FAILED, isGone, text);
       }

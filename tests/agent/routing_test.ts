@@ -272,6 +272,23 @@ test("when the only agent goes, its calls fail, and may be tried again", async (
   });
 });
 
+test("when an agent goes in the middle of its answer, the call fails, may be tried again, and is counted", async () => {
+  await using mesh = await Mesh.start();
+  const { client: dying } = await mesh.agent("dying", ["work"], () => new Uint8Array(12_000_000));
+  await mesh.agent("living", ["other"], (payload) => payload);
+  const client = await mesh.client();
+  const call = assert.rejects(client.call("x", { capability: "work" }), (error: MxpError) => {
+    assert.deepEqual([error.remoteName, error.nothingDone], ["ANSWER_LOST", false]);
+    return failsWith("connection_lost", true, /gone in the middle of its answer/)(error);
+  });
+  // The node has made room for the answer: its beginning is there.
+  await until(() => mesh.server.stats().memory.used > 0, "the answer has begun");
+  await dying.close();
+  await call;
+  assert.deepEqual([mesh.relayed.cutOff, mesh.relayed.failovers, mesh.relayed.running], [1, 0, 0]);
+  assert.equal(mesh.server.stats().memory.used, 0);
+});
+
 test("an agent that falls silent is noticed long before its connection times out", async () => {
   const platform = memoryPlatform();
   await using mesh = await Mesh.start(platform);
