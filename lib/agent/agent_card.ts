@@ -49,6 +49,8 @@ export interface Agent {
   readonly capabilities: readonly string[];
   /** The key that its connection has proven to the node, as it stands in URLs. */
   readonly publicKey?: string;
+  /** How the node reaches it, if not over a connection with a key: in clear. Nobody vouches for such an agent. */
+  readonly carrier?: "plain";
   /** `IP:PORT`, if it can be reached without the node; nobody has checked it. */
   readonly endpoint?: string;
   /** Its own version. */
@@ -138,6 +140,7 @@ export function toAgent(record: AgentRecord, nowMillis: number | undefined): Age
     name: record.name,
     capabilities: record.capabilities,
     ...(publicKey !== undefined && { publicKey: toBase64Url(publicKey) }),
+    ...(record.isPlain === true && { carrier: "plain" as const }),
     ...(endpoint !== undefined && { endpoint: formatHostPort(endpoint.host, endpoint.port) }),
     ...(version !== undefined && { version }),
     ...(description !== undefined && { description }),

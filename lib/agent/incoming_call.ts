@@ -8,9 +8,9 @@ import type { MxpErrorCode } from "../base/errors.ts";
 import type { Micros } from "../base/time.ts";
 import type { RequestReader } from "../mesh/request_reader.ts";
 import type { StreamId } from "../wire/stream_id.ts";
-import type { IncomingCalls } from "./incoming_calls.ts";
 import { IncomingRequest } from "./incoming_request.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Session } from "./session.ts";
 
 /** Where a call stands. */
 export type IncomingCallState =
@@ -33,9 +33,37 @@ export interface AnswerSource {
   stop(): void;
 }
 
-/** One incoming call, or event that is answered with an Ack. `IncomingCalls` moves it on. */
+/** Whoever brought a call, and takes its answer back: the calls of a connection, or those of the plain carrier. */
+export interface CallAnswers {
+  /** Who calls. */
+  readonly peer: PeerInfo;
+  /** The connection, if it is one: whoever calls there can be called, too. */
+  readonly session: Session | undefined;
+  /** Whether a stream's data came with the hello. */
+  isEarly(id: StreamId): boolean;
+  /** The answer, to an event an Ack. Nothing happens if nobody waits for it any more. */
+  respond(call: IncomingCall, data: Uint8Array): void;
+  /** An Error instead of an answer. */
+  fail(call: IncomingCall, code: number, retryable: boolean, text: string): void;
+  /** A refusal before any handler was asked; the rest of the request is not wanted. */
+  refuse(call: IncomingCall, code: number, retryable: boolean, text: string, streamCode: number): void;
+  /** An answer in several messages. {@link pump} sends what the source has; call it when there is more. */
+  answerFrom(call: IncomingCall, source: AnswerSource): void;
+  /** See {@link answerFrom}. */
+  pump(call: IncomingCall): void;
+  /** Takes room in memory for a call, until {@link release}. */
+  reserve(call: IncomingCall, bytes: number): boolean;
+  /** Gives a call's memory back, once neither the handler nor the transport needs it. */
+  release(call: IncomingCall): void;
+  /** Milliseconds until the caller's deadline. */
+  remainingMs(call: IncomingCall): number;
+  /** The deadline of whatever the call is doing has passed. */
+  onExpired(call: IncomingCall, now: Micros): void;
+}
+
+/** One incoming call, or event that is answered with an Ack. Its {@link CallAnswers} move it on. */
 export class IncomingCall extends IncomingRequest {
-  readonly calls: IncomingCalls;
+  readonly calls: CallAnswers;
   readonly stream: StreamId;
   state: IncomingCallState = "receiving";
   /** Collects the request while it is incomplete. */
@@ -55,7 +83,7 @@ export class IncomingCall extends IncomingRequest {
   /** Whether the handler has the call and has not come back. */
   handling = false;
 
-  constructor(calls: IncomingCalls, stream: StreamId) {
+  constructor(calls: CallAnswers, stream: StreamId) {
     super();
     this.calls = calls;
     this.stream = stream;

@@ -15,7 +15,7 @@ import { readRequest, type RequestProblem, RequestReader, StreamStart } from "..
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
-import { type AnswerSource, IncomingCall, type IncomingCallState } from "./incoming_call.ts";
+import { type AnswerSource, type CallAnswers, IncomingCall, type IncomingCallState } from "./incoming_call.ts";
 import type { IncomingEvent } from "./incoming_events.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
@@ -62,7 +62,7 @@ export interface CallCounters {
 }
 
 /** All incoming calls of a connection. */
-export class IncomingCalls {
+export class IncomingCalls implements CallAnswers {
   readonly #driver: Driver;
   readonly #link: Link;
   readonly #messages: CallMessages;

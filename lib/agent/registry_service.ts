@@ -31,8 +31,7 @@ import { StreamError } from "../wire/error_codes.ts";
 import { AgentLinks } from "./agent_links.ts";
 import { CallRouter, type RelayStats } from "./call_router.ts";
 import type { LifecycleHandler } from "./dispatcher.ts";
-import type { AnswerSource, IncomingCall } from "./incoming_call.ts";
-import type { IncomingCalls } from "./incoming_calls.ts";
+import type { AnswerSource, CallAnswers, IncomingCall } from "./incoming_call.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import { RegistryJournal } from "./registry_journal.ts";
 
@@ -103,7 +102,7 @@ export class RegistryService implements LifecycleHandler {
   readonly #clock: Clock;
   readonly #messages: CallMessages;
   readonly #watches = new Set<WatchAnswer>();
-  readonly #watchCounts = new WeakMap<IncomingCalls, number>();
+  readonly #watchCounts = new WeakMap<CallAnswers, number>();
   readonly #refused: Record<string, number> = {};
   #registered = 0;
   #deregistered = 0;

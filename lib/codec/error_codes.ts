@@ -67,7 +67,7 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   info("INTERNAL", false, false, "a fault of the node that answers"),
   info("UNAVAILABLE", true, true, "the agent or the way to it is down, or going down"),
   info("NOT_REGISTERED", false, true, "the agent has no lease here; register first"),
-  info("AGENT_ID_TAKEN", false, true, "the agent id belongs to another key"),
+  info("AGENT_ID_TAKEN", false, true, "the agent id belongs to somebody else"),
   info("LIMIT_REACHED", false, true, "a quota of the sender is used up"),
   info("HOP_LIMIT", false, true, "the message was passed on too often"),
   info("CANNOT_DECOMPRESS", false, true, "the payload is not one good zstd frame"),

@@ -7,6 +7,7 @@
 import type { Micros } from "../base/time.ts";
 import type { AgentRecord, AgentStatus } from "../codec/payloads/agent_record.ts";
 import { type AgentRegister, sizeOfAgentRegister } from "../codec/payloads/agent_register.ts";
+import { isPlainOwner } from "./plain_owner.ts";
 
 /** What each text of a record costs beyond its bytes, roughly, in memory and in time to look through. */
 const WEIGHT_PER_TEXT = 64;
@@ -15,7 +16,7 @@ const WEIGHT_PER_TEXT = 64;
 export interface StoredAgent {
   /** 16 bytes. */
   readonly agentId: Uint8Array;
-  /** The static key that registered the id first, 32 bytes. */
+  /** The static key that registered the id first, 32 bytes. (Or an address, see `plainOwner`; that is never stored.) */
   readonly owner: Uint8Array;
   /** The registration; undefined: the agent has gone, the id still belongs to its owner. */
   readonly register: AgentRegister | undefined;
@@ -40,6 +41,8 @@ export class RegisteredAgent {
   readonly stored: StoredAgent;
   readonly register: AgentRegister;
   readonly weight: number;
+  /** Whether no key vouches for it, only the address that it registered from. */
+  readonly isPlain: boolean;
   lastHeartbeat: Micros;
   /** What it says of itself. */
   ownStatus: AgentStatus = "online";
@@ -52,6 +55,7 @@ export class RegisteredAgent {
     this.stored = stored;
     this.register = register;
     this.weight = weightOf(register);
+    this.isPlain = isPlainOwner(stored.owner);
     this.lastHeartbeat = now;
   }
 
@@ -77,7 +81,7 @@ export class RegisteredAgent {
     const age = Math.max(0, Math.floor((now - this.lastHeartbeat) / 1000));
     return {
       ...register,
-      publicKey: stored.owner,
+      ...(this.isPlain ? { isPlain: true } : { publicKey: stored.owner }),
       leaseMillis: stored.leaseMillis,
       status: this.status(now),
       ...(load !== undefined && { load }),

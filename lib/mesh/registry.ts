@@ -6,6 +6,7 @@
 
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import { KeyedMap, newHashKey } from "../base/keyed_map.ts";
+import { SortedBlocks } from "../base/sorted_blocks.ts";
 import type { Random } from "../base/random.ts";
 import { type Micros, micros, NEVER } from "../base/time.ts";
 import { formatUuid, isNilUuid, UUID_BYTES } from "../base/uuid.ts";
@@ -18,6 +19,7 @@ import type { DiscoverResponse } from "../codec/payloads/discover_response.ts";
 import { nameTarget } from "./agent_target.ts";
 import { AgentIndex, type Place } from "./agent_index.ts";
 import { AgentWatch } from "./agent_watch.ts";
+import { isPlainOwner } from "./plain_owner.ts";
 import { RegisteredAgent, type StoredAgent, weightOf } from "./registered_agent.ts";
 import { HEARTBEATS_PER_LEASE, MAX_PAGE_WEIGHT, type RegistrySettings } from "./registry_settings.ts";
 
@@ -46,7 +48,7 @@ export interface RegistryChange {
   readonly agentBefore: RegisteredAgent | undefined;
 }
 
-/** One key and what it holds. */
+/** One key or source address, and what it holds. */
 interface Owner {
   agents: number;
   weight: number;
@@ -58,7 +60,7 @@ interface Owner {
 /** One id. */
 interface Holding {
   readonly key: string;
-  /** Its owner's key in hex. */
+  /** Its owner in hex. */
   readonly ownerKey: string;
   readonly stored: StoredAgent;
   readonly agent: RegisteredAgent | undefined;
@@ -69,8 +71,9 @@ export type HeartbeatOutcome = RegisteredAgent | "not_registered" | RegistryRefu
 
 /**
  * The registry. It knows no clock, no connection and no disk: `now` runs evenly and decides about leases, `wallMillis` is
- * the time of day and is only shown and stored. Whoever speaks for an agent says so with the key that its connection has
- * proven.
+ * the time of day and is only shown and stored. Whoever speaks for an agent says so with its owner: the key that its
+ * connection has proven, or the address that stands for whoever has none (`plainOwner`), whose registrations are never
+ * written down, and hold their ids only while they last.
  *
  * @example
  * ```ts
@@ -92,6 +95,9 @@ export class Registry {
   readonly #ids: KeyedMap<Holding>;
   readonly #owners: KeyedMap<Owner>;
   readonly #index: AgentIndex;
+  /** The agents that no key vouches for, by id. */
+  readonly #plain = new SortedBlocks<RegisteredAgent>();
+  #plainWeight = 0;
   /** All ids without an agent, in the order in which they lost it. */
   readonly #gone = new Set<Holding>();
   readonly #watches = new Set<AgentWatch>();
@@ -132,6 +138,11 @@ export class Registry {
   /** What the registrations weigh; see `weightOf`. */
   get weight(): number {
     return this.#weight;
+  }
+
+  /** The agents that no key vouches for, in the order of their ids. The registry must not change meanwhile. */
+  get plain(): Pick<SortedBlocks<RegisteredAgent>, "size" | "from"> {
+    return this.#plain;
   }
 
   /** Who watches. */
@@ -195,7 +206,7 @@ export class Registry {
     return agent;
   }
 
-  /** Ends a registration. The id stays its owner's. */
+  /** Ends a registration. The id stays its owner's if that is a key. */
   deregister(now: Micros, wallMillis: number, owner: Uint8Array, agentId: Uint8Array): HeartbeatOutcome {
     this.handleTimeout(now, wallMillis);
     const key = toHex(agentId);
@@ -340,7 +351,10 @@ export class Registry {
   #set(now: Micros, key: string, after: StoredAgent | undefined): Holding | undefined {
     const before = this.#ids.get(key);
     const holding = this.#replace(now, key, after);
-    this.#changes?.push({ key, before: before?.stored, after, agentBefore: before?.agent });
+    const stored = after ?? before?.stored;
+    if (stored !== undefined && !isPlainOwner(stored.owner)) {
+      this.#changes?.push({ key, before: before?.stored, after, agentBefore: before?.agent });
+    }
     return holding;
   }
 
@@ -376,6 +390,10 @@ export class Registry {
     owner.weight += agent.weight;
     this.#weight += agent.weight;
     this.#index.add(agent);
+    if (agent.isPlain) {
+      this.#plain.add(agent);
+      this.#plainWeight += agent.weight;
+    }
     this.#due = micros(Math.min(this.#due, agent.lapsesAt));
   }
 
@@ -392,6 +410,10 @@ export class Registry {
       owner.weight -= agent.weight;
       this.#weight -= agent.weight;
       this.#index.remove(agent);
+      if (agent.isPlain) {
+        this.#plain.remove(agent.key);
+        this.#plainWeight -= agent.weight;
+      }
     }
     if (owner.ids === 0) this.#owners.delete(ownerKey);
   }
@@ -411,6 +433,16 @@ export class Registry {
     const owner = this.#owners.get(toHex(ownerKey));
     const isNew = holding?.agent === undefined ? 1 : 0;
     const more = weightOf(register) - (holding?.agent?.weight ?? 0);
+    if (isPlainOwner(ownerKey)) {
+      const { maxPlainAgents, maxPlainAgentsPerAddress, maxPlainWeight } = this.#settings;
+      if ((owner?.agents ?? 0) + isNew > maxPlainAgentsPerAddress) {
+        const text = `this address has ${maxPlainAgentsPerAddress} agents registered, the most it may have`;
+        return refusal(ErrorCode.LIMIT_REACHED, text);
+      }
+      if (this.#plain.size + isNew > maxPlainAgents || this.#plainWeight + more > maxPlainWeight) {
+        return refusal(ErrorCode.OVERLOADED, "there is no room for more agents without a key");
+      }
+    }
     if ((owner?.agents ?? 0) + isNew > maxAgentsPerKey) {
       return refusal(
         ErrorCode.LIMIT_REACHED,
@@ -443,7 +475,8 @@ export class Registry {
     }
     if (this.#ids.size < maxIds) return undefined;
     const [oldest] = this.#gone;
-    if (oldest === undefined || oldest.stored.goneAtMillis + keepOwnerMillis > wallMillis) {
+    // An id that belongs to a key is not forgotten for the sake of an address.
+    if (oldest === undefined || isPlainOwner(ownerKey) || oldest.stored.goneAtMillis + keepOwnerMillis > wallMillis) {
       return refusal(ErrorCode.OVERLOADED, "the registry remembers as many ids as it can");
     }
     this.#set(now, oldest.key, undefined);
@@ -463,7 +496,7 @@ function unfit(
     return refusal(ErrorCode.BAD_REQUEST, "UUIDs of version 8 stand for names; take another version");
   }
   if (publicKey !== undefined && !bytesEqual(publicKey, owner)) {
-    return refusal(ErrorCode.BAD_REQUEST, "the public key is not the one of this connection");
+    return refusal(ErrorCode.BAD_REQUEST, "the public key is not one that its sender has proven");
   }
   if (weight > maxWeight) {
     return refusal(ErrorCode.PAYLOAD_TOO_LARGE, `a registration may weigh ${maxWeight} bytes at most`);
@@ -471,13 +504,15 @@ function unfit(
   return undefined;
 }
 
-function gone({ stored }: RegisteredAgent, wallMillis: number): StoredAgent {
+/** What is left of a registration that is over: a key is remembered, an address may be anybody's by then. */
+function gone({ stored, isPlain }: RegisteredAgent, wallMillis: number): StoredAgent | undefined {
+  if (isPlain) return undefined;
   // 0 means that it has not gone.
   return { ...stored, register: undefined, goneAtMillis: Math.max(1, wallMillis) };
 }
 
 function taken(agentId: Uint8Array): RegistryRefusal {
-  return refusal(ErrorCode.AGENT_ID_TAKEN, `the agent id ${formatUuid(agentId)} belongs to another key`);
+  return refusal(ErrorCode.AGENT_ID_TAKEN, `the agent id ${formatUuid(agentId)} belongs to somebody else`);
 }
 
 function refusal(code: ErrorCode, text: string): RegistryRefusal {

@@ -28,6 +28,12 @@ export interface RegistrySettings {
   readonly maxWeightPerKey: number;
   /** Largest weight of all registrations. */
   readonly maxTotalWeight: number;
+  /** Agents without a key that may be registered at a time (SPEC §3.2). */
+  readonly maxPlainAgents: number;
+  /** The same for one address and port. */
+  readonly maxPlainAgentsPerAddress: number;
+  /** Largest weight of all registrations without a key. */
+  readonly maxPlainWeight: number;
   /** Changes that a watcher may be behind before it gets the whole listing anew instead. */
   readonly maxPendingChanges: number;
 }
@@ -50,6 +56,9 @@ export const DEFAULT_REGISTRY_SETTINGS: RegistrySettings = Object.freeze({
   maxWeight: 32_768,
   maxWeightPerKey: 16 << 20,
   maxTotalWeight: 64 << 20,
+  maxPlainAgents: 1_024,
+  maxPlainAgentsPerAddress: 64,
+  maxPlainWeight: 4 << 20,
   maxPendingChanges: 1_024,
 });
 

@@ -233,7 +233,7 @@ test("an id cannot be taken, renewed or removed by another key, neither now nor 
     const mallory = await mesh.client();
     await assert.rejects(
       mallory.register({ name: "mallory", id: ID }),
-      failsWith("refused", false, /belongs to another key/),
+      failsWith("refused", false, /belongs to somebody else/),
     );
     const raw = await RawPeer.connect(mesh.platform, mesh.server.url);
     for (

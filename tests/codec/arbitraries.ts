@@ -71,4 +71,5 @@ export const agentRecord: fc.Arbitrary<AgentRecord> = fc.record({
   load: optional(fc.nat(65_535)),
   lastHeartbeatMillis: optional(millis),
   registeredAtMillis: optional(millis),
+  isPlain: optional(fc.constant(true)),
 }, { noNullPrototype: true });

@@ -40,7 +40,7 @@ export function encodeRegisterJson(register: AgentRegister, spelling: RegisterSp
   for (const [key, value] of register.metadata ?? []) metadata[key] = value;
   if (register.version !== undefined) metadata.version = register.version;
   if (register.description !== undefined) metadata.description = register.description;
-  if (register.tags !== undefined && register.tags.length > 0) metadata.tags = register.tags.join(",");
+  if (register.tags !== undefined && register.tags.length > 0) metadata.tags = JSON.stringify(register.tags);
   return toJsonBytes({ id, name, capabilities, address: reachableAt, metadata });
 }
 
@@ -61,7 +61,7 @@ export function decodeRegisterJson(bytes: Uint8Array, at = 0, end: number = byte
   for (const pair of json.textPairs("metadata", MAX_METADATA_ENTRIES)) {
     if (pair[0] === "version") version = pair[1];
     else if (pair[0] === "description") description = pair[1];
-    else if (pair[0] === "tags") tags = splitTags(pair[1]);
+    else if (pair[0] === "tags") tags = parseTags(pair[1]);
     else metadata.push(pair);
   }
   if (tags.length > MAX_TAGS) {
@@ -83,8 +83,19 @@ export function decodeRegisterJson(bytes: Uint8Array, at = 0, end: number = byte
   };
 }
 
-/** The published runtime's metadata is a map of texts, so its tags are one text with commas. */
-function splitTags(text: string): string[] {
+/**
+ * The published runtime's metadata is a map of texts, so its tags are an array of texts that was written as one text. What
+ * is no such array is taken for words with commas between them, which is what people write by hand.
+ */
+function parseTags(text: string): string[] {
+  if (text.startsWith("[")) {
+    try {
+      const tags: unknown = JSON.parse(text);
+      if (Array.isArray(tags) && tags.every((tag) => typeof tag === "string" && tag.isWellFormed())) return tags;
+    } catch {
+      // Then it is words.
+    }
+  }
   return text.split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
 }
 

@@ -25,6 +25,9 @@ export type AgentStatus = "online" | "offline" | "degraded";
 /** {@link AgentStatus} by its number on the wire. Read only. */
 const STATUSES: readonly (AgentStatus | undefined)[] = [undefined, "online", "offline", "degraded"];
 
+/** The one value of the carrier TLV. Agents on the secure carrier have a public key instead. */
+const PLAIN_CARRIER = 1;
+
 /** TLV types behind the published fields. Those from 0x10 on are what a node says of an agent. */
 const TLV = {
   PUBLIC_KEY: 0x01,
@@ -38,6 +41,7 @@ const TLV = {
   LOAD: 0x11,
   LAST_HEARTBEAT: 0x12,
   REGISTERED_AT: 0x13,
+  CARRIER: 0x14,
 } as const;
 
 /** What an agent says of itself. */
@@ -76,6 +80,8 @@ export interface AgentRecord extends AgentDescription {
   readonly lastHeartbeatMillis?: number;
   /** Milliseconds since 1970. */
   readonly registeredAtMillis?: number;
+  /** It is reached over the plain carrier, in clear, and no key vouches for it. */
+  readonly isPlain?: boolean;
 }
 
 /** The number of a status. */
@@ -117,6 +123,7 @@ export function layOutAgentRecord(writer: PayloadWriter, record: AgentRecord): v
   writer.tlvU16(TLV.LOAD, record.load, "load");
   writer.tlvU64(TLV.LAST_HEARTBEAT, record.lastHeartbeatMillis, "last heartbeat");
   writer.tlvU64(TLV.REGISTERED_AT, record.registeredAtMillis, "registered at");
+  if (record.isPlain === true) writer.tlvU8(TLV.CARRIER, PLAIN_CARRIER, "carrier");
 }
 
 /** Reads a record up to the reader's end; what it is worth is in the reader's error. Everything is copied. */
@@ -182,6 +189,12 @@ export function readAgentRecord(reader: PayloadReader): AgentRecord {
       case TLV.REGISTERED_AT:
         record.registeredAtMillis = tlvs.u64("registered at");
         break;
+      case TLV.CARRIER: {
+        const number = tlvs.u8("carrier");
+        record.isPlain = number === PLAIN_CARRIER;
+        if (!record.isPlain) reader.fail("bad_value", "carrier", number);
+        break;
+      }
     }
   }
   return record;

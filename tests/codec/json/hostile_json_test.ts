@@ -60,14 +60,13 @@ test("no payload between braces makes a reader throw", () => {
 
 test("what was decoded from JSON encodes to the same again", () => {
   const word = fc.string({ unit: "grapheme", maxLength: 8 });
-  const plain = word.filter((tag) => tag.trim() === tag && tag !== "" && !tag.includes(","));
   const reserved = ["version", "description", "tags"];
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 16, maxLength: 16 }),
       word,
       fc.array(word, { maxLength: 4 }),
-      fc.uniqueArray(plain, { maxLength: 4 }),
+      fc.uniqueArray(word, { maxLength: 4 }),
       fc.dictionary(word.filter((key) => !reserved.includes(key)), word, { maxKeys: 4 }),
       (agentId, name, capabilities, tags, metadata) => {
         const register = { agentId, name, capabilities, tags, metadata: Object.entries(metadata) };

@@ -45,7 +45,7 @@ test("a registration in the runtime's spelling goes both ways", () => {
     name: "écho",
     capabilities: ["echo", "text.a"],
     address: "127.0.0.1:50052",
-    metadata: { owner: "me", version: "1.2.3", description: "says it again", tags: "a,b" },
+    metadata: { owner: "me", version: "1.2.3", description: "says it again", tags: '["a","b"]' },
   });
   const { register, spelling } = accepted(codec.decodeRegisterJson(bytes));
   assert.equal(spelling, "runtime");
@@ -188,6 +188,18 @@ test("a missing or ill-typed member is refused by its name", () => {
   assert.match(refusal(codec.decodeRegisterJson(json({ ...good, metadata: pairs }))), /member metadata/);
   const tags = new Array(300).fill("t").join(",");
   assert.match(refusal(codec.decodeRegisterJson(json({ ...good, metadata: { tags } }))), /too many of tags: 300/);
+});
+
+test("tags are an array written as text, or words with commas between them", () => {
+  const good = textOf(codec.encodeRegisterJson(REGISTER, "runtime")) as object;
+  const tagsOf = (tags: string) =>
+    accepted(codec.decodeRegisterJson(json({ ...good, metadata: { tags } }))).register.tags;
+  assert.deepEqual(tagsOf('["a, b","","[c]"]'), ["a, b", "", "[c]"]);
+  assert.deepEqual(tagsOf("a, b ,,c"), ["a", "b", "c"]);
+  assert.deepEqual(tagsOf("[a],[1]"), ["[a]", "[1]"]);
+  assert.deepEqual(tagsOf("[1,2]"), ["[1", "2]"]);
+  assert.deepEqual(tagsOf("["), ["["]);
+  assert.deepEqual(tagsOf("[]"), []);
 });
 
 test("a status, a time or a truth value that is none is refused", () => {

@@ -25,7 +25,7 @@ const optional = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
 const record = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
   fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
 const description = agentRecord.map((value) => {
-  const { status: _1, load: _2, lastHeartbeatMillis: _3, registeredAtMillis: _4, ...rest } = value;
+  const { status: _1, load: _2, lastHeartbeatMillis: _3, registeredAtMillis: _4, isPlain: _5, ...rest } = value;
   return rest;
 });
 const status = optional(fc.constantFrom<codec.AgentStatus>("online", "offline", "degraded"));
