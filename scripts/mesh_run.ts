@@ -7,7 +7,6 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import process from "node:process";
 import { type Client, connect, MxpError, type ServerStats } from "../mod.ts";
 import { SeededRandom } from "../lib/testing/seeded_random.ts";
 import { CAPABILITY, type Work } from "./mesh_party.ts";

@@ -155,10 +155,10 @@ class Relay implements Relayed {
     this.#fail(this.#mayBeDone ? ErrorCode.ANSWER_LOST : ErrorCode.UNAVAILABLE, true, this.#reason);
   }
 
-  /** Its agent seems to be dead: somebody else may try, unless an answer has begun. */
+  /** Its agent seems to be dead: somebody else may try, unless an answer has begun. Then nobody waits for the rest of it. */
   giveUp(): void {
     const out = this.#out;
-    if (out === undefined || out.firstByteAt > 0) return;
+    if (out === undefined) return;
     this.#givenUp = true;
     out.calls.giveUp(out, { kind: "aborted" }, StreamError.CANCELLED);
   }
@@ -179,6 +179,7 @@ class Relay implements Relayed {
       case "aborted":
         if (this.#noRoom) return this.#fail(ErrorCode.ANSWER_LOST, true, "no memory for the answer");
         if (!this.#givenUp) return this.#end();
+        if (out.firstByteAt > 0) return this.#cutOff();
         this.#mayBeDone = true;
         return this.#another("the agent does not answer any more");
       case "lost":
@@ -189,9 +190,7 @@ class Relay implements Relayed {
           if (outcome.kind === "lost" ? out.isBegun : outcome.code === StreamError.GONE) this.#mayBeDone = true;
           return this.#another("the agent has gone");
         }
-        if (isGone) this.#router.counters.cutOff++;
-        const text = isGone ? "the agent has gone in the middle of its answer" : "the agent gave the call up";
-        return this.#fail(isGone ? ErrorCode.ANSWER_LOST : ErrorCode.HANDLER_FAILED, isGone, text);
+        return isGone ? this.#cutOff() : this.#fail(ErrorCode.HANDLER_FAILED, false, "the agent gave the call up");
       }
       case "malformed":
         return this.#fail(ErrorCode.HANDLER_FAILED, false, `the agent's answer is not valid: ${outcome.what}`);
@@ -204,6 +203,11 @@ class Relay implements Relayed {
     this.#reason = reason;
     this.#router.counters.failovers++;
     this.next();
+  }
+
+  #cutOff(): void {
+    this.#router.counters.cutOff++;
+    this.#fail(ErrorCode.ANSWER_LOST, true, "the agent has gone in the middle of its answer");
   }
 
   #fail(code: number, retryable: boolean, text: string): void {

@@ -293,7 +293,8 @@ test("an agent that falls silent is noticed long before its connection times out
   const platform = memoryPlatform();
   await using mesh = await Mesh.start(platform);
   const started = deferred<void>();
-  const { client: silent } = await mesh.agent("silent", ["work"], () => {
+  const { client: silent } = await mesh.agent("silent", ["work", "much"], (payload) => {
+    if (payload.length > 1) return new Uint8Array(12_000_000);
     started.resolve();
     return new Promise<string>(() => {});
   });
@@ -301,9 +302,16 @@ test("an agent that falls silent is noticed long before its connection times out
   const call = client.call("x", { capability: "work", timeoutMs: 25_000 });
   await started.promise;
   await mesh.agent("living", ["work"], (payload) => payload);
+  const half = assert.rejects(
+    client.call("much", { capability: "much", timeoutMs: 25_000 }),
+    failsWith("connection_lost", true, /gone in the middle of its answer/),
+  );
+  await until(() => mesh.server.stats().memory.used > 0, "an answer has begun");
   const port = Number(silent.local.split(":").at(-1));
   platform.network.fault = (from, to) => from.port === port || to.port === port ? [] : [0];
   assert.equal((await call).text(), "x");
+  await half;
+  assert.deepEqual([mesh.relayed.failovers, mesh.relayed.cutOff], [1, 1]);
   for (let i = 0; i < 4; i++) assert.equal((await client.call("y", { capability: "work" })).text(), "y");
   // Once it is heard of again, it is called again.
   platform.network.fault = undefined;
