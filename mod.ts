@@ -93,6 +93,9 @@ export type {
   StreamResult,
 } from "./lib/agent/handlers.ts";
 export { CallContext } from "./lib/agent/call_context.ts";
+export { ContextClient, type ContextTarget, type DecidedOption } from "./lib/agent/context_client.ts";
+export type { DialStats } from "./lib/agent/connection_pool.ts";
+export type { HostOptions } from "./lib/agent/agent_host.ts";
 export type { Priority } from "./lib/agent/priority.ts";
 
 export type { Agent, AgentCard, AgentQuery } from "./lib/agent/agent_card.ts";

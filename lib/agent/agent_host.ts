@@ -1,5 +1,6 @@
 /**
- * What a client answers itself: calls that its node passes on to the agents that are registered over its connection.
+ * What a client answers itself: what its node asks of it, and calls that the node passes on to the agents that are registered
+ * over its connection.
  *
  * @module
  */
@@ -9,6 +10,7 @@ import { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { CallContext } from "./call_context.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Handlers, HandlerTable } from "./handlers.ts";
+import { Onward, type OnwardParts } from "./onward.ts";
 import type { Session } from "./session.ts";
 
 /** Handlers that may run at once. */
@@ -17,19 +19,33 @@ const MAX_STREAMS = 1_024;
 /** Bytes that large calls and answers may take in memory together. */
 const BUDGET_BYTES = 64 << 20;
 
+/** What a client may be told about the handlers that answer its node. */
+export interface HostOptions {
+  /** Answers what the node itself asks, without any agent being meant. */
+  readonly handlers?: Handlers;
+  /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
+  readonly onHandlerError?: (error: unknown, context: CallContext) => void;
+}
+
 /** The agents behind one client. */
 export class AgentHost {
   readonly #table: HandlerTable;
   readonly #dispatcher: Dispatcher;
   readonly #session: Session;
+  /** The ways that handlers have to others. */
+  readonly onward: Onward;
   #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
 
-  /** From now on the session's peer may call. */
-  constructor(session: Session, sha256: (bytes: Uint8Array) => Uint8Array) {
+  /** From now on the session's peer may call. @throws {MxpError} `usage` for what is not a handler. */
+  constructor(session: Session, parts: OnwardParts, options: HostOptions) {
     this.#session = session;
-    this.#table = new HandlerTable({}, sha256);
+    this.onward = new Onward(parts);
+    this.#onHandlerError = options.onHandlerError;
+    const { sha256 } = parts.platform.crypto;
+    this.#table = new HandlerTable(options.handlers ?? {}, (bytes) => sha256.hash(bytes));
     this.#dispatcher = new Dispatcher({
       handlers: this.#table,
+      onward: this.onward,
       maxConcurrentCalls: MAX_CALLS,
       maxConcurrentStreams: MAX_STREAMS,
       maxRequestBytes: MAX_PAYLOAD_BYTES,

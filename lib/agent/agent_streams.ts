@@ -22,6 +22,7 @@ import type { IncomingRequest } from "./incoming_request.ts";
 import { IncomingStream } from "./incoming_stream.ts";
 import { OutgoingStream, type StreamRequest } from "./outgoing_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Session } from "./session.ts";
 
 /** Streams that may wait for the peer to allow more of them. */
 const MAX_QUEUED = 4_096;
@@ -34,6 +35,8 @@ export class AgentStreams {
   ok = 0;
   /** … and those that did not. */
   failed = 0;
+  /** The connection as a whole. Set right after construction. */
+  session!: Session;
   readonly #driver: Driver;
   readonly #link: Link;
   readonly #calls: CallMessages;

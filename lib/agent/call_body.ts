@@ -42,6 +42,28 @@ export function isCallBody(value: unknown): value is CallBody {
 }
 
 /**
+ * What `call` was given. Two arguments of which the second is an options object are body and options; in every other case of
+ * two or three the first is the method.
+ *
+ * @throws {MxpError} `usage` for a method that is none.
+ */
+export function callArguments<O extends { readonly method?: string }>(
+  first: CallBody | undefined,
+  second: CallBody | O | undefined,
+  third: O | undefined,
+  count: number,
+  none: O,
+): { readonly method: string | undefined; readonly body: CallBody | undefined; readonly options: O } {
+  const hasMethod = third !== undefined || (second !== undefined && isCallBody(second)) || count > 2;
+  if (!hasMethod) {
+    const options = (second as O | undefined) ?? none;
+    return { method: options.method, body: first, options };
+  }
+  if (typeof first !== "string") throw new MxpError("usage", `a method is text, got ${typeof first}`);
+  return { method: first, body: second as CallBody | undefined, options: third ?? none };
+}
+
+/**
  * The bytes of a body: at once if they are there, else a promise for them. Bytes are not copied.
  *
  * @param what names the body in errors.

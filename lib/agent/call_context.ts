@@ -5,7 +5,9 @@
  */
 
 import { formatId64 } from "../mesh/id_sequence.ts";
+import { ContextClient, type ContextTarget } from "./context_client.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
+import type { Onward } from "./onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Priority } from "./priority.ts";
 
@@ -24,10 +26,12 @@ import type { Priority } from "./priority.ts";
  */
 export class CallContext {
   readonly #call: IncomingRequest;
+  readonly #onward: Onward;
 
   /** Contexts are made by the server, one for each call, stream or event. */
-  constructor(call: IncomingRequest) {
+  constructor(call: IncomingRequest, onward: Onward) {
     this.#call = call;
+    this.#onward = onward;
   }
 
   /**
@@ -41,6 +45,21 @@ export class CallContext {
   /** Milliseconds until the caller's deadline; 0 once it has passed, `Infinity` if there is none. */
   remainingMs(): number {
     return this.#call.remainingMs();
+  }
+
+  /**
+   * Calls others because of this request: an agent at the node over which the request came, by its name, UUID or
+   * `{ capability }`; a node or an agent elsewhere, by its `mxp://` URL, which needs the node's public key or a known peer; or, without a
+   * target, whoever this request came from, over the same connection. What goes along is said at {@link ContextClient}.
+   *
+   * An agent that is registered at a node finds others there, over the connection that it has. In a node's own handlers,
+   * names and capabilities are looked up at the node itself. Connections to URLs are shared, made as who the server or client is, and closed
+   * after a minute without use.
+   *
+   * @throws {MxpError} `usage` for what is no target. Whether it can be reached shows when it is called.
+   */
+  client(target?: ContextTarget): ContextClient {
+    return new ContextClient(this.#call, this.#onward, target);
   }
 
   /** Who calls: the public key that the connection proved. */

@@ -18,11 +18,9 @@ import { StreamError } from "../wire/error_codes.ts";
 import type { AgentLink, AgentLinks, Relayed, Wanted } from "./agent_links.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
+import { DEFAULT_HOPS } from "./hops.ts";
 import { streamClassOf } from "./priority.ts";
 import { MAX_DEADLINE_MS } from "./request_metadata.ts";
-
-/** How often a call may be passed on if it does not say. */
-const DEFAULT_HOPS = 4;
 
 /** What was passed on. */
 export interface RelayStats {

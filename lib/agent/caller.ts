@@ -7,7 +7,6 @@
 import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
-import { headerTraceId } from "../codec/traceparent.ts";
 import { MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
@@ -72,8 +71,8 @@ export class Caller {
     const metadata = options === NO_OPTIONS && method === undefined && timeoutMs % 1000 === 0
       ? undefined
       : metadataOf(options, method, timeoutMs);
-    if (metadata?.traceparent !== undefined) {
-      const { traceHigh, traceLow } = headerTraceId(metadata.traceparent);
+    if (metadata?.traceparent !== undefined || options.traceId !== undefined) {
+      const { traceHigh, traceLow } = core.trace(metadata, options.traceId);
       call.traceHigh = traceHigh;
       call.traceLow = traceLow;
     } else {

@@ -8,8 +8,8 @@ import { MxpError } from "../base/errors.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
-import { AgentHost } from "./agent_host.ts";
-import { type CallBody, isCallBody } from "./call_body.ts";
+import { AgentHost, type HostOptions } from "./agent_host.ts";
+import { callArguments, type CallBody } from "./call_body.ts";
 import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
 import { Caller, NO_OPTIONS } from "./caller.ts";
 import { ClientCore } from "./client_core.ts";
@@ -20,6 +20,7 @@ import type { Identity } from "./identity.ts";
 import { type AgentChange, type DiscoverOptions, LifecycleClient } from "./lifecycle_client.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import { migrate } from "./migration.ts";
+import type { OnwardParts } from "./onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
@@ -48,6 +49,10 @@ export interface ClientParts {
   readonly reconnect: (signal: AbortSignal) => Promise<Client>;
   /** Who we are. */
   readonly identity: Identity;
+  /** Makes connections for handlers that call others, with the same key. */
+  readonly connect: OnwardParts["connect"];
+  /** Answers what the node asks of us. */
+  readonly hosting: HostOptions;
 }
 
 /**
@@ -70,6 +75,7 @@ export class Client implements AsyncDisposable {
   readonly #lifecycle: LifecycleClient;
   readonly #reconnect: (signal: AbortSignal) => Promise<Client>;
   readonly #identity: Identity;
+  readonly #makeHost: () => AgentHost;
   #host: AgentHost | undefined;
   /** Who answers. */
   readonly peer: PeerInfo;
@@ -95,6 +101,8 @@ export class Client implements AsyncDisposable {
         session.begin();
       },
     });
+    this.#makeHost = () => new AgentHost(session, parts, parts.hosting);
+    if (parts.hosting.handlers !== undefined) this.#host = this.#makeHost();
     this.#reconnect = parts.reconnect;
     this.#identity = parts.identity;
     this.peer = peer;
@@ -131,15 +139,9 @@ export class Client implements AsyncDisposable {
    * `overloaded`, `refused`, `connection_lost`, `closed`, `usage`; `retryable` says whether the same call may succeed
    * later. Its stack leads to the caller.
    */
-  call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
-    const hasMethod = third !== undefined || (second !== undefined && isCallBody(second)) || arguments.length > 2;
-    const body = hasMethod ? second as CallBody | undefined : first;
-    const options = (hasMethod ? third : second as CallOptions | undefined) ?? NO_OPTIONS;
-    const method = hasMethod ? first as string : options.method;
-    if (hasMethod && typeof method !== "string") {
-      return Promise.reject(new MxpError("usage", `a method is text, got ${typeof method}`));
-    }
-    return this.#caller.call(body, method, options);
+  async call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
+    const { method, body, options } = callArguments(first, second, third, arguments.length, NO_OPTIONS);
+    return await this.#caller.call(body, method, options);
   }
 
   /** Opens a stream to the agent of the URL. */
@@ -180,7 +182,7 @@ export class Client implements AsyncDisposable {
       client,
       lifecycle: client.#lifecycle,
       serve: (id, handlers) => {
-        client.#host ??= new AgentHost(client.#core.session, sha256);
+        client.#host ??= client.#makeHost();
         client.#host.set(id, card.name, handlers, options.onHandlerError);
       },
     });
@@ -303,6 +305,7 @@ export class Client implements AsyncDisposable {
   async close(): Promise<void> {
     this.#core.draining = true;
     await this.#letEventsArrive();
+    await this.#host?.onward.pool.close();
     this.#core.session.close(TransportError.NO_ERROR, "");
     await this.#core.session.driver.flush();
     this.#core.session.driver.close();

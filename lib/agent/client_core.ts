@@ -56,9 +56,13 @@ export class ClientCore {
     }
   }
 
-  /** The trace id for a stream or event: the one that its traceparent names, else a new one. */
-  trace(metadata: Metadata | undefined): { readonly traceHigh: number; readonly traceLow: number } {
+  /** The trace id for a request: the one that its traceparent names, else the one that was asked for, else a new one. */
+  trace(
+    metadata: Metadata | undefined,
+    traceId: string | undefined,
+  ): { readonly traceHigh: number; readonly traceLow: number } {
     if (metadata?.traceparent !== undefined) return headerTraceId(metadata.traceparent);
+    if (traceId !== undefined) return parseTraceId(traceId);
     this.traces.next();
     return { traceHigh: this.traces.high, traceLow: this.traces.low };
   }
@@ -117,6 +121,13 @@ export class ClientCore {
     this.#lastTarget = target;
     return target;
   }
+}
+
+function parseTraceId(text: string): { readonly traceHigh: number; readonly traceLow: number } {
+  if (!/^(?!0{16})[0-9a-f]{16}$/.test(text)) {
+    throw new MxpError("usage", `${quote(String(text))} is not a trace id; expected 16 hex digits, not all zero`);
+  }
+  return { traceHigh: parseInt(text.slice(0, 8), 16), traceLow: parseInt(text.slice(8), 16) };
 }
 
 /** What was thrown, as an error of this library. */

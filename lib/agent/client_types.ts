@@ -22,6 +22,10 @@ export interface RequestOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** W3C trace context to go on with. */
   readonly traceparent?: string;
+  /** The trace id to go on with where there is no traceparent, as `context.traceId` gives it: 16 hex digits. Default: a new one. */
+  readonly traceId?: string;
+  /** How often the request may be passed on by nodes, and lead to further ones (SPEC §8.11); default 32. */
+  readonly hopLimit?: number;
   /** Two requests with the same key are one. */
   readonly idempotencyKey?: string;
   /** Media type of the body, or of the chunks. */

@@ -16,6 +16,7 @@ import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
+import type { HostOptions } from "./agent_host.ts";
 import { Client, type ClientParts } from "./client.ts";
 import { defaultPlatform } from "./default_platform.ts";
 import { deferred } from "./deferred.ts";
@@ -43,7 +44,7 @@ const MAX_ADDRESSES = 4;
 export type Trust = "known" | "new" | ((peer: PeerInfo) => boolean | Promise<boolean>);
 
 /** What `connect` may be told. */
-export interface ConnectOptions {
+export interface ConnectOptions extends HostOptions {
   /** Who we are; default: a fresh identity for this connection. */
   readonly identity?: Identity;
   /** Keys seen before. A URL without a key is looked up here; keys that are trusted are added. */
@@ -115,6 +116,19 @@ interface Reached {
  * const reply = await client.call("hello", { timeoutMs: 1_000 });
  * console.log(reply.text()); // hello
  * ```
+ *
+ * Either side of a connection may ask the other. With `handlers`, this one answers, too:
+ *
+ * @example
+ * ```ts
+ * import { connect, serve } from "../../mod.ts";
+ * await using server = await serve({ listen: "127.0.0.1:0" }, async (_payload, context) => {
+ *   const name = await context.client().call("who are you?");
+ *   return `hello, ${name.text()}`;
+ * });
+ * await using client = await connect(server.url, { handlers: { call: () => "Ada" } });
+ * console.log((await client.call()).text()); // hello, Ada
+ * ```
  */
 export async function connect(target: string | MxpUrl, options: ConnectOptions = {}): Promise<Client> {
   if (typeof target !== "string" && typeof (target as Partial<MxpUrl> | null | undefined)?.host !== "string") {
@@ -176,9 +190,21 @@ async function prepare(attempt: Attempt, host: string, nodeKey: Uint8Array, wher
 function anew(
   { url, options, identity }: Attempt,
   { publicKey }: PeerInfo,
-): Pick<ClientParts, "reconnect" | "identity"> {
+): Pick<ClientParts, "reconnect" | "identity" | "connect" | "hosting"> {
+  const { handlers, onHandlerError, knownPeers, settings, tickets, platform } = options;
   return {
     identity,
+    hosting: { ...(handlers && { handlers }), ...(onHandlerError && { onHandlerError }) },
+    // Whom the application trusts to be this node says nothing about others: they need a key, or a known one.
+    connect: (other, signal) =>
+      connect(other, {
+        identity,
+        signal,
+        ...(knownPeers && { knownPeers }),
+        ...(settings && { settings }),
+        ...(tickets && { tickets }),
+        ...(platform && { platform }),
+      }),
     reconnect: (signal) => connect({ ...url, publicKey }, { ...options, identity, early: false, signal }),
   };
 }

@@ -5,9 +5,8 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import { ErrorCode, isApplicationError } from "../codec/error_codes.ts";
+import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
-import { errorMessageCodeOf } from "../mesh/call_errors.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { LifecycleKind } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
@@ -17,6 +16,8 @@ import type { CallHandler, HandlerResult, HandlerTable } from "./handlers.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import type { CallCounters, CallService } from "./incoming_calls.ts";
 import { EventDispatcher } from "./event_dispatcher.ts";
+import { handlerFailure } from "./handler_failure.ts";
+import type { Onward } from "./onward.ts";
 import { quote } from "./quote.ts";
 import { StreamDispatcher } from "./stream_dispatcher.ts";
 
@@ -28,6 +29,8 @@ export interface DispatcherOptions {
   readonly maxRequestBytes: number;
   /** Answers what agents say and ask; without it there is no registry. */
   readonly registry?: LifecycleHandler;
+  /** The ways that handlers have to others. */
+  readonly onward: Onward;
   readonly onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
 }
 
@@ -50,6 +53,7 @@ export class Dispatcher {
   readonly #handlers: HandlerTable;
   readonly #registry: LifecycleHandler | undefined;
   readonly #maxConcurrentCalls: number;
+  readonly #onward: Onward;
   readonly #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
   /** Handlers of calls that have not come back. */
   #running = 0;
@@ -61,10 +65,12 @@ export class Dispatcher {
     this.#handlers = options.handlers;
     this.#registry = options.registry;
     this.#maxConcurrentCalls = options.maxConcurrentCalls;
+    this.#onward = options.onward;
     this.maxRequestBytes = options.maxRequestBytes;
     this.#onHandlerError = options.onHandlerError;
     this.streams = new StreamDispatcher({
       handlers: options.handlers,
+      onward: options.onward,
       maxConcurrentStreams: options.maxConcurrentStreams,
       closing: () => this.closing,
       begin: () => this.#begin(),
@@ -72,6 +78,7 @@ export class Dispatcher {
     });
     this.events = new EventDispatcher({
       handler: options.handlers.event,
+      onward: options.onward,
       begin: () => this.#begin(),
       report: (error, context) => {
         if (!(error instanceof MxpError)) this.#report(error, context);
@@ -176,7 +183,7 @@ export class Dispatcher {
     this.events.dispatch(call, data, (failure) => {
       if (failure === undefined) call.calls.respond(call, NOTHING);
       else if (call.state === "running") {
-        const { code, retryable, text } = errorFor(failure.error);
+        const { code, retryable, text } = handlerFailure(failure.error);
         call.calls.fail(call, code, retryable, text);
       }
       this.#ended(call);
@@ -184,7 +191,7 @@ export class Dispatcher {
   }
 
   #run(call: IncomingCall, handler: CallHandler, payload: Uint8Array): void {
-    const context = call.context();
+    const context = call.context(this.#onward);
     this.#running++;
     call.handling = true;
     let result: HandlerResult | Promise<HandlerResult>;
@@ -231,7 +238,7 @@ export class Dispatcher {
   #failed(call: IncomingCall, context: CallContext, error: unknown): void {
     // Who was told to stop may well throw; that is no failure of the handler.
     if (call.state === "running") {
-      const { code, retryable, text } = errorFor(error);
+      const { code, retryable, text } = handlerFailure(error);
       call.calls.fail(call, code, retryable, text);
       if (!(error instanceof MxpError)) this.#report(error, context);
     }
@@ -270,12 +277,3 @@ export class Dispatcher {
 }
 
 const NOTHING = new Uint8Array(0);
-
-/** What the caller is told of something that a handler threw. */
-function errorFor(error: unknown): { readonly code: number; readonly retryable: boolean; readonly text: string } {
-  const text = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof MxpError)) return { code: ErrorCode.HANDLER_FAILED, retryable: false, text };
-  const { remoteCode, retryable } = error;
-  const isOwn = remoteCode !== undefined && isApplicationError(remoteCode);
-  return { code: isOwn ? remoteCode : errorMessageCodeOf(error.code), retryable, text };
-}

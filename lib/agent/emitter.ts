@@ -49,7 +49,7 @@ export class Emitter {
       core.ids.next();
       const { high: idHigh, low: idLow } = core.ids;
       const metadata = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, 0);
-      const ids = { idHigh, idLow, ...core.trace(metadata) };
+      const ids = { idHigh, idLow, ...core.trace(metadata, options.traceId) };
       const message = this.#event(ids, metadata, topic, bytes, false);
       const streamClass = streamClassOf(options.priority, StreamClass.BULK);
       if (options.unreliable !== true) return await core.session.events.emit(message, streamClass);
@@ -62,7 +62,7 @@ export class Emitter {
       call.streamClass = streamClassOf(options.priority, StreamClass.INTERACTIVE);
       try {
         const metadata = metadataOf(options, undefined, timeoutMs);
-        const { traceHigh, traceLow } = core.trace(metadata);
+        const { traceHigh, traceLow } = core.trace(metadata, options.traceId);
         call.traceHigh = traceHigh;
         call.traceLow = traceLow;
         if (signal !== undefined) core.follow(signal, call);

@@ -7,6 +7,7 @@
 import type { CallContext } from "./call_context.ts";
 import type { EventHandler } from "./handlers.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
+import type { Onward } from "./onward.ts";
 
 /** What a server counts about events. */
 export interface EventCounters {
@@ -25,6 +26,8 @@ export interface EventCounters {
 /** What a dispatcher of events takes from the server. */
 export interface EventDispatcherOptions {
   readonly handler: EventHandler | undefined;
+  /** The ways that it has to others. */
+  readonly onward: Onward;
   /** A handler runs; the result is called when it has come back. */
   readonly begin: () => () => void;
   readonly report: (error: unknown, context: CallContext) => void;
@@ -52,9 +55,9 @@ export class EventDispatcher {
 
   /** Runs the handler. `done` is called once, at once or later, with what it threw if it failed. */
   dispatch(request: IncomingRequest, data: Uint8Array, done: (failure?: { readonly error: unknown }) => void): void {
-    const { handler, begin, report } = this.#options;
+    const { handler, onward, begin, report } = this.#options;
     this.counters.total++;
-    const context = request.context();
+    const context = request.context(onward);
     const failed = (error: unknown): void => {
       this.counters.failed++;
       report(error, context);

@@ -93,6 +93,10 @@ export class IncomingCall extends IncomingRequest {
     return this.calls.peer;
   }
 
+  override get session(): Session | undefined {
+    return this.calls.session;
+  }
+
   override get early(): boolean {
     return this.calls.isEarly(this.stream);
   }

@@ -73,8 +73,8 @@ export class IncomingCalls implements CallAnswers {
   /** Calls that have not been answered completely, by stream. Peers choose the ids only within their stream limit. */
   readonly #calls = new NumberMap<IncomingCall>();
   #peerInfo: PeerInfo | undefined;
-  /** The connection as a whole: whoever calls can be called, too. */
-  session: Session | undefined = undefined;
+  /** The connection as a whole: whoever calls can be called, too. Set right after construction. */
+  session!: Session;
 
   /** @param onStream takes what turned out to be an agent stream. */
   constructor(

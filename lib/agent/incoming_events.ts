@@ -15,6 +15,7 @@ import type { Driver, Link } from "./driver.ts";
 import type { CallService } from "./incoming_calls.ts";
 import { IncomingRequest } from "./incoming_request.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Session } from "./session.ts";
 
 /**
  * Handlers of one connection that may run at once. Further streams stay unread, so that their sender runs out of streams
@@ -49,6 +50,10 @@ export class IncomingEvent extends IncomingRequest {
     return this.#events.peer;
   }
 
+  override get session(): Session {
+    return this.#events.session;
+  }
+
   /** Nobody waits for an event. */
   override remainingMs(): number {
     return Infinity;
@@ -61,6 +66,8 @@ export class IncomingEvent extends IncomingRequest {
 
 /** All of a connection. */
 export class IncomingEvents {
+  /** The connection as a whole. Set right after construction. */
+  session!: Session;
   readonly #driver: Driver;
   readonly #link: Link;
   readonly #codec: MessageCodec;

@@ -11,7 +11,9 @@ import type { WheelEntry } from "../mesh/deadline_wheel.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
 import { type CallDetails, type LifecycleKind, NO_DETAILS, type RequestTarget } from "../mesh/request_reader.ts";
 import { CallContext } from "./call_context.ts";
+import type { Onward } from "./onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Session } from "./session.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -45,6 +47,9 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   /** Who asks. */
   abstract get peer(): PeerInfo;
 
+  /** The connection that it came over; undefined if there is none that leads back. */
+  abstract get session(): Session | undefined;
+
   /** Whether it came with the first UDP datagram of a resumed connection. */
   get early(): boolean {
     return false;
@@ -56,9 +61,9 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   /** The deadline of whatever it is doing has passed. */
   abstract expired(now: Micros): void;
 
-  /** For the handler. */
-  context(): CallContext {
-    return new CallContext(this);
+  /** For the handler, with the ways that are open to it. */
+  context(onward: Onward): CallContext {
+    return new CallContext(this, onward);
   }
 
   /** Made when it is first asked for. */

@@ -18,6 +18,7 @@ import { deferred } from "./deferred.ts";
 import { IncomingRequest } from "./incoming_request.ts";
 import { MxpStream } from "./mxp_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Session } from "./session.ts";
 import { endingError, resetError } from "./stream_failure.ts";
 
 /** How a stream ended, for the counters. */
@@ -60,6 +61,10 @@ export class IncomingStream extends IncomingRequest implements AgentStreamOwner 
 
   override get peer(): PeerInfo {
     return this.#streams.peer;
+  }
+
+  override get session(): Session {
+    return this.#streams.session;
   }
 
   override remainingMs(): number {

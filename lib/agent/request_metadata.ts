@@ -20,12 +20,16 @@ export function metadataOf(
   method: string | undefined,
   timeoutMs: number,
 ): Metadata | undefined {
-  const { traceparent, idempotencyKey, contentType, metadata, capability, priority } = options;
+  const { traceparent, idempotencyKey, contentType, metadata, capability, priority, hopLimit } = options;
   checkPriority(priority);
+  if (hopLimit !== undefined && !(Number.isInteger(hopLimit) && hopLimit >= 0 && hopLimit <= 255)) {
+    throw new MxpError("usage", `a hop limit is a whole number from 0 to 255, got ${hopLimit}`);
+  }
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
   }
-  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata ?? capability ?? priority;
+  const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata ?? capability ?? priority ??
+    hopLimit;
   const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
   if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
   return {
@@ -37,5 +41,6 @@ export function metadataOf(
     ...(capability !== undefined && { capability }),
     ...(metadata !== undefined && { application: Object.entries(metadata) }),
     ...(priority !== undefined && { priority }),
+    ...(hopLimit !== undefined && { hopLimit }),
   };
 }

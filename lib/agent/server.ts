@@ -19,6 +19,8 @@ import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ConnectionEnd } from "./call_failure.ts";
+import { connect, type ConnectOptions } from "./connect.ts";
+import type { DialStats } from "./connection_pool.ts";
 import {
   type ConnectionInfo,
   handshakeInfo,
@@ -33,11 +35,13 @@ import { type Driver, type Link, startDriver } from "./driver.ts";
 import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
 import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
 import { canonicalIpv6, isIpv4 } from "./ip_address.ts";
+import { Loopback } from "./loopback.ts";
 import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp_url.ts";
+import { Onward } from "./onward.ts";
 import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
-import { Session } from "./session.ts";
+import { Session, type SessionOwner } from "./session.ts";
 import { timeLimit } from "./time_limit.ts";
 
 /**
@@ -71,6 +75,11 @@ export interface ServeOptions {
    * A store is the server's from then on, and is closed with it.
    */
   readonly registry?: boolean | RegistryOptions;
+  /**
+   * How handlers connect to other nodes for `context.client(url)`, as who the node is. Without `knownPeers` or `trust`, a
+   * URL needs the other node's key: nobody is trusted because they answer first.
+   */
+  readonly dial?: Pick<ConnectOptions, "knownPeers" | "trust" | "tickets" | "settings" | "timeoutMs">;
   /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
   readonly onHandlerError?: (error: unknown, context: CallContext) => void;
   /** Told of faults of this library: each has ended one connection. */
@@ -130,6 +139,8 @@ export interface ServerStats {
   };
   /** The registry, if there is one. */
   readonly registry?: RegistryStats;
+  /** Connections that handlers have made to other nodes. */
+  readonly dialled: DialStats;
   /** The socket of all connections. */
   readonly socket: SocketStats;
   /** Bytes that large messages take now, may take, and took at most. */
@@ -193,7 +204,20 @@ async function start(
 ): Promise<Server> {
   const listen = parseListen(options.listen);
   const identity = options.identity ?? newIdentity(platform.crypto, platform.random);
+  const loopback = new Loopback({
+    platform,
+    identity,
+    settings: options.settings,
+    accept: (link, driver) => newSession(parts, link, driver, { onEstablished: () => {}, onClosed: () => {} }),
+  });
+  const onward = new Onward({
+    platform,
+    messages,
+    connect: (url, signal) => connect(url, { ...options.dial, platform, identity, signal }),
+    node: () => loopback.client(),
+  });
   const dispatcher = new Dispatcher({
+    onward,
     handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes)),
     maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
     maxConcurrentStreams: atLeastOne("maxConcurrentStreams", options.maxConcurrentStreams ?? 10_240),
@@ -206,7 +230,9 @@ async function start(
   });
   const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
   const endpoint = makeEndpoint(platform, identity, options);
-  const server = new Server({ platform, messages, registry, identity, endpoint, dispatcher, budget, options });
+  const own = { identity, endpoint, dispatcher, budget, options, onward, loopback };
+  const parts: ServerParts = { platform, messages, registry, ...own };
+  const server = new Server(parts);
   await server.start(listen, await addressOf(platform, listen.host));
   return server;
 }
@@ -221,6 +247,9 @@ interface ServerParts {
   readonly dispatcher: Dispatcher;
   readonly budget: MemoryBudget;
   readonly options: ServeOptions;
+  /** The ways that handlers have to others. */
+  readonly onward: Onward;
+  readonly loopback: Loopback;
 }
 
 /** A running node. Made by {@link serve}. */
@@ -290,6 +319,7 @@ export class Server implements AsyncDisposable {
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
       ...(registry && { registry: registry.stats() }),
+      dialled: this.#parts.onward.pool.stats(),
       socket: socketStats(this.#driver),
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       violations: { ...endpoint.violations },
@@ -348,8 +378,14 @@ export class Server implements AsyncDisposable {
     for (const session of [...this.#sessions]) session.close(TransportError.SHUTDOWN, "the node is shutting down");
     await this.#driver.flush();
     this.#driver.close();
+    await this.#closeOnward();
     await this.#parts.registry?.close();
     this.#closed.resolve();
+  }
+
+  async #closeOnward(): Promise<void> {
+    await this.#parts.onward.pool.close();
+    await this.#parts.loopback.close();
   }
 
   #hasOpenStreams(): boolean {
@@ -358,32 +394,17 @@ export class Server implements AsyncDisposable {
   }
 
   #onConnection(link: Link): Session {
-    const { platform, dispatcher, budget, options } = this.#parts;
-    const share = budget.share(
-      Math.max(Math.ceil(budget.limit / BUDGET_SHARES), Math.min(budget.limit, 2 * MAX_PAYLOAD_BYTES)),
-    );
-    const session = new Session({
-      driver: this.#driver,
-      messages: this.#parts.messages,
-      maxAnswerBytes: MAX_PAYLOAD_BYTES,
-      service: dispatcher.service(share),
-      peer: (session) => {
-        const { connection } = session.link;
-        const { host, port, key } = connection.remote;
-        return peerInfo(platform.crypto, connection.peerKey!, key, host, port);
+    const { dispatcher, options } = this.#parts;
+    return newSession(this.#parts, link, this.#driver, {
+      onEstablished: (session) => {
+        this.#sessions.add(session);
+        if (dispatcher.closing !== undefined) session.close(TransportError.SHUTDOWN, dispatcher.closing);
+        else if (options.onConnection !== undefined) this.#announce(session, options.onConnection);
       },
-      owner: {
-        onEstablished: (session) => {
-          this.#sessions.add(session);
-          if (dispatcher.closing !== undefined) session.close(TransportError.SHUTDOWN, dispatcher.closing);
-          else if (options.onConnection !== undefined) this.#announce(session, options.onConnection);
-        },
-        onClosed: (session: Session, _reason: ConnectionEnd) => {
-          this.#sessions.delete(session);
-        },
+      onClosed: (session: Session, _reason: ConnectionEnd) => {
+        this.#sessions.delete(session);
       },
     });
-    return session.attach(link);
   }
 
   #announce(session: Session, onConnection: (peer: PeerInfo) => void): void {
@@ -397,10 +418,35 @@ export class Server implements AsyncDisposable {
   #onSocketError(error: Error): void {
     this.#closing ??= Promise.resolve();
     for (const session of [...this.#sessions]) session.abandon(error.message);
+    void this.#closeOnward();
     // Nobody waits for this who could be told that a store cannot be closed.
     this.#parts.registry?.close().catch((failure) => this.#parts.options.onInternalError?.(failure));
     this.#closed.resolve();
   }
+}
+
+/** A connection that somebody has made to the node. */
+function newSession(
+  { platform, messages, dispatcher, budget }: ServerParts,
+  link: Link,
+  driver: Driver,
+  owner: SessionOwner,
+): Session {
+  const share = budget.share(
+    Math.max(Math.ceil(budget.limit / BUDGET_SHARES), Math.min(budget.limit, 2 * MAX_PAYLOAD_BYTES)),
+  );
+  const session = new Session({
+    driver,
+    messages,
+    owner,
+    maxAnswerBytes: MAX_PAYLOAD_BYTES,
+    service: dispatcher.service(share),
+    peer: ({ link: { connection } }) => {
+      const { host, port, key } = connection.remote;
+      return peerInfo(platform.crypto, connection.peerKey!, key, host, port);
+    },
+  });
+  return session.attach(link);
 }
 
 const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };

@@ -80,8 +80,14 @@ export class Session implements ConnectionUser {
     this.events = new OutgoingEvents(driver, link);
     this.watches = new OutgoingWatches(driver, link, messages.codec);
     this.streams = new AgentStreams(driver, link, messages, () => this.incoming?.peer ?? peer(this));
+    this.streams.session = this;
     if (service !== undefined) this.serve(service);
     return this;
+  }
+
+  /** Who is at the other end, once its key is known. */
+  get peer(): PeerInfo {
+    return this.incoming?.peer ?? this.#options.peer(this);
   }
 
   /** Serves the peer's calls from now on. Once. */
@@ -92,6 +98,7 @@ export class Session implements ConnectionUser {
     });
     this.incoming.session = this;
     this.#incomingEvents = new IncomingEvents(driver, this.link, messages.codec, service, () => this.incoming!.peer);
+    this.#incomingEvents.session = this;
   }
 
   onEvent(event: ConnectionEvent): void {

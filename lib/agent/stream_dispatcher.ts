@@ -6,10 +6,11 @@
 
 import { MxpError } from "../base/errors.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
-import { errorMessageCodeOf } from "../mesh/call_errors.ts";
 import type { CallContext } from "./call_context.ts";
+import { handlerFailure } from "./handler_failure.ts";
 import type { HandlerTable, StreamHandler, StreamResult } from "./handlers.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
+import type { Onward } from "./onward.ts";
 import { type StreamData, toBytes } from "./mxp_stream.ts";
 import { quote } from "./quote.ts";
 
@@ -30,6 +31,8 @@ export interface StreamCounters {
 /** What a dispatcher of streams takes from the server. */
 export interface StreamDispatcherOptions {
   readonly handlers: HandlerTable;
+  /** The ways that handlers have to others. */
+  readonly onward: Onward;
   readonly maxConcurrentStreams: number;
   /** Why requests are turned away, once they are. */
   readonly closing: () => string | undefined;
@@ -92,7 +95,7 @@ export class StreamDispatcher {
 
   #run(incoming: IncomingStream, handler: StreamHandler): void {
     const ended = this.#options.begin();
-    const context = incoming.context();
+    const context = incoming.context(this.#options.onward);
     this.#running++;
     const settle = (): void => {
       this.#running--;
@@ -142,10 +145,9 @@ export class StreamDispatcher {
       incoming.finish();
       return;
     }
-    const isOurs = error instanceof MxpError;
-    const text = error instanceof Error ? error.message : String(error);
-    incoming.fail(isOurs ? errorMessageCodeOf(error.code) : ErrorCode.HANDLER_FAILED, text);
-    if (!isOurs) this.#options.report(error, context);
+    const { code, text } = handlerFailure(error);
+    incoming.fail(code, text);
+    if (!(error instanceof MxpError)) this.#options.report(error, context);
   }
 }
 

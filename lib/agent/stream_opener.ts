@@ -30,7 +30,7 @@ export function openStream(core: ClientCore, method: string | undefined, options
   core.platform.random.fillPublic(streamId);
   core.ids.next();
   const metadata = metadataOf(options, method, timeoutMs);
-  const { traceHigh, traceLow } = core.trace(metadata);
+  const { traceHigh, traceLow } = core.trace(metadata, options.traceId);
   const isEndless = timeoutMs === 0 || timeoutMs === Infinity;
   try {
     return core.session.streams.open({

@@ -1,0 +1,54 @@
+/**
+ * Calls, agent streams and events to whoever is at the other end of a connection, whichever side has made it.
+ *
+ * @module
+ */
+
+import type { CallMessages } from "../mesh/call_messages.ts";
+import type { CallBody } from "./call_body.ts";
+import { Caller } from "./caller.ts";
+import { ClientCore } from "./client_core.ts";
+import type { CallOptions, EventOptions, StreamOptions } from "./client_types.ts";
+import { Emitter } from "./emitter.ts";
+import type { MxpStream } from "./mxp_stream.ts";
+import type { Platform } from "./platform.ts";
+import type { Reply } from "./reply.ts";
+import type { Session } from "./session.ts";
+import { openStream } from "./stream_opener.ts";
+
+/** Somebody who can be asked. `Client` is one. */
+export interface Callee {
+  /** See `Client.call`. */
+  call(body: CallBody | undefined, options: CallOptions): Promise<Reply>;
+  /** See `Client.stream`. */
+  stream(options: StreamOptions): MxpStream;
+  /** See `Client.emit`. */
+  emit(topic: string, data: CallBody | undefined, options: EventOptions): Promise<void>;
+}
+
+/** The peer of a connection that is somebody else's to close. Takes requests for as long as the connection lasts. */
+export class Peer implements Callee {
+  readonly #core: ClientCore;
+  readonly #caller: Caller;
+  readonly #emitter: Emitter;
+
+  /** The other side of a session. */
+  constructor(platform: Platform, messages: CallMessages, session: Session) {
+    const { host, port, publicKey } = session.peer;
+    this.#core = new ClientCore(platform, session, messages, { host, port, publicKey });
+    this.#caller = new Caller(this.#core);
+    this.#emitter = new Emitter(this.#core);
+  }
+
+  call(body: CallBody | undefined, options: CallOptions): Promise<Reply> {
+    return this.#caller.call(body, options.method, options);
+  }
+
+  stream(options: StreamOptions): MxpStream {
+    return openStream(this.#core, options.method, options);
+  }
+
+  emit(topic: string, data: CallBody | undefined, options: EventOptions): Promise<void> {
+    return this.#emitter.emit(topic, data, options);
+  }
+}

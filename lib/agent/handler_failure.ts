@@ -1,0 +1,34 @@
+/**
+ * What a caller is told of something that a handler threw.
+ *
+ * @module
+ */
+
+import { MxpError } from "../base/errors.ts";
+import { ErrorCode, isApplicationError } from "../codec/error_codes.ts";
+import { errorMessageCodeOf } from "../mesh/call_errors.ts";
+
+/** What goes into an Error or a StreamClose. */
+export interface HandlerFailure {
+  readonly code: number;
+  readonly retryable: boolean;
+  readonly text: string;
+}
+
+/** Never a stack. Codes that an `MxpError` stands for are the handler's to choose. */
+export function handlerFailure(error: unknown): HandlerFailure {
+  const text = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof MxpError)) return { code: ErrorCode.HANDLER_FAILED, retryable: false, text };
+  const { retryable, remoteCode } = error;
+  if (remoteCode !== undefined && isApplicationError(remoteCode)) return { code: remoteCode, retryable, text };
+  return { code: isAboutOthers(error) ? ErrorCode.HANDLER_FAILED : errorMessageCodeOf(error.code), retryable, text };
+}
+
+/**
+ * Whether it says what became of a request that the handler made itself. Its code is about that one: that nothing was done, or that
+ * there is no such agent, would not be true of the handler. Time and cancellation are the same for both.
+ */
+function isAboutOthers({ code, remoteCode }: MxpError): boolean {
+  if (code === "deadline" || code === "cancelled") return false;
+  return remoteCode !== undefined || code === "connect_failed";
+}
