@@ -83,6 +83,14 @@ export { Reply, type ReplyTiming } from "./lib/agent/reply.ts";
 export { MxpStream, type StreamData } from "./lib/agent/mxp_stream.ts";
 export type { PeerInfo } from "./lib/agent/peer_info.ts";
 
+export {
+  type AccessAction,
+  AccessList,
+  type AccessRule,
+  parseAccessRules,
+  type Permission,
+} from "./lib/agent/access_list.ts";
+export type { AccessDecision, AccessStats, Authorize } from "./lib/agent/policy.ts";
 export { serve, type ServeOptions, Server, type ServerStats } from "./lib/agent/server.ts";
 export type {
   CallHandler,

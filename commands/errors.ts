@@ -39,6 +39,7 @@ export const EXIT_CODES: Readonly<Record<CliErrorCode, number>> = {
   no_such_agent: ExitCode.NO_SUCH_AGENT,
   agent_error: ExitCode.AGENT_ERROR,
   overloaded: ExitCode.AGENT_ERROR,
+  not_allowed: ExitCode.AGENT_ERROR,
   // Said before anything was sent: what was asked for cannot be done.
   too_large: ExitCode.USAGE,
   cancelled: ExitCode.CANCELLED,

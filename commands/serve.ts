@@ -80,7 +80,7 @@ export const serve: CommandSpec<Flags> = {
     },
     {
       flags: "--allow <KEY|FILE>",
-      description: "let in only this public key, or those in a file (KEY [comment] a line); repeatable",
+      description: "let in only this public key, or those in a file, which also says what each may do; repeatable",
       repeat: true,
       parse: notEmpty,
     },
@@ -144,9 +144,16 @@ export const serve: CommandSpec<Flags> = {
     "started anew. Calls are passed on to the agent that has the least to do; when one goes before it has answered, another " +
     "gets the call. Agent streams are not passed on yet. The node serves from the start, and says on standard error when it has " +
     "joined; another node that cannot be reached yet is tried until it can. One that refuses the agent, or has another key, ends it.",
+    "A file for --allow has a rule on each line: KEY PERMISSIONS # comment. KEY is a public key, or * for everybody else. PERMISSIONS, " +
+    "separated by commas: register (agents), call (calls, streams, events, discover), subscribe, admin (all of that, and end the " +
+    "registrations of other keys); register:text.* only agents whose capabilities all begin so; call:text.* only by such a " +
+    "capability, or call:NAME only to the agent with that name or id; none: not even connect. Without any: everything but admin. " +
+    "Who has no rule may not connect. The files are read at the start. What is denied is answered with NOT_ALLOWED.",
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once, and the calls that still run fail.",
-    "--log-level info logs each call, stream, event and registration on standard error, debug also what became of processes; with --json as JSON.",
+    "--log-level info logs each call, stream and event on standard error, and an audit line for each " +
+    "decision: who connected, registered, was denied what (5 lines a second for each key); debug also what became of processes; " +
+    "with --json as JSON.",
   ],
   examples: [
     ["mxp serve --echo", "a node for trying things out, on 127.0.0.1:9000"],
@@ -161,7 +168,7 @@ export const serve: CommandSpec<Flags> = {
     ["mxp serve --db registry.db", "a meeting place for agents that outlives its own end"],
     [
       "mxp serve --listen 127.0.0.1:0 --exec ./answer.sh --allow friends.keys",
-      "for the keys in a file, on any free port",
+      "for the keys in a file, such as: KEY call # my laptop",
     ],
   ],
   async run({ flags, variables, settings, console, stop }) {
@@ -183,23 +190,22 @@ export const serve: CommandSpec<Flags> = {
     const listen = await given("listen", (text) => mxp.parseHostPort(text)) ?? mxp.parseHostPort(DEFAULT_LISTEN);
     const scraped = await given("metrics", async (text) => (await import("./metrics.ts")).metricsAddress(text));
     const target = await given("join", async (text) => (await import("./join.ts")).joinTarget(text));
-    const { allowedKeys } = await import("./allow.ts");
-    const allow = flags.allow === undefined ? undefined : await allowedKeys(flags.allow);
+    const allow = flags.allow === undefined ? undefined : await (await import("./allow.ts")).accessList(flags.allow);
     const store = flags.db === undefined ? undefined : await (await import("./database.ts")).openDatabase(flags.db);
     const identity = await nodeIdentity(settings, console);
     const { openLog } = await import("./log.ts");
     const log = openLog(settings.logLevel, settings.json);
     const handlers = await makeHandlers(flags, log);
     const { signal } = stop;
-    const { registryLog } = await import("./registry_log.ts");
+    const audit = new (await import("./audit.ts")).Audit(log);
     const server = await mxp.serve({
       listen,
       identity,
       name: flags.name,
-      registry: { onEvent: registryLog(log), ...(store !== undefined && { store }) },
+      registry: { onEvent: audit.onRegistryEvent, ...(store !== undefined && { store }) },
       settings: { retry: flags.retry, proofOfWork: flags.proofOfWork, acceptEarlyData: flags.early !== false },
-      allow: allow === undefined ? undefined : gate(allow, mxp.publicKeyText, log),
-      onConnection: (peer) => log.info("connected", { peer: peer.publicKeyText, from: peer.address }),
+      allow,
+      onDecision: audit.onDecision,
     }, handlers);
     const metrics = await openMetrics(scraped, server, signal);
     if (console.json) {
@@ -283,21 +289,6 @@ async function nobody(): Promise<CallHandler> {
   const { MxpError } = await import("../mod.ts");
   return () => {
     throw new MxpError("no_such_agent", "nobody answers calls at this node: it was started without --echo or --exec");
-  };
-}
-
-/** Lets the allowed keys in, and tells the log about the others. */
-function gate(
-  allowed: readonly Uint8Array[],
-  textOf: (publicKey: Uint8Array) => string,
-  log: Logger,
-): (publicKey: Uint8Array) => boolean {
-  const texts = new Set(allowed.map(textOf));
-  return (publicKey) => {
-    const text = textOf(publicKey);
-    if (texts.has(text)) return true;
-    log.info("refused", { peer: text });
-    return false;
   };
 }
 

@@ -17,7 +17,7 @@ import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions }
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
 import { Emitter } from "./emitter.ts";
 import type { Identity } from "./identity.ts";
-import { type AgentChange, type DiscoverOptions, LifecycleClient } from "./lifecycle_client.ts";
+import { type AgentChange, type DiscoverOptions, LifecycleClient, type LifecycleOptions } from "./lifecycle_client.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import { migrate } from "./migration.ts";
 import type { OnwardParts } from "./onward.ts";
@@ -224,6 +224,17 @@ export class Client implements AsyncDisposable {
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<AgentChange, void, void> {
     return this.#lifecycle.watch(query, options);
+  }
+
+  /**
+   * Ends the registration of an agent: one of our own key, or any if the node lets our key administrate, which also frees the
+   * id. Succeeds where there is none. An owner that is there registers again at its next heartbeat.
+   *
+   * @param id UUID.
+   * @throws {MxpError} `refused` for an agent of another key; as {@link discover}.
+   */
+  deregister(id: string, options: LifecycleOptions = {}): Promise<void> {
+    return this.#lifecycle.deregister(id, options);
   }
 
   /**

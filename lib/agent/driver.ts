@@ -12,7 +12,7 @@ import { type Clock, type Micros, NEVER } from "../base/time.ts";
 import { DeadlineWheel } from "../mesh/deadline_wheel.ts";
 import type { Connection } from "../transport/connection.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
-import type { ConnectionEvent } from "../transport/events.ts";
+import type { CloseReason, ConnectionEvent } from "../transport/events.ts";
 import type { ConnectOptions } from "../transport/initiator_plan.ts";
 import { TransportError } from "../wire/error_codes.ts";
 import { SendPool } from "./send_pool.ts";
@@ -69,6 +69,8 @@ export interface DriverOptions {
   readonly udpPayload: number;
   /** Decides about a connection that a peer opened, at its first event. */
   readonly onConnection?: (link: Link) => ConnectionUser;
+  /** Told of a connection that a peer opened and that ended before it was established. */
+  readonly onRefusal?: (link: Link, reason: CloseReason) => void;
   /** The socket failed for good: no connection will hear or say anything any more. */
   readonly onSocketError?: (error: Error) => void;
   /**
@@ -86,6 +88,7 @@ export class Driver {
   readonly deadlines: DeadlineWheel;
   readonly #pool: SendPool;
   readonly #onConnection: ((link: Link) => ConnectionUser) | undefined;
+  readonly #onRefusal: ((link: Link, reason: CloseReason) => void) | undefined;
   readonly #onSocketError: ((error: Error) => void) | undefined;
   readonly #onFault: ((error: unknown) => void) | undefined;
   readonly #links = new Map<Connection, Link>();
@@ -125,6 +128,7 @@ export class Driver {
     this.deadlines = new DeadlineWheel(this.now);
     this.#pool = new SendPool(options.udpPayload, SEND_BUFFERS);
     this.#onConnection = options.onConnection;
+    this.#onRefusal = options.onRefusal;
     this.#onSocketError = options.onSocketError;
     this.#onFault = options.onFault;
     this.#openSocket = () => this.#bind(options.bindUdp, options.local);
@@ -360,6 +364,7 @@ export class Driver {
         const event = link.connection.pollEvent();
         if (event === undefined) return;
         if (link.user === undefined) {
+          if (event.type === "closed") this.#onRefusal?.(link, event.reason);
           if (event.type === "closed" || this.#onConnection === undefined) continue;
           link.user = this.#onConnection(link);
         }

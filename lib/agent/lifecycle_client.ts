@@ -6,6 +6,7 @@
 
 import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
+import { parseUuid } from "../base/uuid.ts";
 import { CodecError } from "../codec/codec_error.ts";
 import type { DiscoverQuery } from "../codec/payloads/agent_discover.ts";
 import type { AgentHeartbeat } from "../codec/payloads/agent_heartbeat.ts";
@@ -23,6 +24,7 @@ import { type Agent, type AgentQuery, toAgent, toQuery } from "./agent_card.ts";
 import { callFailure } from "./call_failure.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import type { OutgoingWatch, WatchEnd } from "./outgoing_watches.ts";
+import { quote } from "./quote.ts";
 import type { Session } from "./session.ts";
 
 /** How long a request to a registry may take. */
@@ -95,6 +97,13 @@ export class LifecycleClient {
   async heartbeat(heartbeat: AgentHeartbeat, isFinal: boolean, options: LifecycleOptions): Promise<HeartbeatResponse> {
     const payload = await this.#ask((ids) => this.#messages.heartbeat(ids, heartbeat, isFinal), options);
     return this.#decoded(decodeHeartbeatResponse(payload));
+  }
+
+  /** Ends a registration, our own or as an administrator somebody else's. */
+  async deregister(id: string, options: LifecycleOptions): Promise<void> {
+    const agentId = parseUuid(id);
+    if (agentId === undefined) throw new MxpError("usage", `an agent's id is a UUID, got ${quote(id)}`);
+    await this.heartbeat({ agentId }, true, options);
   }
 
   /** Finds agents: all pages, up to a limit. */

@@ -324,5 +324,7 @@ export class Registration implements AsyncDisposable {
 /** Whether the node has said something that it will say again. */
 function isFinal(error: unknown): error is MxpError {
   if (!(error instanceof MxpError) || error.retryable) return false;
-  return ["refused", "key_mismatch", "agent_error", "overloaded", "too_large", "usage"].includes(error.code);
+  return ["refused", "not_allowed", "key_mismatch", "agent_error", "overloaded", "too_large", "usage"].includes(
+    error.code,
+  );
 }

@@ -23,7 +23,7 @@ import { encodeHeartbeatResponse, sizeOfHeartbeatResponse } from "../codec/paylo
 import { encodeRegisterResponse, sizeOfRegisterResponse } from "../codec/payloads/register_response.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { RegisteredAgent } from "../mesh/registered_agent.ts";
-import { heartbeatMillis, Registry, type RegistryRefusal } from "../mesh/registry.ts";
+import { heartbeatMillis, type HeartbeatOutcome, Registry, type RegistryRefusal } from "../mesh/registry.ts";
 import { type RegistrySettings, registrySettings } from "../mesh/registry_settings.ts";
 import type { LifecycleKind } from "../mesh/request_reader.ts";
 import type { AgentStore } from "../store/agent_store.ts";
@@ -33,6 +33,7 @@ import { CallRouter, type RelayStats } from "./call_router.ts";
 import type { LifecycleHandler } from "./dispatcher.ts";
 import type { AnswerSource, CallAnswers, IncomingCall } from "./incoming_call.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { Policy } from "./policy.ts";
 import { RegistryJournal } from "./registry_journal.ts";
 
 /** What a registry may be told. */
@@ -87,6 +88,8 @@ export interface RegistryStats {
   readonly relayed: RelayStats;
 }
 
+/** What an administrator does with agents of others. */
+const REMOVE = { kind: "remove", permission: "admin" } as const;
 /** Changes are told this often at most: what changes twice meanwhile is told once. */
 const WATCH_INTERVAL: Micros = millis(20);
 /** How long leases that are over wait for a store that cannot take it. */
@@ -99,6 +102,7 @@ export class RegistryService implements LifecycleHandler {
   readonly #router: CallRouter;
   readonly #journal: RegistryJournal;
   readonly #options: RegistryOptions;
+  readonly #policy: Policy;
   readonly #clock: Clock;
   readonly #messages: CallMessages;
   readonly #watches = new Set<WatchAnswer>();
@@ -116,6 +120,7 @@ export class RegistryService implements LifecycleHandler {
 
   private constructor(options: RegistryOptions, settings: RegistrySettings, parts: RegistryParts) {
     this.#options = options;
+    this.#policy = parts.policy;
     this.#clock = parts.clock;
     this.#messages = parts.messages;
     this.#registry = new Registry(settings, parts.random, parts.sha256, options.store !== undefined);
@@ -224,9 +229,11 @@ export class RegistryService implements LifecycleHandler {
     const wall = Date.now();
     const { agentId } = heartbeat;
     const { publicKey } = call.peer;
-    const outcome = isFinal
+    const own = isFinal
       ? this.#registry.deregister(now, wall, publicKey, agentId)
       : this.#registry.heartbeat(now, wall, publicKey, heartbeat);
+    const isRemoved = isFinal && isTaken(own) && this.#policy.permits(call.peer, { ...REMOVE, target: agentId });
+    const outcome = isRemoved ? this.#registry.remove(now, wall, agentId) : own;
     this.#arm();
     if (typeof outcome !== "string" && !(outcome instanceof RegisteredAgent)) {
       return this.#refuse(call, outcome, agentId, undefined);
@@ -252,14 +259,17 @@ export class RegistryService implements LifecycleHandler {
     }
     if (isKnown) this.#links.detach(outcome.key);
     this.#whenSaved(call, () => {
+      if (isRemoved) this.#policy.onRemoved(call.peer, agentId, isKnown ? outcome.register.name : undefined);
       if (isKnown) {
         this.#deregistered++;
-        this.#report({
-          type: "deregistered",
-          agentId: formatUuid(agentId),
-          name: outcome.register.name,
-          peer: call.peer,
-        });
+        if (!isRemoved) {
+          this.#report({
+            type: "deregistered",
+            agentId: formatUuid(agentId),
+            name: outcome.register.name,
+            peer: call.peer,
+          });
+        }
       }
       answer();
     });
@@ -360,8 +370,14 @@ export class RegistryService implements LifecycleHandler {
   }
 }
 
+/** Whether the id belongs to another key. */
+function isTaken(outcome: HeartbeatOutcome): boolean {
+  return typeof outcome === "object" && "code" in outcome && outcome.code === ErrorCode.AGENT_ID_TAKEN;
+}
+
 /** What a registry needs of its node. */
 export interface RegistryParts {
+  readonly policy: Policy;
   readonly clock: Clock;
   readonly random: Random;
   readonly messages: CallMessages;

@@ -17,6 +17,7 @@ import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
 import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError } from "../wire/error_codes.ts";
+import { AccessList } from "./access_list.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ConnectionEnd } from "./call_failure.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
@@ -32,6 +33,7 @@ import { defaultPlatform } from "./default_platform.ts";
 import { deferred } from "./deferred.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Driver, type Link, startDriver } from "./driver.ts";
+import { guarded } from "./guarded_service.ts";
 import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
 import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
 import { canonicalIpv6, isIpv4 } from "./ip_address.ts";
@@ -40,6 +42,7 @@ import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp
 import { Onward } from "./onward.ts";
 import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
+import { type AccessDecision, type AccessStats, type Authorize, Policy } from "./policy.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
 import { Session, type SessionOwner } from "./session.ts";
 import { timeLimit } from "./time_limit.ts";
@@ -58,8 +61,15 @@ export interface ServeOptions {
   readonly identity?: Identity;
   /** The node's name, for people. */
   readonly name?: string;
-  /** Who may connect: public keys as text or bytes, or a function that decides. Default: everybody. */
-  readonly allow?: readonly (string | Uint8Array)[] | ((publicKey: Uint8Array) => boolean);
+  /**
+   * Who may connect: public keys as text or bytes, or a function that decides; or an {@link AccessList}, which also says
+   * what each key may do. Default: everybody, and whoever may connect may do everything but administrate.
+   */
+  readonly allow?: readonly (string | Uint8Array)[] | ((publicKey: Uint8Array) => boolean) | AccessList;
+  /** Decides about each thing that a peer wants to do; where there is an {@link AccessList}, both have to agree. */
+  readonly authorize?: Authorize;
+  /** Told of what was decided about peers, for the log: who connected, what was denied, what administrators did. */
+  readonly onDecision?: (decision: AccessDecision) => void;
   /** Tunes the transport. */
   readonly settings?: Partial<TransportSettings>;
   /** Handlers that may run at once; further calls are answered with `overloaded`. Default 1024. */
@@ -137,6 +147,8 @@ export interface ServerStats {
     /** Unreliable ones that arrived while too many handlers of their connection ran. */
     readonly dropped: number;
   };
+  /** What was decided about peers. */
+  readonly access: AccessStats;
   /** The registry, if there is one. */
   readonly registry?: RegistryStats;
   /** Connections that handlers have made to other nodes. */
@@ -179,6 +191,8 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
   const platform = options.platform ?? defaultPlatform();
   const messages = new CallMessages(platform.codec);
   const { clock, random } = platform;
+  const { allow, authorize, onDecision } = options;
+  const policy = new Policy({ list: allow instanceof AccessList ? allow : undefined, authorize, onDecision });
   const sha256 = (bytes: Uint8Array): Uint8Array => platform.crypto.sha256.hash(bytes);
   const registry = options.registry === undefined || options.registry === false
     ? undefined
@@ -187,9 +201,10 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
       random,
       messages,
       sha256,
+      policy,
     });
   try {
-    return await start(options, handlers, { platform, messages, registry });
+    return await start(options, handlers, { platform, messages, registry, policy });
   } catch (error) {
     await registry?.close();
     throw error;
@@ -200,7 +215,7 @@ export async function serve(options: ServeOptions, handlers: CallHandler | Handl
 async function start(
   options: ServeOptions,
   handlers: CallHandler | Handlers,
-  { platform, messages, registry }: Pick<ServerParts, "platform" | "messages" | "registry">,
+  { platform, messages, registry, policy }: Pick<ServerParts, "platform" | "messages" | "registry" | "policy">,
 ): Promise<Server> {
   const listen = parseListen(options.listen);
   const identity = options.identity ?? newIdentity(platform.crypto, platform.random);
@@ -208,7 +223,8 @@ async function start(
     platform,
     identity,
     settings: options.settings,
-    accept: (link, driver) => newSession(parts, link, driver, { onEstablished: () => {}, onClosed: () => {} }),
+    accept: (link, driver) =>
+      newSession(parts, link, driver, undefined, { onEstablished: () => {}, onClosed: () => {} }),
   });
   const onward = new Onward({
     platform,
@@ -230,7 +246,7 @@ async function start(
   });
   const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
   const endpoint = makeEndpoint(platform, identity, options);
-  const own = { identity, endpoint, dispatcher, budget, options, onward, loopback };
+  const own = { identity, endpoint, dispatcher, budget, options, onward, loopback, policy };
   const parts: ServerParts = { platform, messages, registry, ...own };
   const server = new Server(parts);
   await server.start(listen, await addressOf(platform, listen.host));
@@ -242,6 +258,7 @@ interface ServerParts {
   readonly platform: Platform;
   readonly messages: CallMessages;
   readonly registry: RegistryService | undefined;
+  readonly policy: Policy;
   readonly identity: Identity;
   readonly endpoint: Endpoint;
   readonly dispatcher: Dispatcher;
@@ -283,6 +300,10 @@ export class Server implements AsyncDisposable {
         local: { host, port: listen.port },
         udpPayload: largestDatagram(endpoint.settings),
         onConnection: (link) => this.#onConnection(link),
+        onRefusal: (link, { by, code }) => {
+          const isOurs = by === "local" && code === TransportError.NOT_ALLOWED;
+          if (isOurs) this.#parts.policy.onRefused(peerOf(this.#parts.platform, link));
+        },
         onSocketError: (error) => this.#onSocketError(error),
         ...(options.onInternalError && { onFault: options.onInternalError }),
       });
@@ -311,13 +332,14 @@ export class Server implements AsyncDisposable {
 
   /** A snapshot. */
   stats(): ServerStats {
-    const { dispatcher, budget, endpoint, registry } = this.#parts;
+    const { dispatcher, budget, endpoint, registry, policy } = this.#parts;
     return {
       connections: this.#sessions.size,
       halfOpen: endpoint.halfOpenCount,
       calls: { running: dispatcher.running, ...dispatcher.counters },
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
+      access: policy.stats(),
       ...(registry && { registry: registry.stats() }),
       dialled: this.#parts.onward.pool.stats(),
       socket: socketStats(this.#driver),
@@ -394,12 +416,15 @@ export class Server implements AsyncDisposable {
   }
 
   #onConnection(link: Link): Session {
-    const { dispatcher, options } = this.#parts;
-    return newSession(this.#parts, link, this.#driver, {
+    const { dispatcher, options, policy } = this.#parts;
+    return newSession(this.#parts, link, this.#driver, policy, {
       onEstablished: (session) => {
         this.#sessions.add(session);
         if (dispatcher.closing !== undefined) session.close(TransportError.SHUTDOWN, dispatcher.closing);
-        else if (options.onConnection !== undefined) this.#announce(session, options.onConnection);
+        else {
+          policy.onConnected(session.incoming!.peer);
+          if (options.onConnection !== undefined) this.#announce(session, options.onConnection);
+        }
       },
       onClosed: (session: Session, _reason: ConnectionEnd) => {
         this.#sessions.delete(session);
@@ -430,23 +455,27 @@ function newSession(
   { platform, messages, dispatcher, budget }: ServerParts,
   link: Link,
   driver: Driver,
+  policy: Policy | undefined,
   owner: SessionOwner,
 ): Session {
   const share = budget.share(
     Math.max(Math.ceil(budget.limit / BUDGET_SHARES), Math.min(budget.limit, 2 * MAX_PAYLOAD_BYTES)),
   );
+  const service = dispatcher.service(share);
   const session = new Session({
     driver,
     messages,
     owner,
     maxAnswerBytes: MAX_PAYLOAD_BYTES,
-    service: dispatcher.service(share),
-    peer: ({ link: { connection } }) => {
-      const { host, port, key } = connection.remote;
-      return peerInfo(platform.crypto, connection.peerKey!, key, host, port);
-    },
+    service: policy === undefined || policy.isOpen ? service : guarded(service, policy),
+    peer: (session) => peerOf(platform, session.link),
   });
   return session.attach(link);
+}
+
+function peerOf({ crypto }: Platform, { connection }: Link): PeerInfo {
+  const { host, port, key } = connection.remote;
+  return peerInfo(crypto, connection.peerKey!, key, host, port);
 }
 
 const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
@@ -477,12 +506,18 @@ function makeEndpoint(platform: Platform, identity: Identity, options: ServeOpti
       settings,
       identity: keyPairOf(identity),
       accept: true,
-      ...(allow !== undefined && { authorize: typeof allow === "function" ? guard(allow) : allowList(allow) }),
+      ...(allow !== undefined && { authorize: admission(allow) }),
     });
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new MxpError("usage", `settings: ${cause.message}`, { cause });
   }
+}
+
+/** Who may connect. */
+function admission(allow: NonNullable<ServeOptions["allow"]>): (publicKey: Uint8Array) => boolean {
+  if (allow instanceof AccessList) return (publicKey) => allow.admits(publicKey);
+  return typeof allow === "function" ? guard(allow) : allowList(allow);
 }
 
 /** A decision that fails is a refusal. */

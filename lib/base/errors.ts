@@ -23,7 +23,8 @@ export type MxpErrorCode =
   | "closed"
   | "too_large"
   | "overloaded"
-  | "refused";
+  | "refused"
+  | "not_allowed";
 
 /** What an error says beside its code and text. */
 export interface MxpErrorOptions {

@@ -20,6 +20,7 @@ export function codeOfErrorMessage(code: number): MxpErrorCode {
     case ErrorCode.CANCELLED:
       return "cancelled";
     case ErrorCode.NOT_ALLOWED:
+      return "not_allowed";
     case ErrorCode.AGENT_ID_TAKEN:
       return "refused";
     case ErrorCode.PAYLOAD_TOO_LARGE:
@@ -45,6 +46,7 @@ export function errorMessageCodeOf(code: MxpErrorCode): number {
     case "cancelled":
       return ErrorCode.CANCELLED;
     case "refused":
+    case "not_allowed":
       return ErrorCode.NOT_ALLOWED;
     case "too_large":
       return ErrorCode.PAYLOAD_TOO_LARGE;

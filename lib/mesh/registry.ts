@@ -218,6 +218,18 @@ export class Registry {
     return agent;
   }
 
+  /**
+   * Ends a registration, whoever's it is, and forgets whose the id was: for agents whose owner has gone, or has lost its
+   * key. An owner that is there registers again at its next heartbeat.
+   */
+  remove(now: Micros, wallMillis: number, agentId: Uint8Array): RegisteredAgent | "not_registered" {
+    this.handleTimeout(now, wallMillis);
+    const key = toHex(agentId);
+    const holding = this.#ids.get(key);
+    if (holding !== undefined) this.#set(now, key, undefined);
+    return holding?.agent ?? "not_registered";
+  }
+
   // Questions.
 
   /** Answers a query with one page. Whether it wants to watch is not looked at. */

@@ -100,17 +100,29 @@ test("a known-peers file that cannot be read exits with 3, and a damaged line is
   assert.match(result.stderr, /^mxp: known: line 1: .*\n$/);
 });
 
-test("--allow lets in the keys that it names, one by one or from a file", async () => {
+test("--allow lets in the keys that it names, to do what it says, and the log tells who did not", async () => {
   await using here = await scratch();
-  for (const name of ["a", "b", "c"]) assertWorks(await here.mxp(["keygen", "-o", `${name}.key`]));
+  for (const name of ["a", "b", "c", "d"]) assertWorks(await here.mxp(["keygen", "-o", `${name}.key`]));
   const key = async (name: string): Promise<string> => (await here.mxp(["pubkey", `${name}.key`])).stdout.trim();
-  await writeFile(here.path("friends"), `# those that may\n\n${await key("b")} from the office\n`);
-  await using node = await here.node(["--echo", "--allow", await key("a"), "--allow", "friends"]);
+  await writeFile(
+    here.path("friends"),
+    `# those that may\n\n${await key("b")} call # the office\n${await key("d")} register\n`,
+  );
+  const node = await here.node(["--echo", "--allow", await key("a"), "--allow", "friends", "--log-level", "info"]);
+  await using _node = node;
   const callAs = (name: string): ReturnType<Scratch["mxp"]> =>
     here.mxp(["call", node.url, name, "--identity", `${name}.key`, "--timeout", "5s"]);
   assert.equal((await callAs("a")).stdout, "a");
   assert.equal((await callAs("b")).stdout, "b");
-  assertFails(await callAs("c"), 4, /mxp: /);
+  assertFails(await callAs("c"), 4, /does not allow this key/);
+  assertFails(await callAs("d"), 7, /this key may not make calls here/);
+  await node.logLine(
+    new RegExp(`info audit action=connect decision=denied peer=${await key("c")} from=127\\.0\\.0\\.1:`),
+  );
+  await node.logLine(
+    new RegExp(`info audit action=call decision=denied peer=${await key("d")} from=.* reason="this key`),
+  );
+  await node.logLine(new RegExp(`info audit action=connect decision=allowed peer=${await key("a")} from=`));
 });
 
 test("--allow refuses what is no key and no file of keys", async () => {
@@ -118,11 +130,13 @@ test("--allow refuses what is no key and no file of keys", async () => {
   assertWorks(await here.mxp(["keygen", "-o", "k"]));
   await writeFile(here.path("empty"), "# nobody\n");
   await writeFile(here.path("wrong"), "ok?\n");
+  await writeFile(here.path("twice"), "* call\n* register\n");
   const cases: [string, RegExp][] = [
     ["missing", /missing.*no such file, and it is not a key/],
     ["k", /private key file; --allow takes public keys: mxp pubkey k/],
     ["empty", /no keys in it/],
-    ["wrong", /wrong line 1/],
+    ["wrong", /wrong line 1: the public key contains "\?".*; a line is KEY register,call # comment/],
+    ["twice", /twice line 2: the key has a rule in line 1 already/],
   ];
   for (const [value, message] of cases) {
     assertFails(await here.mxp(["serve", "--echo", "--listen", "127.0.0.1:0", "--allow", value]), 3, message);

@@ -89,7 +89,7 @@ test("names that are made to mislead are shown as what they are", async () => {
   }
   const json = JSON.parse((await here.mxp(["discover", node.url, "--json"])).stdout);
   assert.equal(json.agents[0].name, evil);
-  const line = await node.logLine("agent registered");
+  const line = await node.logLine("audit action=register decision=allowed");
   assert.ok(line.includes(registration.id) && !line.includes("\x1b") && !line.includes("\u202e"));
 });
 

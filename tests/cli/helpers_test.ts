@@ -83,6 +83,7 @@ test("every error has an exit code, and whatever nobody foresaw is internal", ()
     [library("no_such_agent"), 6],
     [library("agent_error"), 7],
     [library("overloaded"), 7],
+    [library("not_allowed"), 7],
     [library("too_large"), 2],
     [library("too_large", 9), 7],
     [library("cancelled"), 8],

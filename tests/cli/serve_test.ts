@@ -185,7 +185,7 @@ test("a client learns at once that its node was killed and started anew", async 
   await using here = await scratch();
   await using node = await here.node(["--echo", "--log-level", "info"]);
   const pinging = here.mxp(["ping", "--count", "1000", "--interval", "100ms", node.url]);
-  await node.logLine(/connected/);
+  await node.logLine(/action=connect decision=allowed/);
   await node.stop("SIGKILL");
   await using _anew = await here.node(["--echo", "--listen", node.where]);
   const result = await pinging;
