@@ -92,7 +92,8 @@ export const serve: CommandSpec<Flags> = {
     },
     {
       flags: "--join <URL>",
-      description: "register at this other node as an agent, under --name, and answer the calls that it passes on",
+      description:
+        "register at this other node as an agent, under --name, and answer the calls and streams that it passes on",
       env: "MXP_JOIN",
       parse: notEmpty,
     },
@@ -141,8 +142,8 @@ export const serve: CommandSpec<Flags> = {
     "it. Whose an agent's id is, is remembered also when the agent has gone.",
     "With --join, the node is also an agent of another one: it can be found there and called through it, by name, id and " +
     "capability, and needs no address that others can reach. It stays registered while it runs, also after the other node was " +
-    "started anew. Calls are passed on to the agent that has the least to do; when one goes before it has answered, another " +
-    "gets the call. Agent streams are not passed on yet. The node serves from the start, and says on standard error when it has " +
+    "started anew. Calls and streams are passed on to the agent that has the least to do; when one goes before it has answered, " +
+    "another gets them. The node serves from the start, and says on standard error when it has " +
     "joined; another node that cannot be reached yet is tried until it can. One that refuses the agent, or has another key, ends it.",
     "A file for --allow has a rule on each line: KEY PERMISSIONS # comment. KEY is a public key, or * for everybody else. PERMISSIONS, " +
     "separated by commas: register (agents), call (calls, streams, events, discover), subscribe, admin (all of that, and end the " +

@@ -17,6 +17,7 @@ import { keyValue, metadata, notEmpty, PRIORITY } from "./values.ts";
 interface Flags {
   readonly lines?: boolean;
   readonly raw?: boolean;
+  readonly capability?: string;
   readonly method?: string;
   readonly meta?: readonly (readonly [string, string])[];
   readonly priority?: "interactive" | "bulk";
@@ -33,6 +34,11 @@ export const stream: CommandSpec<Flags> = {
   options: [
     { flags: "--lines", description: "send each line of standard input as a chunk of its own" },
     { flags: "--raw", description: "send bytes as they come (the default)" },
+    {
+      flags: "--capability <NAME>",
+      description: "stream to any agent with this capability that the node knows; text.* for all that begin with text.",
+      parse: notEmpty,
+    },
     { flags: "--method <NAME>", description: "which of the agent's methods to stream to", parse: notEmpty },
     { flags: "--meta <KEY=VALUE>", description: "metadata for the agent; repeatable", repeat: true, parse: keyValue },
     {
@@ -56,12 +62,17 @@ export const stream: CommandSpec<Flags> = {
   ],
   examples: [
     ["tail -f app.log | mxp stream mxp://KEY@127.0.0.1:9000/alerts --lines", "each line as it is written"],
+    ["mxp stream mxp://KEY@192.0.2.7 --capability text.upper < notes.txt", "whichever agent behind the node can do it"],
     ["echo 'tell me a story' | mxp stream mxp://KEY@127.0.0.1/model", "an answer that prints as it is made"],
   ],
   async run({ args, flags, settings, console, stop }) {
     if (flags.lines && flags.raw) throw new CliError("usage", "--lines and --raw exclude each other");
     const { parseMxpUrl } = await import("../mod.ts");
     const url = parseMxpUrl(args[0]!);
+    const { capability } = flags;
+    if (capability !== undefined && url.agent !== undefined) {
+      throw new CliError("usage", `stream: give --capability or /${url.agent} in the URL, not both`);
+    }
     const { signal } = stop;
     const deadline = new Deadline(settings.timeoutMs);
     const client = await openConnection({
@@ -76,6 +87,7 @@ export const stream: CommandSpec<Flags> = {
     try {
       const { timeoutMs } = settings;
       const stream = client.stream({
+        capability,
         method: flags.method,
         metadata: metadata(flags.meta),
         priority: flags.priority,

@@ -13,6 +13,7 @@ import { ErrorCode } from "../codec/error_codes.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
+import type { StreamUser } from "./stream_user.ts";
 
 /** What whoever made the stream adds to it: words for errors, and what else an end means. */
 export interface AgentStreamOwner {
@@ -59,7 +60,7 @@ const DONE: Promise<void> = Promise.resolve();
 const GOOD_END = Symbol("end");
 
 /** An agent stream. Errors are what {@link AgentStreamOwner} makes of them; the first one counts. */
-export class AgentStream implements WheelEntry {
+export class AgentStream implements StreamUser, WheelEntry {
   readonly deadline: Micros;
   wheelSlot = -1;
   wheelNext: WheelEntry | undefined = undefined;

@@ -23,9 +23,16 @@ import { IncomingStream } from "./incoming_stream.ts";
 import { OutgoingStream, type StreamRequest } from "./outgoing_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
+import type { StreamUser } from "./stream_user.ts";
 
 /** Streams that may wait for the peer to allow more of them. */
 const MAX_QUEUED = 4_096;
+
+/** Who waits for a transport stream. */
+interface Waiting {
+  readonly user: StreamUser;
+  readonly streamClass: number;
+}
 
 /** All agent streams of a connection. */
 export class AgentStreams {
@@ -43,9 +50,9 @@ export class AgentStreams {
   readonly #messages: StreamMessages;
   readonly #peer: () => PeerInfo;
   /** By transport stream. Peers choose ids only within their stream limit. */
-  readonly #streams = new NumberMap<AgentStream>();
+  readonly #streams = new NumberMap<StreamUser>();
   /** Those that wait for a transport stream, first come first served. */
-  #queue: OutgoingStream[] = [];
+  #queue: Waiting[] = [];
   #outgoing = 0;
   #drained: (() => void)[] = [];
 
@@ -78,7 +85,7 @@ export class AgentStreams {
   }
 
   /** The stream on a transport stream. */
-  get(id: StreamId): AgentStream | undefined {
+  get(id: StreamId): StreamUser | undefined {
     return this.#streams.get(id);
   }
 
@@ -94,17 +101,35 @@ export class AgentStreams {
     this.opened++;
     this.#outgoing++;
     stream.sendOpening(opening);
-    if (this.#queue.length > 0 || !this.#attach(outgoing)) this.#queue.push(outgoing);
+    this.#openOrQueue({ user: stream, streamClass: request.streamClass });
     return outgoing;
+  }
+
+  /** Opens a stream for somebody else, now or when the peer allows it. False if too many wait already. */
+  openFor(user: StreamUser, streamClass: number): boolean {
+    if (this.#queue.length >= MAX_QUEUED) return false;
+    this.#openOrQueue({ user, streamClass });
+    return true;
+  }
+
+  /** From now on, a stream is somebody else's, … */
+  adopt(id: StreamId, user: StreamUser): void {
+    this.#streams.set(id, user);
+    user.attach(id);
+    // The opener may have stopped us before its first bytes arrived; that event has gone by.
+    if (this.#link.connection.writableBytes(id) === 0) user.onStopSending(StreamError.CANCELLED);
+  }
+
+  /** … and from now on nobody's. */
+  drop(user: StreamUser): void {
+    if (user.id !== -1) this.#streams.delete(user.id);
+    else this.#queue = this.#queue.filter((waiting) => waiting.user !== user);
   }
 
   /** Takes over a stream that began as `request`. Whoever serves it decides what becomes of it. */
   accept(id: StreamId, request: IncomingRequest, start: StreamStart): IncomingStream {
     const incoming = new IncomingStream(this, request, start, this.#driver.now);
-    this.#streams.set(id, incoming.stream);
-    incoming.stream.attach(id);
-    // The opener may have stopped us before its first bytes arrived; that event has gone by.
-    if (this.#link.connection.writableBytes(id) === 0) incoming.stream.onStopSending(StreamError.CANCELLED);
+    this.adopt(id, incoming.stream);
     return incoming;
   }
 
@@ -145,8 +170,7 @@ export class AgentStreams {
 
   /** A stream is over. */
   remove(stream: AgentStream, failed: boolean): void {
-    if (stream.id !== -1) this.#streams.delete(stream.id);
-    else this.#queue = this.#queue.filter((waiting) => waiting.stream !== stream);
+    this.drop(stream);
     if (stream.role === "answerer") return;
     if (failed) this.failed++;
     else this.ok++;
@@ -162,24 +186,27 @@ export class AgentStreams {
 
   /** The peer allows more transport streams. */
   onStreamsAvailable(): void {
-    while (this.#queue.length > 0 && this.#attach(this.#queue[0])) this.#queue.shift();
+    while (this.#queue.length > 0 && this.#open(this.#queue[0])) this.#queue.shift();
   }
 
   /** The connection is over. */
   close(error: MxpError): void {
-    for (const { stream } of [...this.#queue]) stream.onConnectionEnd(error);
+    for (const { user } of [...this.#queue]) user.onConnectionEnd(error);
     this.#queue = [];
     // A handler's peer has gone, whoever closed the connection.
     const gone = new MxpError("connection_lost", "the connection to who opened the stream has ended");
     for (const stream of this.#streams.values()) stream.onConnectionEnd(stream.role === "opener" ? error : gone);
   }
 
-  #attach(outgoing: OutgoingStream): boolean {
-    const { stream, request } = outgoing;
-    const id = this.#link.connection.openStream(false, request.streamClass);
+  #openOrQueue(waiting: Waiting): void {
+    if (this.#queue.length > 0 || !this.#open(waiting)) this.#queue.push(waiting);
+  }
+
+  #open({ user, streamClass }: Waiting): boolean {
+    const id = this.#link.connection.openStream(false, streamClass);
     if (id === -1) return false;
-    this.#streams.set(id, stream);
-    stream.attach(id);
+    this.#streams.set(id, user);
+    user.attach(id);
     return true;
   }
 }

@@ -8,19 +8,18 @@ import type { Random } from "../base/random.ts";
 import { type Clock, NEVER } from "../base/time.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
-import type { Metadata } from "../codec/payloads/metadata.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { StreamError } from "../wire/error_codes.ts";
-import type { AgentLink, AgentLinks, Relayed, Wanted } from "./agent_links.ts";
+import type { AgentLink, AgentLinks, Relayed } from "./agent_links.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import { DEFAULT_HOPS } from "./hops.ts";
 import { streamClassOf } from "./priority.ts";
-import { MAX_DEADLINE_MS } from "./request_metadata.ts";
+import { canTryOthers, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
 
 /** What was passed on. */
 export interface RelayStats {
@@ -100,7 +99,8 @@ export class CallRouter {
     out.streamClass = streamClassOf(call.details.priority, StreamClass.INTERACTIVE);
     const left = call.remainingMs();
     const seconds = left === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(left / 1000)), MAX_CALL_TIMEOUT_SECONDS);
-    const message = messages.call(out, metadataFor(call, hops, left), agent.stored.agentId, seconds, payload);
+    const request = messages.call(out, relayedMetadata(call, hops, left), agent.stored.agentId, seconds, payload);
+    const message = withExtensions(messages.writer, call, out, request);
     this.links.begin(link, relay);
     if (session.outgoing.send(out, message)) return out;
     this.links.end(link, relay);
@@ -232,29 +232,4 @@ class Relay implements Relayed {
     if (call.state === "done") call.calls.release(call);
     this.#ended();
   }
-}
-
-function wantedBy({ target, details: { capability } }: IncomingCall): Wanted {
-  return { target, capability };
-}
-
-/** Whether an Error says that nothing was done. */
-function canTryOthers({ code, retryable }: { readonly code: number; readonly retryable: boolean }): boolean {
-  if (code === ErrorCode.NO_SUCH_AGENT) return true;
-  return retryable && (code === ErrorCode.UNAVAILABLE || code === ErrorCode.OVERLOADED);
-}
-
-/** What of a call's metadata goes on to the agent. */
-function metadataFor({ details }: IncomingCall, hopLimit: number, left: number): Metadata {
-  const { method, traceparent, contentType, idempotencyKey, application, priority } = details;
-  return {
-    ...(method !== undefined && { method }),
-    ...(left !== Infinity && { deadlineMillis: Math.min(Math.max(1, Math.ceil(left)), MAX_DEADLINE_MS) }),
-    ...(traceparent !== undefined && { traceparent }),
-    ...(contentType !== undefined && { contentType }),
-    ...(idempotencyKey !== undefined && { idempotencyKey }),
-    ...(application !== undefined && { application }),
-    ...(priority !== undefined && { priority }),
-    hopLimit,
-  };
 }

@@ -64,6 +64,8 @@ export interface EventOptions extends Omit<RequestOptions, "agent" | "method"> {
 
 /** What a stream may be told. */
 export interface StreamOptions extends RequestOptions {
+  /** Any agent that has this capability, or with `.*` at the end one below it, in place of a certain one; the node chooses. */
+  readonly capability?: string;
   /** How long the stream may last altogether; default 0 = without end. */
   readonly timeoutMs?: number;
   /** True if only we send: the other side answers with nothing but its end. */

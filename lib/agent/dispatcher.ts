@@ -8,7 +8,7 @@ import { MxpError } from "../base/errors.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
-import type { LifecycleKind } from "../mesh/request_reader.ts";
+import type { LifecycleKind, RequestProblem, StreamStart } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import { bodyBytes, Collecting } from "./call_body.ts";
 import type { CallContext } from "./call_context.ts";
@@ -19,6 +19,7 @@ import { EventDispatcher } from "./event_dispatcher.ts";
 import { handlerFailure } from "./handler_failure.ts";
 import type { Onward } from "./onward.ts";
 import { quote } from "./quote.ts";
+import type { StreamOutcome } from "./incoming_stream.ts";
 import { StreamDispatcher } from "./stream_dispatcher.ts";
 
 /** What a dispatcher is made from. */
@@ -40,6 +41,12 @@ export interface LifecycleHandler {
   handle(call: IncomingCall, kind: LifecycleKind, payload: Uint8Array): void;
   /** Passes a call on to an agent; false if none is meant. `ended` is called once, when the call is settled. */
   route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean;
+  /** The same for an agent stream, which may also be refused: then nobody is told of an end. */
+  routeStream(
+    request: IncomingCall,
+    start: StreamStart,
+    ended: (outcome: StreamOutcome) => void,
+  ): boolean | RequestProblem;
 }
 
 /** One for a server; every connection has a view of it with a memory budget of its own. */
@@ -75,6 +82,7 @@ export class Dispatcher {
       closing: () => this.closing,
       begin: () => this.#begin(),
       report: (error, context) => this.#report(error, context),
+      ...(options.registry && { route: options.registry.routeStream.bind(options.registry) }),
     });
     this.events = new EventDispatcher({
       handler: options.handlers.event,
@@ -104,7 +112,7 @@ export class Dispatcher {
       counters: this.counters,
       maxRequestBytes: this.maxRequestBytes,
       dispatch: (call, payload) => this.#dispatch(call, payload),
-      dispatchStream: (stream) => this.streams.dispatch(stream),
+      dispatchStream: (...stream) => this.streams.dispatch(...stream),
       takesEvents: this.events.hasHandler,
       dispatchEvent: (event, data, done) => this.events.dispatch(event, data, () => done()),
       countBadEvent: () => void this.events.counters.refused++,

@@ -29,13 +29,11 @@ export function guarded(service: CallService, policy: Policy): CallService {
       if (text === undefined) service.dispatch(call, payload);
       else call.calls.refuse(call, ErrorCode.NOT_ALLOWED, false, text, StreamError.REFUSED);
     },
-    dispatchStream: (stream) => {
-      if (stream.outcome === undefined) {
-        const text = policy.denial(stream.peer, messageAction("stream", stream));
-        if (text !== undefined) stream.refuse(ErrorCode.NOT_ALLOWED, false, text);
-      }
-      // Who was refused is counted there, too.
-      service.dispatchStream(stream);
+    dispatchStream: (streams, request, start) => {
+      const text = policy.denial(request.peer, messageAction("stream", request));
+      // Who is refused is counted there, too.
+      const refusal = text === undefined ? undefined : { code: ErrorCode.NOT_ALLOWED, retryable: false, text };
+      service.dispatchStream(streams, request, start, refusal);
     },
     dispatchEvent: (event, data, done) => {
       if (policy.denial(event.peer, messageAction("event", event)) === undefined) {

@@ -14,10 +14,10 @@ import type { MemoryBudget } from "../mesh/memory_budget.ts";
 import { readRequest, type RequestProblem, RequestReader, StreamStart } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
+import type { AgentStreams } from "./agent_streams.ts";
 import type { Driver, Link } from "./driver.ts";
 import { type AnswerSource, type CallAnswers, IncomingCall, type IncomingCallState } from "./incoming_call.ts";
 import type { IncomingEvent } from "./incoming_events.ts";
-import type { IncomingStream } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
 
@@ -35,8 +35,8 @@ export interface CallService {
   readonly counters: CallCounters;
   /** Runs the handler of a complete request; leads to `respond` or `fail`, at once or later. */
   dispatch(call: IncomingCall, payload: Uint8Array): void;
-  /** Runs the handler of an agent stream, or turns it away. */
-  dispatchStream(stream: IncomingStream): void;
+  /** Runs the handler of an agent stream, or passes it on, or turns it away, which it does with a `refusal` in any case. */
+  dispatchStream(streams: AgentStreams, request: IncomingCall, start: StreamStart, refusal?: RequestProblem): void;
   /** Whether anybody listens to events. */
   readonly takesEvents: boolean;
   /** Runs the handler of an event that nobody waits for; `done` is called once, when it has come back. */
@@ -92,6 +92,11 @@ export class IncomingCalls implements CallAnswers {
     this.#service = service;
     this.#peer = peer;
     this.#onStream = onStream;
+  }
+
+  /** Memory for what this connection asks for. */
+  get budget(): MemoryBudget {
+    return this.#service.budget;
   }
 
   /** Calls under way. */

@@ -9,13 +9,20 @@ import { type Micros, NEVER } from "../base/time.ts";
 import { formatUuid, isNilUuid } from "../base/uuid.ts";
 import type { WheelEntry } from "../mesh/deadline_wheel.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
-import { type CallDetails, type LifecycleKind, NO_DETAILS, type RequestTarget } from "../mesh/request_reader.ts";
+import {
+  type CallDetails,
+  type ExtensionMessage,
+  type LifecycleKind,
+  NO_DETAILS,
+  type RequestTarget,
+} from "../mesh/request_reader.ts";
 import { CallContext } from "./call_context.ts";
 import type { Onward } from "./onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
 
 const EMPTY = new Uint8Array(0);
+const NO_EXTENSIONS: readonly ExtensionMessage[] = [];
 
 /** A call, an agent stream or an event that came in. Handlers see it through {@link CallContext}. */
 export abstract class IncomingRequest implements WheelEntry, MessageIds, RequestTarget {
@@ -33,6 +40,7 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   timeoutSeconds = 0;
   /** What the Metadata message said. */
   details: CallDetails = NO_DETAILS;
+  extensions: readonly ExtensionMessage[] = NO_EXTENSIONS;
   /** What an event is about; undefined for everything else. */
   topic: string | undefined = undefined;
   /** What is wanted of the registry; undefined for everything else. */

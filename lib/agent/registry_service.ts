@@ -25,16 +25,18 @@ import type { CallMessages } from "../mesh/call_messages.ts";
 import { RegisteredAgent } from "../mesh/registered_agent.ts";
 import { heartbeatMillis, type HeartbeatOutcome, Registry, type RegistryRefusal } from "../mesh/registry.ts";
 import { type RegistrySettings, registrySettings } from "../mesh/registry_settings.ts";
-import type { LifecycleKind } from "../mesh/request_reader.ts";
+import type { LifecycleKind, RequestProblem, StreamStart } from "../mesh/request_reader.ts";
 import type { AgentStore } from "../store/agent_store.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import { AgentLinks } from "./agent_links.ts";
 import { CallRouter, type RelayStats } from "./call_router.ts";
 import type { LifecycleHandler } from "./dispatcher.ts";
 import type { AnswerSource, CallAnswers, IncomingCall } from "./incoming_call.ts";
+import type { StreamOutcome } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Policy } from "./policy.ts";
 import { RegistryJournal } from "./registry_journal.ts";
+import { type StreamRelayStats, StreamRouter } from "./stream_router.ts";
 
 /** What a registry may be told. */
 export interface RegistryOptions extends Partial<RegistrySettings> {
@@ -50,15 +52,18 @@ export interface RegistryOptions extends Partial<RegistrySettings> {
 
 /** Something that a registry tells about. */
 export interface RegistryEvent {
-  /** What happened. `not_stored`: what has changed could not be written, and was taken back. */
-  readonly type: "registered" | "deregistered" | "refused" | "not_stored";
+  /**
+   * What happened. `not_stored`: what has changed could not be written, and was taken back. `streamed`: an agent stream that was passed on
+   * to it is over.
+   */
+  readonly type: "registered" | "deregistered" | "refused" | "not_stored" | "streamed";
   /** The agent's id, where there is one. */
   readonly agentId?: string;
   /** Its name, as it says; escape it before showing it. */
   readonly name?: string;
   /** Who asked. */
   readonly peer?: PeerInfo;
-  /** Why it was refused, or could not be stored. */
+  /** Why it was refused, or could not be stored; of a stream, how it ended: ok, failed, refused or cancelled. */
   readonly reason?: string;
 }
 
@@ -86,6 +91,8 @@ export interface RegistryStats {
   readonly storeFailures: number;
   /** Calls that were passed on to agents. */
   readonly relayed: RelayStats;
+  /** The same of agent streams. */
+  readonly relayedStreams: StreamRelayStats;
 }
 
 /** What an administrator does with agents of others. */
@@ -100,6 +107,7 @@ export class RegistryService implements LifecycleHandler {
   readonly #registry: Registry;
   readonly #links: AgentLinks;
   readonly #router: CallRouter;
+  readonly #streamRouter: StreamRouter;
   readonly #journal: RegistryJournal;
   readonly #options: RegistryOptions;
   readonly #policy: Policy;
@@ -126,6 +134,17 @@ export class RegistryService implements LifecycleHandler {
     this.#registry = new Registry(settings, parts.random, parts.sha256, options.store !== undefined);
     this.#links = new AgentLinks({ ...parts, registry: this.#registry });
     this.#router = new CallRouter({ ...parts, links: this.#links });
+    this.#streamRouter = new StreamRouter({
+      ...parts,
+      links: this.#links,
+      onOver: ({ peer }, agent, outcome) =>
+        this.#report({
+          type: "streamed",
+          peer,
+          reason: outcome,
+          ...(agent && { agentId: formatUuid(agent.stored.agentId), name: agent.register.name }),
+        }),
+    });
     this.#journal = new RegistryJournal(this.#registry, options.store, () => this.#clock.now(), (error) => {
       this.#storeFailures++;
       this.#report({ type: "not_stored", reason: error instanceof Error ? error.message : String(error) });
@@ -168,6 +187,7 @@ export class RegistryService implements LifecycleHandler {
       refused: { ...this.#refused },
       storeFailures: this.#storeFailures,
       relayed: { ...this.#router.counters },
+      relayedStreams: { ...this.#streamRouter.counters },
     };
   }
 
@@ -185,6 +205,14 @@ export class RegistryService implements LifecycleHandler {
 
   route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean {
     return this.#router.route(call, payload, ended);
+  }
+
+  routeStream(
+    request: IncomingCall,
+    start: StreamStart,
+    ended: (outcome: StreamOutcome) => void,
+  ): boolean | RequestProblem {
+    return this.#streamRouter.route(request, start, ended);
   }
 
   /** Ends all watches: the node is going down. */

@@ -11,7 +11,6 @@ import type { ConnectionEvent } from "../transport/events.ts";
 import type { ResumptionTicket } from "../transport/resumed_handshake.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { isResponderInitiated, isUnidirectional, type StreamId } from "../wire/stream_id.ts";
-import type { AgentStream } from "./agent_stream.ts";
 import { AgentStreams } from "./agent_streams.ts";
 import { type ConnectionEnd, connectionEnded } from "./call_failure.ts";
 import type { ConnectionUser, Driver, Link } from "./driver.ts";
@@ -22,6 +21,7 @@ import { OutgoingCalls } from "./outgoing_calls.ts";
 import { OutgoingEvents } from "./outgoing_events.ts";
 import { type OutgoingWatch, OutgoingWatches } from "./outgoing_watches.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { StreamUser } from "./stream_user.ts";
 
 /** What a session tells its owner. */
 export interface SessionOwner {
@@ -94,7 +94,7 @@ export class Session implements ConnectionUser {
   serve(service: CallService): void {
     const { driver, messages, peer } = this.#options;
     this.incoming = new IncomingCalls(driver, this.link, messages, service, () => peer(this), (call, start) => {
-      service.dispatchStream(this.streams.accept(call.stream, call, start));
+      service.dispatchStream(this.streams, call, start);
     });
     this.incoming.session = this;
     this.#incomingEvents = new IncomingEvents(driver, this.link, messages.codec, service, () => this.incoming!.peer);
@@ -272,7 +272,7 @@ export class Session implements ConnectionUser {
 /** An event about one stream. */
 type StreamEvent = Extract<ConnectionEvent, { readonly id: StreamId }>;
 
-function onStreamEvent(stream: AgentStream, event: StreamEvent): void {
+function onStreamEvent(stream: StreamUser, event: StreamEvent): void {
   switch (event.type) {
     case "readable":
       return stream.onReadable();

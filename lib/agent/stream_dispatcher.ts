@@ -6,9 +6,13 @@
 
 import { MxpError } from "../base/errors.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
+import type { RequestProblem, StreamStart } from "../mesh/request_reader.ts";
+import type { AgentStreams } from "./agent_streams.ts";
 import type { CallContext } from "./call_context.ts";
+import type { LifecycleHandler } from "./dispatcher.ts";
 import { handlerFailure } from "./handler_failure.ts";
 import type { HandlerTable, StreamHandler, StreamResult } from "./handlers.ts";
+import type { IncomingCall } from "./incoming_call.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { Onward } from "./onward.ts";
 import { type StreamData, toBytes } from "./mxp_stream.ts";
@@ -39,6 +43,8 @@ export interface StreamDispatcherOptions {
   /** A handler runs; the result is called when it has come back. */
   readonly begin: () => () => void;
   readonly report: (error: unknown, context: CallContext) => void;
+  /** Passes streams on to agents elsewhere, where there is a registry; see `LifecycleHandler`. */
+  readonly route?: LifecycleHandler["routeStream"];
 }
 
 /** One for a server. */
@@ -57,16 +63,44 @@ export class StreamDispatcher {
   }
 
   /** Finds the handler of a stream and runs it, or turns the stream away. */
-  dispatch(incoming: IncomingStream): void {
+  dispatch(streams: AgentStreams, request: IncomingCall, start: StreamStart, refusal?: RequestProblem): void {
     this.counters.total++;
+    const routed = refusal ?? this.#route(request, start);
+    if (routed === true) return;
+    const incoming = streams.accept(request.stream, request, start);
     if (incoming.outcome !== undefined) {
       // It was given up before anybody looked at it.
       this.counters[incoming.outcome]++;
       return;
     }
+    if (routed !== false) {
+      this.counters.refused++;
+      incoming.refuse(routed.code, routed.retryable, routed.text);
+      return;
+    }
     const handler = this.#handlerFor(incoming);
     if (handler === undefined) this.counters.refused++;
     else this.#run(incoming, handler);
+  }
+
+  /** Passes a stream on that is for nobody here, which counts like a handler that runs. */
+  #route(request: IncomingCall, start: StreamStart): boolean | RequestProblem {
+    const { route, handlers, maxConcurrentStreams, closing, begin } = this.#options;
+    if (route === undefined || closing() !== undefined || this.#running >= maxConcurrentStreams) return false;
+    const { target, details: { capability, method } } = request;
+    if (capability === undefined && handlers.findStream(target, method, () => {}) !== "no_such_agent") return false;
+    const ended = begin();
+    const settle = (): void => {
+      this.#running--;
+      ended();
+    };
+    this.#running++;
+    const routed = route(request, start, (outcome) => {
+      this.counters[outcome]++;
+      settle();
+    });
+    if (routed !== true) settle();
+    return routed;
   }
 
   #handlerFor(incoming: IncomingStream): StreamHandler | undefined {
@@ -83,7 +117,9 @@ export class StreamDispatcher {
       return refuse(ErrorCode.OVERLOADED, true, text);
     }
     if (capability !== undefined) {
-      const text = `this node does not route by capability, so it has nobody for ${quote(capability)}`;
+      const text = this.#options.route === undefined
+        ? `this node does not route by capability, so it has nobody for ${quote(capability)}`
+        : `no agent here has the capability ${quote(capability)}`;
       return refuse(ErrorCode.NO_SUCH_AGENT, false, text);
     }
     const handler = handlers.findStream(incoming.target, method, (name) => incoming.agentName = name);

@@ -20,12 +20,9 @@ export function endingError(ending: StreamEnding, from: string): MxpError | unde
     }
     case "refused": {
       const { code, retryable } = ending;
-      if (code === ErrorCode.NO_SUCH_AGENT && from.includes(" at ")) {
-        // The node knows a name only by its target; we know what was asked for.
-        const text = `no agent ${from} itself; streams are not passed on to agents registered there, only calls are`;
-        return remoteError(code, retryable, text);
-      }
-      return remoteError(code, retryable, ending.text);
+      // The node knows a name only by its target; we know what was asked for.
+      const isByName = code === ErrorCode.NO_SUCH_AGENT && from.includes(" at ");
+      return remoteError(code, retryable, isByName ? `no agent ${from}` : ending.text);
     }
     case "violation":
       return new MxpError("agent_error", `the stream from ${from} is not valid: ${ending.text}`);

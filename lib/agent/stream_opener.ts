@@ -17,9 +17,12 @@ import { checkTimeout } from "./time_limit.ts";
 
 /** Opens an agent stream; see `Client.stream`. */
 export function openStream(core: ClientCore, method: string | undefined, options: StreamOptions): MxpStream {
-  const { timeoutMs = 0, signal } = options;
+  const { timeoutMs = 0, signal, capability } = options;
   checkTimeout(timeoutMs);
-  const agent = options.agent ?? core.url.agent;
+  if (capability !== undefined && options.agent !== undefined) {
+    throw new MxpError("usage", "a stream goes to an agent or to a capability; give one of them");
+  }
+  const agent = capability === undefined ? options.agent ?? core.url.agent : undefined;
   core.checkOpen();
   core.session.begin();
   const targetText = core.targetText(agent);

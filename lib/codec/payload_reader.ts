@@ -10,6 +10,8 @@ import { CodecError, type CodecErrorCode } from "./codec_error.ts";
 import { readUtf8 } from "./utf8.ts";
 
 const EMPTY = new Uint8Array(0);
+/** Type and length of a TLV. */
+const TLV_HEADER_BYTES = 3;
 /** More TLVs than any payload has use for. */
 const MAX_TLVS = 8192;
 
@@ -153,6 +155,11 @@ export class TlvReader {
     this.#length = reader.u16("TLV length");
     this.#start = reader.take(this.#length, "TLV value");
     return reader.error === undefined;
+  }
+
+  /** A view of the whole TLV, type and length included. */
+  get raw(): Uint8Array {
+    return this.#reader.bytes.subarray(this.#start - TLV_HEADER_BYTES, this.#start + this.#length);
   }
 
   /** A u8, once. */

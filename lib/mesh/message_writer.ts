@@ -73,6 +73,14 @@ export class MessageWriter {
     this.codec.seal(out, at, header, payloadEnd);
   }
 
+  /** A message with this payload, which is copied. @throws RangeError for a type or flags that no receiver would accept. */
+  message(type: number, flags: number, ids: MessageIds, payload: Uint8Array): Uint8Array {
+    const out = this.allocate(messageLength(payload.length));
+    out.set(payload, MESSAGE_HEADER_BYTES);
+    this.seal(out, 0, type, flags, ids, MESSAGE_HEADER_BYTES + payload.length);
+    return out;
+  }
+
   /** How long a Metadata message is; 0 if there is none. */
   metadataLength(metadata: Metadata | undefined): number {
     return metadata === undefined ? 0 : messageLength(sizeOfMetadata(metadata));

@@ -20,7 +20,7 @@ import { decodeStreamOpen, type StreamOpen } from "../codec/payloads/stream_open
 
 /** Extension messages that may precede a request. */
 const MAX_EXTENSIONS = 8;
-/** Largest payload of each of them. */
+/** Largest payload of all of them together: those that are not known are kept, for whoever passes the request on. */
 const MAX_EXTENSION_BYTES = 65_536;
 const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 /** The target of nearly all calls, once for all of them. Read only. */
@@ -38,6 +38,13 @@ export const NO_DETAILS: CallDetails = Object.freeze({ values: Object.freeze({})
 /** What agents say to a registry, and what is asked of it. */
 export type LifecycleKind = "register" | "heartbeat" | "deregister" | "discover";
 
+/** A message of a type that is not known here, as it came. */
+export interface ExtensionMessage {
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+}
+
 /** What reading a request fills in. */
 export interface RequestTarget {
   idHigh: number;
@@ -49,6 +56,8 @@ export interface RequestTarget {
   /** Whole seconds; 0 = the caller does not say. */
   timeoutSeconds: number;
   details: CallDetails;
+  /** What came in front of it beside Metadata. */
+  extensions: readonly ExtensionMessage[];
   /** What an Event is about; undefined for everything else. */
   topic: string | undefined;
   /** What is wanted of the registry; undefined for everything else. */
@@ -60,11 +69,16 @@ export interface RequestTarget {
 /** A StreamOpen: what follows it is for whoever takes the stream over. */
 export class StreamStart {
   readonly open: StreamOpen;
+  /** The payload as it came, for whoever passes it on: a copy. */
+  readonly payload: Uint8Array;
+  readonly flags: number;
   /** Holds what has arrived behind it. */
   readonly reader: MessageReader;
 
-  constructor(open: StreamOpen, reader: MessageReader) {
+  constructor(open: StreamOpen, message: MessageView, reader: MessageReader) {
     this.open = open;
+    this.payload = message.payload.slice();
+    this.flags = message.flags;
     this.reader = reader;
   }
 }
@@ -102,6 +116,7 @@ export class RequestReader {
   readonly #into: RequestTarget;
   readonly #maxPayload: number;
   #extensions = 0;
+  #extensionBytes = 0;
   /** Payload bytes of the unfinished message that were agreed to. */
   #reserved = 0;
 
@@ -141,7 +156,9 @@ export class RequestReader {
     const header = this.#reader.pending;
     if (header === undefined || this.#reserved > 0) return undefined;
     const { payloadLength } = header;
-    if (payloadLength > MAX_EXTENSION_BYTES && isExtensionType(header.type)) return largeExtension();
+    if (isExtensionType(header.type) && this.#extensionBytes + payloadLength > MAX_EXTENSION_BYTES) {
+      return largeExtension();
+    }
     this.#reserved = Math.max(1, payloadLength);
     if (this.#reserve(payloadLength)) return undefined;
     takeIds(header, this.#into);
@@ -151,8 +168,13 @@ export class RequestReader {
   #onExtension(message: MessageView): RequestProblem | undefined {
     this.#reserved = 0;
     if (++this.#extensions > MAX_EXTENSIONS) return bad("too many messages before the Call");
-    if (message.payloadLength > MAX_EXTENSION_BYTES) return largeExtension();
-    if (message.type !== MessageType.METADATA) return undefined;
+    this.#extensionBytes += message.payloadLength;
+    if (this.#extensionBytes > MAX_EXTENSION_BYTES) return largeExtension();
+    if (message.type !== MessageType.METADATA) {
+      const { type, flags } = message;
+      this.#into.extensions = [...this.#into.extensions, { type, flags, payload: message.payload.slice() }];
+      return undefined;
+    }
     takeIds(message, this.#into);
     if ((message.flags & UNREADABLE) !== 0) return unreadable();
     if (this.#into.details !== NO_DETAILS) return bad("two Metadata messages");
@@ -229,7 +251,7 @@ function readOpen(message: MessageView, reader: MessageReader, into: RequestTarg
   const open = decodeStreamOpen(message.bytes, message.payloadStart, message.payloadEnd);
   if (open instanceof CodecError) return bad(open.message);
   into.target = isNilUuid(open.target) ? NODE : open.target;
-  return new StreamStart(open, reader);
+  return new StreamStart(open, message, reader);
 }
 
 function takeIds(message: MessageHeader, into: RequestTarget): void {
@@ -266,6 +288,6 @@ function problemOf(error: CodecError, maxPayload: number): RequestProblem {
 }
 
 function largeExtension(): RequestProblem {
-  const text = `metadata is larger than ${MAX_EXTENSION_BYTES} bytes`;
+  const text = `metadata and the like are larger than ${MAX_EXTENSION_BYTES} bytes`;
   return { code: ErrorCode.PAYLOAD_TOO_LARGE, retryable: false, text };
 }

@@ -26,9 +26,26 @@ export abstract class StreamCommands {
   /**
    * Takes ownership of `bytes`: they must not change until the stream is done with. Returns how many were accepted, 0 on a stream
    * that is over; `writable` follows when there is room for more. `fin` counts only if all were. Throws a TypeError after `fin`.
+   *
+   * @param ahead how many bytes of the stream may wait to be sent for the first time, for writers that have to bound what they hold.
    */
-  write(id: StreamId, bytes: Uint8Array, fin: boolean): number {
-    return this.state === "established" ? this.streams.write(id, bytes, fin) : 0;
+  write(id: StreamId, bytes: Uint8Array, fin: boolean, ahead?: number): number {
+    return this.state === "established" ? this.streams.write(id, bytes, fin, ahead) : 0;
+  }
+
+  /** Bytes of a stream that were written and never sent. */
+  unsentBytes(id: StreamId): number {
+    return this.streams.unsentBytes(id);
+  }
+
+  /** Asks for `writable` when something of what is under way has been acknowledged, although nothing was refused. */
+  awaitWritable(id: StreamId): void {
+    this.streams.awaitWritable(id);
+  }
+
+  /** The class that the side that opened a stream gave it. */
+  streamClass(id: StreamId): number {
+    return this.streams.streamClass(id);
   }
 
   /** How many bytes `write` would accept. */

@@ -161,11 +161,11 @@ export class StreamLayer {
   }
 
   /** See `Connection.write`. */
-  write(id: StreamId, bytes: Uint8Array, fin: boolean): number {
+  write(id: StreamId, bytes: Uint8Array, fin: boolean, ahead?: number): number {
     const send = this.#streams.get(id)?.send;
     if (send === undefined) return 0;
     if (send.bufferLimit < this.#sendBuffer) send.bufferLimit = this.#sendBuffer;
-    const accepted = send.write(bytes, fin);
+    const accepted = send.write(bytes, fin, ahead);
     this.#streams.scheduler.activate(send);
     return accepted;
   }
@@ -173,6 +173,22 @@ export class StreamLayer {
   /** See `Connection.writableBytes`. */
   writableBytes(id: StreamId): number {
     return this.#streams.get(id)?.send?.writable ?? 0;
+  }
+
+  /** See `Connection.unsentBytes`. */
+  unsentBytes(id: StreamId): number {
+    return this.#streams.get(id)?.send?.unsentBytes ?? 0;
+  }
+
+  /** See `Connection.awaitWritable`. */
+  awaitWritable(id: StreamId): void {
+    const send = this.#streams.get(id)?.send;
+    if (send !== undefined) send.writeBlocked = true;
+  }
+
+  /** See `Connection.streamClass`. */
+  streamClass(id: StreamId): number {
+    return this.#streams.get(id)?.streamClass ?? StreamClass.INTERACTIVE;
   }
 
   /** See `Connection.read`. */

@@ -73,11 +73,7 @@ test("failures have their exit codes", async () => {
   assert.match(failed.stderr, /^mxp: the agent ended the stream with an error: exit code 3: why\n$/);
   await using nobody = await here.node([]);
   const ghost = await here.mxp(["stream", `${nobody.url}/ghost`], { stdin: "x" });
-  assertFails(
-    ghost,
-    6,
-    /no agent "ghost" at 127\.0\.0\.1:\d+ itself; streams are not passed on to agents registered there/,
-  );
+  assertFails(ghost, 6, /no agent "ghost" at 127\.0\.0\.1:\d+\n$/);
   await using slow = await here.node(["--exec", "sleep 30"]);
   assertFails(await here.mxp(["stream", slow.url, "--timeout", "500ms"]), 5, /not over within 500 ms/);
   assertFails(await here.mxp(["stream", slow.url, "--lines", "--raw"]), 2, /exclude each other/);

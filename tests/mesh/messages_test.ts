@@ -49,6 +49,7 @@ function target(): RequestTarget {
     target: new Uint8Array(0),
     timeoutSeconds: 0,
     details: NO_DETAILS,
+    extensions: [],
     topic: undefined,
     lifecycle: undefined,
     isAnswered: true,

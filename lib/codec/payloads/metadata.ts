@@ -5,6 +5,7 @@
  * @module
  */
 
+import { concatBytes } from "../../base/bytes.ts";
 import { UUID_BYTES } from "../../base/uuid.ts";
 import type { CodecError } from "../codec_error.ts";
 import { PayloadReader, TlvReader } from "../payload_reader.ts";
@@ -43,6 +44,8 @@ export interface Metadata {
    * Call's own fields count against the largest payload.
    */
   readonly head?: Uint8Array;
+  /** TLVs of types that this version does not know, back to back as they came: whoever passes the message on passes them on, too. */
+  readonly unknown?: Uint8Array;
   /** The class in which it travels wherever it is passed on, and its answer back. Without it: what is usual for its kind. */
   readonly priority?: Priority;
   /** Of an Event: the agent that it is for, 16 bytes; without it, it is for the node and whoever has subscribed there. */
@@ -91,6 +94,7 @@ function layOut(writer: PayloadWriter, metadata: Metadata): void {
   }
   writer.tlvBytes(TLV.TARGET, target, "target");
   writer.tlvU8(TLV.PRIORITY, priority === undefined ? undefined : PRIORITIES[priority], "priority");
+  if (metadata.unknown !== undefined) writer.bytes(metadata.unknown);
 }
 
 /** How many bytes it takes. */
@@ -120,6 +124,7 @@ export function encodeMetadata(out: Uint8Array, at: number, metadata: Metadata):
 export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.length): Metadata | CodecError {
   const reader = new PayloadReader(bytes, at, end);
   const application: (readonly [string, string])[] = [];
+  const unknown: Uint8Array[] = [];
   const metadata: { -readonly [K in keyof Metadata]: Metadata[K] } = { application };
   const tlvs = new TlvReader(reader);
   while (tlvs.next()) {
@@ -160,7 +165,10 @@ export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.le
         // What is not known is the least urgent, as in the transport.
         metadata.priority = tlvs.u8("priority") === PRIORITIES.interactive ? "interactive" : "bulk";
         break;
+      default:
+        unknown.push(tlvs.raw);
     }
   }
+  if (unknown.length > 0) metadata.unknown = concatBytes(...unknown);
   return reader.error ?? metadata;
 }

@@ -123,6 +123,11 @@ export class SendStream {
     return this.#writtenEnd - this.#ackedEnd;
   }
 
+  /** Bytes written and never sent. */
+  get unsentBytes(): number {
+    return this.#writtenEnd - this.#sentEnd;
+  }
+
   /** How many pieces of written data are kept in memory. */
   get retainedPieces(): number {
     return this.#buffer !== undefined ? this.#buffer.pieceCount : this.#single !== undefined ? 1 : 0;
@@ -146,10 +151,10 @@ export class SendStream {
   /**
    * Takes ownership of `bytes`, without a copy: the caller must not change them any more.
    *
-   * Accepts at most the free buffer space and returns how many bytes that were; `fin` is accepted only when all bytes
-   * were. A reset stream, which the peer may cause at any time, accepts 0. Throws a TypeError after `fin` was accepted.
+   * Accepts at most the free buffer space, and no more than leaves `ahead` bytes unsent, and returns how many bytes that were; `fin` is
+   * accepted only when all bytes were. A reset stream, which the peer may cause at any time, accepts 0. Throws a TypeError after `fin` was accepted.
    */
-  write(bytes: Uint8Array, fin: boolean): number {
+  write(bytes: Uint8Array, fin: boolean, ahead = Infinity): number {
     if (this.state !== "ready" && this.state !== "send") {
       if (this.state === "reset_sent" || this.state === "reset_recvd") return 0;
       throw new TypeError(`stream ${this.id} was already ended`);
@@ -157,7 +162,7 @@ export class SendStream {
     if (this.#fin !== FIN_NONE) throw new TypeError(`stream ${this.id} was already ended`);
     let length = bytes.length;
     if (length > 0) {
-      const free = this.bufferLimit - (this.#writtenEnd - this.#ackedEnd);
+      const free = Math.min(this.bufferLimit - (this.#writtenEnd - this.#ackedEnd), ahead - this.unsentBytes);
       if (free < length) {
         this.writeBlocked = true;
         if (free <= 0) return 0;

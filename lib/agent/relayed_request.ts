@@ -1,0 +1,45 @@
+/**
+ * What calls and streams that a node passes on have in common (SPEC §8.11).
+ *
+ * @module
+ */
+
+import { concatBytes } from "../base/bytes.ts";
+import { ErrorCode } from "../codec/error_codes.ts";
+import type { Metadata } from "../codec/payloads/metadata.ts";
+import type { MessageIds, MessageWriter } from "../mesh/message_writer.ts";
+import type { Wanted } from "./agent_links.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
+import { MAX_DEADLINE_MS } from "./request_metadata.ts";
+
+/** Whom a request is for. */
+export function wantedBy({ target, details: { capability } }: IncomingRequest): Wanted {
+  return { target, capability };
+}
+
+/** Whether an Error says that nothing was done. */
+export function canTryOthers({ code, retryable }: { readonly code: number; readonly retryable: boolean }): boolean {
+  if (code === ErrorCode.NO_SUCH_AGENT) return true;
+  return retryable && (code === ErrorCode.UNAVAILABLE || code === ErrorCode.OVERLOADED);
+}
+
+/** The Metadata that goes on to the agent: all of it but what is about the way there, and the time that is left. */
+export function relayedMetadata({ details }: IncomingRequest, hopLimit: number, left: number): Metadata {
+  const { values: _, capability: _chosen, deadlineMillis: _then, head: _inData, ...rest } = details;
+  const deadlineMillis = Math.min(Math.max(1, Math.ceil(left)), MAX_DEADLINE_MS);
+  return { ...rest, ...(left !== Infinity && { deadlineMillis }), hopLimit };
+}
+
+/** What came in front of a request and is not known here goes on in front of it, as it was but for its ids. */
+export function withExtensions(
+  writer: MessageWriter,
+  { extensions }: IncomingRequest,
+  ids: MessageIds,
+  messages: Uint8Array,
+): Uint8Array {
+  if (extensions.length === 0) return messages;
+  return concatBytes(
+    ...extensions.map(({ type, flags, payload }) => writer.message(type, flags, ids, payload)),
+    messages,
+  );
+}

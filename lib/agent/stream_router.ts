@@ -1,0 +1,122 @@
+/**
+ * Passes agent streams on to agents that registered over their own connections (SPEC §8.11).
+ *
+ * @module
+ */
+
+import { concatBytes } from "../base/bytes.ts";
+import type { Random } from "../base/random.ts";
+import { UUID_BYTES } from "../base/uuid.ts";
+import { ErrorCode } from "../codec/error_codes.ts";
+import { MessageType } from "../codec/message_type.ts";
+import type { CallMessages } from "../mesh/call_messages.ts";
+import { IdSequence } from "../mesh/id_sequence.ts";
+import type { MessageWriter } from "../mesh/message_writer.ts";
+import type { RegisteredAgent } from "../mesh/registered_agent.ts";
+import type { RequestProblem, StreamStart } from "../mesh/request_reader.ts";
+import { StreamMessages } from "../mesh/stream_messages.ts";
+import type { StreamClass } from "../transport/scheduler.ts";
+import type { AgentLinks, Wanted } from "./agent_links.ts";
+import type { IncomingCall } from "./incoming_call.ts";
+import type { StreamOutcome } from "./incoming_stream.ts";
+import { DEFAULT_HOPS } from "./hops.ts";
+import { streamClassOf } from "./priority.ts";
+import { relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
+import { RelayedStream } from "./relayed_stream.ts";
+
+/** Agent streams that were passed on. */
+export interface StreamRelayStats {
+  /** Streams that were passed on and are not over. */
+  readonly running: number;
+  /** Streams that were passed on. */
+  readonly total: number;
+  /** Those that ended because their agent had gone, or because nobody could be reached any more. */
+  readonly failed: number;
+  /** Times that a stream went to another agent, because one had gone before it said anything. */
+  readonly failovers: number;
+  /** Bytes of data in chunks, from who opened the streams to agents, … */
+  readonly toAgents: number;
+  /** … and back. */
+  readonly fromAgents: number;
+}
+
+/** What it works with. */
+export interface StreamRouterParts {
+  readonly links: AgentLinks;
+  readonly random: Random;
+  readonly messages: CallMessages;
+  /** Told when a stream is over, with the agent that had it last. */
+  readonly onOver: (request: IncomingCall, agent: RegisteredAgent | undefined, outcome: StreamOutcome) => void;
+}
+
+/** Finds agents for streams. One for a node. */
+export class StreamRouter {
+  readonly links: AgentLinks;
+  readonly calls: CallMessages;
+  readonly streams: StreamMessages;
+  readonly counters = { running: 0, total: 0, failed: 0, failovers: 0, toAgents: 0, fromAgents: 0 };
+  readonly #parts: StreamRouterParts;
+  readonly #ids: IdSequence;
+
+  constructor(parts: StreamRouterParts) {
+    this.#parts = parts;
+    this.links = parts.links;
+    this.calls = parts.messages;
+    this.streams = new StreamMessages(parts.messages.writer);
+    this.#ids = new IdSequence(parts.random);
+  }
+
+  /** Writes the messages of all connections. */
+  get writer(): MessageWriter {
+    return this.calls.writer;
+  }
+
+  /**
+   * Passes a stream on. False if no agent is meant by it.
+   *
+   * @param ended called once, when it is over; not if it is refused.
+   */
+  route(request: IncomingCall, start: StreamStart, ended: (outcome: StreamOutcome) => void): boolean | RequestProblem {
+    const { capability, hopLimit = DEFAULT_HOPS, priority } = request.details;
+    const meant = this.links.meant(wantedBy(request));
+    if (meant === undefined) return false;
+    if (hopLimit === 0) {
+      return { code: ErrorCode.HOP_LIMIT, retryable: false, text: "the stream was passed on too often" };
+    }
+    if (capability === undefined) request.agentName = meant.register.name;
+    this.counters.running++;
+    this.counters.total++;
+    this.#ids.next();
+    const { high: idHigh, low: idLow } = this.#ids;
+    const { traceHigh, traceLow, stream } = request;
+    const { connection } = request.calls.session!.link;
+    const streamClass = streamClassOf(priority, connection.streamClass(stream) as StreamClass);
+    new RelayedStream(this, request, start, hopLimit - 1, { idHigh, idLow, traceHigh, traceLow }, streamClass, ended)
+      .begin();
+    return true;
+  }
+
+  /** Whom a stream is for. */
+  wanted(request: IncomingCall): Wanted {
+    return wantedBy(request);
+  }
+
+  /** What begins a stream to an agent: as it came, but for its target, its ids, and what Metadata says of the way. */
+  opening(stream: RelayedStream, agent: RegisteredAgent): Uint8Array {
+    const { request, start, ids } = stream;
+    const { writer } = this;
+    const payload = start.payload.slice();
+    payload.set(agent.stored.agentId, UUID_BYTES);
+    const metadata = relayedMetadata(request, stream.hops, stream.remainingMs());
+    const head = new Uint8Array(writer.metadataLength(metadata));
+    writer.metadata(head, ids, metadata);
+    const open = writer.message(MessageType.STREAM_OPEN, start.flags, ids, payload);
+    return withExtensions(writer, request, ids, concatBytes(head, open));
+  }
+
+  /** A stream is over. */
+  onOver({ request }: RelayedStream, agent: RegisteredAgent | undefined, outcome: StreamOutcome): void {
+    this.counters.running--;
+    this.#parts.onOver(request, agent, outcome);
+  }
+}

@@ -1,0 +1,320 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { deferred } from "../../lib/agent/deferred.ts";
+import { type CallContext, MxpError, type MxpStream, type StreamHandler } from "../../mod.ts";
+import { failsWith, Mesh, until } from "./support/mesh.ts";
+import { memoryPlatform, platforms } from "./support/platform.ts";
+import { SeededRandom } from "../../lib/testing/seeded_random.ts";
+import { testSeed } from "../support/seed.ts";
+
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+const echo: StreamHandler = async (stream) => {
+  for await (const chunk of stream) await stream.write(chunk);
+};
+
+/** Serves streams alone. */
+const streaming = (stream: StreamHandler) => [undefined, { stream }] as const;
+
+for (const [name, makePlatform] of platforms) {
+  test(`a stream reaches an agent behind the node by capability, name and id, with all that belongs to it, ${name}`, async () => {
+    await using mesh = await Mesh.start(makePlatform() as ReturnType<typeof memoryPlatform>);
+    let seen: CallContext | undefined;
+    let seenStream: MxpStream | undefined;
+    const { registration } = await mesh.agent("upper", ["text.upper"], undefined, {
+      stream: async function* (stream) {
+        for await (const chunk of stream) yield text(chunk).toUpperCase();
+      },
+      streams: {
+        facts: (stream, context) => {
+          [seen, seenStream] = [context, stream];
+          return echo(stream, context);
+        },
+      },
+    });
+    const client = await mesh.client();
+    for (
+      const options of [{ capability: "text.upper" }, { capability: "text.*" }, { agent: "upper" }, {
+        agent: registration.id,
+      }]
+    ) {
+      const stream = client.stream(options);
+      for (const word of ["one", "two"]) await stream.write(word);
+      await stream.close();
+      const chunks: string[] = [];
+      for await (const chunk of stream) chunks.push(text(chunk));
+      assert.deepEqual(chunks, ["ONE", "TWO"], JSON.stringify(options));
+    }
+    const traceparent = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
+    const stream = client.stream("facts", {
+      capability: "text.upper",
+      timeoutMs: 7_500,
+      traceparent,
+      metadata: { a: "b" },
+      contentType: "x/y",
+      idempotencyKey: "once",
+      priority: "bulk",
+    });
+    await stream.write("x");
+    await stream.close();
+    assert.equal(await stream.text(), "x");
+    await stream.closed;
+    const { method, metadata, contentType, idempotencyKey, agent, traceId, peer } = seen!;
+    assert.deepEqual(
+      [method, { ...metadata }, seen!.traceparent, contentType, idempotencyKey, agent, seen!.priority],
+      ["facts", { a: "b" }, traceparent, "x/y", "once", "upper", "bulk"],
+    );
+    assert.deepEqual([seenStream!.id, traceId], [stream.id, "0123456789abcdef"]);
+    assert.ok(seen!.remainingMs() > 0 && seen!.remainingMs() <= 7_500);
+    assert.equal(peer.publicKeyText, mesh.identity.publicKeyText, "the node opens it");
+    await assert.rejects(
+      client.stream({ agent: "local" }).text(),
+      failsWith("agent_error", false, /no handler for streams/),
+    );
+    await assert.rejects(client.stream({ agent: "nobody" }).text(), failsWith("no_such_agent", false, /"nobody" at/));
+    await assert.rejects(
+      client.stream({ capability: "other" }).text(),
+      failsWith("no_such_agent", false, /no agent here has the capability "other"/),
+    );
+    assert.throws(() => client.stream({ agent: "a", capability: "b" }), failsWith("usage", false, /one of them/));
+    await until(() => mesh.relayedStreams.running === 0, "nothing is left");
+    assert.deepEqual(mesh.relayedStreams, {
+      running: 0,
+      total: 5,
+      failed: 0,
+      failovers: 0,
+      toAgents: 25,
+      fromAgents: 25,
+    });
+    const { running, total, ok, refused } = mesh.server.stats().streams;
+    assert.deepEqual([running, total, ok, refused], [0, 8, 5, 3]);
+    assert.equal(mesh.server.stats().memory.used, 0);
+  });
+}
+
+test("chunks of any size go through in both directions at once, whole and in order", async () => {
+  await using mesh = await Mesh.start();
+  await mesh.agent("echo", ["echo"], ...streaming(echo));
+  const client = await mesh.client();
+  const stream = client.stream({ capability: "echo" });
+  const random = new SeededRandom(testSeed);
+  const sent = Array.from({ length: 300 }, (_, i) => {
+    const length = i % 50 === 0 ? 65_536 - i : Math.floor(random.next() ** 3 * 5_000);
+    return new Uint8Array(length).map((_, at) => at * 7 + i);
+  });
+  const sending = (async () => {
+    for (const chunk of sent) await stream.write(chunk);
+    await stream.close();
+  })();
+  let at = 0;
+  for await (const chunk of stream) assert.deepEqual(chunk, sent[at++], `chunk ${at - 1}, seed ${testSeed}`);
+  assert.equal(at, sent.length, `seed ${testSeed}`);
+  await sending;
+  await stream.closed;
+  assert.equal(mesh.server.stats().memory.used, 0);
+});
+
+test("each chunk goes on at once, however small it is", async () => {
+  await using mesh = await Mesh.start();
+  await mesh.agent("echo", ["echo"], ...streaming(echo));
+  const stream = (await mesh.client()).stream({ capability: "echo" });
+  const chunks = stream[Symbol.asyncIterator]();
+  for (let i = 0; i < 200; i++) {
+    await stream.write(`token ${i}`);
+    assert.equal(text((await chunks.next()).value!), `token ${i}`);
+  }
+  await stream.close();
+  assert.equal((await chunks.next()).done, true);
+});
+
+test("streams count as work that an agent has, and equals take turns", async () => {
+  await using mesh = await Mesh.start();
+  const names: string[] = [];
+  for (const name of ["one", "two", "three"]) {
+    await mesh.agent(name, ["work"], () => name, {
+      stream: (stream, context) => {
+        names.push(name);
+        return echo(stream, context);
+      },
+    });
+  }
+  const client = await mesh.client();
+  const open = async (): Promise<MxpStream> => {
+    const stream = client.stream({ capability: "work" });
+    await stream.write("x");
+    await stream[Symbol.asyncIterator]().next();
+    return stream;
+  };
+  const streams = [await open(), await open()];
+  const idle = ["one", "two", "three"].find((name) => !names.includes(name));
+  assert.equal(new Set(names).size, 2);
+  for (let i = 0; i < 3; i++) assert.equal((await client.call("", { capability: "work" })).text(), idle);
+  for (const stream of streams) stream.cancel();
+  await until(() => mesh.relayedStreams.running === 0, "both are over");
+});
+
+test("what ends a stream on one side ends it on the other, and says why", async () => {
+  await using mesh = await Mesh.start();
+  const reasons: string[] = [];
+  const begun = deferred<void>();
+  await mesh.agent("ends", ["end"], undefined, {
+    streams: {
+      fails: async function* () {
+        yield "so far";
+        throw new MxpError("overloaded", "it is broken", { retryable: true });
+      },
+      cancels: async (stream) => {
+        await stream.write("so far");
+        stream.cancel();
+      },
+      enough: (stream) => stream.write("enough"),
+      waits: (_stream, context) => {
+        begun.resolve();
+        return new Promise((_, reject) =>
+          context.signal.addEventListener("abort", () => {
+            reasons.push(context.signal.reason.code);
+            reject(context.signal.reason);
+          })
+        );
+      },
+    },
+  });
+  const client = await mesh.client();
+  const read = async (method: string): Promise<string> => {
+    const stream = client.stream(method, { agent: "ends" });
+    const chunks: string[] = [];
+    try {
+      for await (const chunk of stream) chunks.push(text(chunk));
+    } catch (error) {
+      assert.ok(error instanceof MxpError);
+      chunks.push(`${error.code}${error.retryable ? " retryable" : ""}: ${error.message}`);
+    }
+    await stream.closed;
+    return chunks.join(", ");
+  };
+  assert.equal(await read("fails"), "so far, overloaded retryable: it is broken");
+  // What had not been read when the reset came is void.
+  assert.match(await read("cancels"), /^(so far, )?cancelled: /);
+  assert.equal(await read("enough"), "enough");
+  assert.match(await read("none"), /^agent_error: .*no method "none"/);
+  const patient = client.stream("waits", { agent: "ends" });
+  await begun.promise;
+  patient.cancel();
+  await until(() => reasons.length === 1, "the handler knows");
+  const late = client.stream("waits", { agent: "ends", timeoutMs: 150 });
+  await assert.rejects(late.text(), failsWith("deadline", false, /150 ms/));
+  await until(() => reasons.length === 2, "the handler knows of the deadline");
+  const other = await mesh.client();
+  const left = other.stream("waits", { agent: "ends" });
+  left.text().catch(() => {});
+  await until(() => mesh.relayedStreams.running === 1, "it runs");
+  await other.close();
+  await until(() => reasons.length === 3, "the handler knows that nobody is there any more");
+  assert.deepEqual([reasons[0], reasons[2]], ["cancelled", "cancelled"]);
+  await until(() => mesh.relayedStreams.running === 0, "nothing is left");
+  const { ok, failed, refused, cancelled } = mesh.server.stats().streams;
+  assert.deepEqual([ok, failed + cancelled, refused], [1, 5, 1]);
+  assert.equal(mesh.relayedStreams.failed, 0, "no agent has gone");
+});
+
+test("a stream whose agent goes before it has said anything begins anew with another, while its beginning is kept", async () => {
+  await using mesh = await Mesh.start();
+  const got = deferred<void>();
+  const { client: dying } = await mesh.agent("dying", ["work"], undefined, {
+    stream: async (stream) => {
+      let bytes = 0;
+      for await (const chunk of stream) if ((bytes += chunk.length) >= 40_000) got.resolve();
+    },
+  });
+  const client = await mesh.client();
+  const small = client.stream({ capability: "work" });
+  for (let i = 0; i < 40; i++) await small.write(String(i).padEnd(1_000));
+  const large = client.stream({ capability: "work" });
+  for (let i = 0; i < 80; i++) await large.write(new Uint8Array(1_000));
+  await got.promise;
+  await until(() => mesh.relayedStreams.toAgents === 120_000, "the node has it all");
+  assert.ok(mesh.server.stats().memory.used > 0, "what is kept is counted");
+  await mesh.agent("living", ["work"], ...streaming(echo));
+  await dying.close();
+  await small.close();
+  const answer = await small.text();
+  assert.equal(answer, Array.from({ length: 40 }, (_, i) => String(i).padEnd(1_000)).join(""));
+  await assert.rejects(
+    large.text(),
+    failsWith("connection_lost", true, /the agent has gone, in the middle of the stream/),
+  );
+  const { failed, failovers, running } = mesh.relayedStreams;
+  assert.deepEqual([failed, failovers, running], [1, 1, 0]);
+  assert.equal(mesh.server.stats().memory.used, 0);
+});
+
+test("a stream that its agent turns away, or whose agent goes in the middle, ends as it has to", async () => {
+  await using mesh = await Mesh.start();
+  // Registered without handlers for streams: the next one is asked.
+  const listener = await mesh.client();
+  await using _found = await listener.register({ name: "found only", capabilities: ["work"] });
+  const { client: going } = await mesh.agent("going", ["work"], undefined, {
+    stream: async function* () {
+      yield "first";
+      await new Promise(() => {});
+    },
+  });
+  const client = await mesh.client();
+  for (let i = 0; i < 4; i++) {
+    const stream = client.stream({ capability: "work" });
+    assert.equal(text((await stream[Symbol.asyncIterator]().next()).value!), "first");
+    stream.cancel();
+  }
+  const stream = client.stream({ capability: "work" });
+  const chunks = stream[Symbol.asyncIterator]();
+  await chunks.next();
+  await going.close();
+  await assert.rejects(chunks.next(), failsWith("connection_lost", true, /the agent has gone, in the middle/));
+  await assert.rejects(client.stream({ agent: "going" }).text(), failsWith("closed", true, /cannot be reached now/));
+  assert.ok(mesh.relayedStreams.failovers >= 2);
+});
+
+test("a side that does not read holds up the other one, and nothing piles up in the node", async () => {
+  await using mesh = await Mesh.start();
+  const gate = deferred<void>();
+  await mesh.agent("slow", ["slow"], undefined, {
+    stream: async (stream, context) => {
+      await gate.promise;
+      return await echo(stream, context);
+    },
+  });
+  await mesh.agent("quick", ["quick"], (payload) => payload, { stream: echo });
+  const client = await mesh.client();
+  const stream = client.stream({ capability: "slow" });
+  let written = 0;
+  const chunk = new Uint8Array(50_000);
+  const writing = (async () => {
+    for (; written < 400; written++) await stream.write(chunk);
+    await stream.close();
+  })();
+  let before = -1;
+  await until(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    const stuck = before === written;
+    before = written;
+    return stuck;
+  }, "the writer waits");
+  // The windows of two connections, and what each side's transport keeps: less than 20 MB, whatever there is to send.
+  assert.ok(written < 400, `${written} chunks were taken`);
+  const { memory } = mesh.server.stats();
+  assert.ok(memory.used > 0 && memory.used <= 409_600, `${memory.used} bytes wait in the node`);
+  // Others do not notice.
+  const other = client.stream({ capability: "quick" });
+  await other.write("x");
+  await other.close();
+  assert.equal(await other.text(), "x");
+  assert.equal((await client.call("y", { capability: "quick" })).text(), "y");
+  gate.resolve();
+  let read = 0;
+  for await (const { length } of stream) read += length;
+  await writing;
+  assert.equal(read, 400 * 50_000);
+  await until(() => mesh.relayedStreams.running === 0, "it is over");
+  assert.equal(mesh.server.stats().memory.used, 0);
+  assert.ok(mesh.server.stats().memory.peak <= 4 * 409_600);
+});

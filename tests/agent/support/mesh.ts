@@ -1,0 +1,114 @@
+/**
+ * A node with agents behind it, for tests of what it passes on.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import {
+  type CallHandler,
+  type Client,
+  connect,
+  generateIdentity,
+  type Handlers,
+  MxpError,
+  type Registration,
+  type RegistryOptions,
+  serve,
+  type ServeOptions,
+  type Server,
+} from "../../../mod.ts";
+import { memoryPlatform } from "./platform.ts";
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Waits until something is so. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (await condition()) return;
+    await sleep(10);
+  }
+  assert.fail(`timed out waiting until ${what}`);
+}
+
+/** Checks an error. */
+export function failsWith(code: string, retryable: boolean, message: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MxpError, String(error));
+    assert.deepEqual([error.code, error.retryable], [code, retryable], error.message);
+    assert.match(error.message, message);
+    return true;
+  };
+}
+
+/** An agent with a connection of its own. */
+export interface TestAgent {
+  readonly client: Client;
+  readonly registration: Registration;
+}
+
+/** A node with agents behind it. */
+export class Mesh implements AsyncDisposable {
+  readonly platform: ReturnType<typeof memoryPlatform>;
+  readonly identity = generateIdentity();
+  server!: Server;
+  readonly #agents: TestAgent[] = [];
+  readonly #clients: Client[] = [];
+  #listen = "127.0.0.1:0";
+
+  constructor(platform = memoryPlatform()) {
+    this.platform = platform;
+  }
+
+  static async start(platform?: ReturnType<typeof memoryPlatform>): Promise<Mesh> {
+    const mesh = new Mesh(platform);
+    await mesh.serve();
+    return mesh;
+  }
+
+  async serve(registry: RegistryOptions = {}, options: Partial<ServeOptions> = {}): Promise<void> {
+    const { platform, identity } = this;
+    this.server = await serve({ listen: this.#listen, platform, identity, registry, ...options }, {
+      call: () => "the node",
+      agents: { local: () => "the node's own agent" },
+    });
+    this.#listen = `127.0.0.1:${this.server.address.port}`;
+  }
+
+  async client(): Promise<Client> {
+    const client = await connect(this.server.url, { platform: this.platform });
+    this.#clients.push(client);
+    return client;
+  }
+
+  async agent(
+    name: string,
+    capabilities: string[],
+    call: CallHandler | undefined,
+    more: Handlers = {},
+  ): Promise<TestAgent> {
+    const client = await connect(this.server.url, { platform: this.platform, identity: generateIdentity() });
+    const registration = await client.register({ name, capabilities }, {
+      handlers: { ...(call && { call }), ...more },
+    });
+    this.#agents.push({ client, registration });
+    return { client, registration };
+  }
+
+  get relayed() {
+    return this.server.stats().registry!.relayed;
+  }
+
+  get relayedStreams() {
+    return this.server.stats().registry!.relayedStreams;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) await client.close();
+    await Promise.all(this.#agents.map(async ({ client, registration }) => {
+      await registration.close();
+      await client.close();
+    }));
+    await this.server.close();
+  }
+}
