@@ -79,6 +79,17 @@ export type { ConnectionInfo, HandshakeInfo, SocketStats, TransportStats } from 
 export type { CallBody } from "./lib/agent/call_body.ts";
 export type { CallProgress } from "./lib/agent/outgoing_calls.ts";
 export type { EventStats } from "./lib/agent/outgoing_events.ts";
+export {
+  DEFAULT_RETRY_PAUSES,
+  nextStep,
+  RetryBudget,
+  type RetryFailure,
+  type RetryLimits,
+  type RetrySituation,
+  type RetryStep,
+} from "./lib/mesh/retry_policy.ts";
+export type { RepetitionStats, RetryOptions } from "./lib/agent/repeated_calls.ts";
+export type { HedgeOptions } from "./lib/agent/hedge.ts";
 export { Reply, type ReplyTiming } from "./lib/agent/reply.ts";
 export { MxpStream, type StreamData } from "./lib/agent/mxp_stream.ts";
 export type { PeerInfo } from "./lib/agent/peer_info.ts";

@@ -13,10 +13,11 @@ import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatMilliseconds } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import { ProgressLine } from "./progress.ts";
+import { Attempts, checkRetryFlags, RETRY_HELP, RETRY_OPTIONS, type RetryFlags } from "./retry.ts";
 import type { CommandSpec } from "./spec.ts";
 import { keyValue, metadata, notEmpty, PRIORITY, untilAborted } from "./values.ts";
 
-interface Flags {
+interface Flags extends RetryFlags {
   readonly data?: string;
   readonly capability?: string;
   readonly method?: string;
@@ -62,6 +63,7 @@ export const call: CommandSpec<Flags> = {
         "interactive (the default), or bulk to give way to others where the path is full, at every node on the way",
       parse: PRIORITY,
     },
+    ...RETRY_OPTIONS,
     TRUST_NEW,
   ],
   details: [
@@ -72,8 +74,9 @@ export const call: CommandSpec<Flags> = {
     ".tickets, mode 0600, good for an hour, each for one connection), and a call that has one is answered after a single round " +
     "trip. A node never executes it twice by itself, but it is sent again if it is not answered: use it for calls that only " +
     "ask. It has to fit into a packet (some 600 bytes). Without a ticket it is an ordinary call.",
+    RETRY_HELP,
     'With --json: {"ok", "bytes", "text" (or "base64" if it is not UTF-8), "url", "early", "trace_id", "message_id", "timing_ms": ' +
-    '{"handshake", "sent", "first_byte", "done"}}, the last three counted from the start of the call.',
+    '{"handshake", "sent", "first_byte", "done"}}, the last three counted from the start of the call; with --retry or --hedge also "attempts".',
     ...URL_HELP,
   ],
   examples: [
@@ -85,6 +88,8 @@ export const call: CommandSpec<Flags> = {
     ],
     ["mxp call mxp://KEY@192.0.2.7 --capability text.upper hello", "whichever agent can do it"],
     ["mxp call mxp://KEY@192.0.2.7/weather Berlin --early", "ask, from the second time on in one round trip"],
+    ["mxp call mxp://KEY@192.0.2.7/weather Berlin --retry 5 --idempotent", "ask again where there was no answer"],
+    ["mxp call mxp://KEY@192.0.2.7/shop buy --retry 5 --idempotency-key order-17", "again, but carried out once"],
     ["mxp call mxp://192.0.2.7 hello --trust-new --timeout 5s --timing", "a node whose key is not known yet"],
   ],
   async run({ args, flags, settings, console, stop }) {
@@ -94,6 +99,7 @@ export const call: CommandSpec<Flags> = {
     if (capability !== undefined && url.agent !== undefined) {
       throw new CliError("usage", `call: give --capability or /${url.agent} in the URL, not both`);
     }
+    checkRetryFlags(flags, flags.early === true);
     const source = dataSource(args[1], flags.data);
     const { signal } = stop;
     hintUnreadInput(source, console);
@@ -102,7 +108,10 @@ export const call: CommandSpec<Flags> = {
     const trustNew = flags.trustNew === true;
     const early = flags.early === true;
     const tickets = early ? "early" : undefined;
-    const client = await openConnection({ url, settings, console, deadline, signal, trustNew, tickets });
+    const attempts = new Attempts(flags, console);
+    const client = await attempts.connect(deadline, signal, (deadline) => {
+      return openConnection({ url, settings, console, deadline, signal, trustNew, tickets });
+    });
     let reply: Reply;
     const progress = new ProgressLine(console);
     try {
@@ -113,13 +122,13 @@ export const call: CommandSpec<Flags> = {
         priority: flags.priority,
         timeoutMs: deadline.left,
         signal,
-        idempotent: early,
+        ...await attempts.options(early),
         onProgress: (transfer) => progress.update(transfer),
       });
       if (early) {
         progress.stop();
         stop.release();
-        await print(client, reply, flags.timing === true, console);
+        await print(client, reply, attempts, flags.timing === true, console);
         // The next call wants a ticket. They come a round trip later than an early answer, which need not wait for them.
         await client.awaitTickets();
         return;
@@ -132,13 +141,20 @@ export const call: CommandSpec<Flags> = {
     }
     // From here on a signal may end us: there is nothing left but to print.
     stop.release();
-    await print(client, reply, flags.timing === true, console);
+    await print(client, reply, attempts, flags.timing === true, console);
   },
 };
 
-async function print(client: Client, reply: Reply, timing: boolean, console: Console): Promise<void> {
+async function print(
+  client: Client,
+  reply: Reply,
+  { isWanted, failed }: Attempts,
+  timing: boolean,
+  console: Console,
+): Promise<void> {
   if (timing) console.error(timingText(client, reply));
-  if (console.json) await console.value(replyObject(client, reply));
+  const attempts = isWanted ? { attempts: failed + reply.attempt } : {};
+  if (console.json) await console.value({ ...replyObject(client, reply), ...attempts });
   else {
     await console.write(reply.bytes);
     // Nothing is added to the answer; but on a terminal, the next prompt gets a line of its own.
@@ -161,7 +177,7 @@ function explain(error: unknown, where: string, timeoutMs: number): unknown {
   return error;
 }
 
-function replyObject(client: Client, reply: Reply): unknown {
+function replyObject(client: Client, reply: Reply): object {
   const { sentMs, firstByteMs, doneMs } = reply.timing;
   return {
     ok: true,

@@ -105,6 +105,11 @@ export class CallContext {
     return this.#call.early;
   }
 
+  /** Which attempt of the caller at the same call this is, as far as it says: 0 is the first. */
+  get attempt(): number {
+    return this.#call.details.attempt?.number ?? 0;
+  }
+
   /** Calls with the same key are meant to take effect once. */
   get idempotencyKey(): string | undefined {
     return this.#call.details.idempotencyKey;

@@ -50,6 +50,7 @@ export class CallRouter {
   readonly links: AgentLinks;
   readonly #parts: RouterParts;
   readonly #ids: IdSequence;
+  readonly #relays = new Set<Relay>();
   readonly counters = { running: 0, total: 0, answered: 0, failovers: 0, cutOff: 0, failed: 0 };
 
   constructor(parts: RouterParts) {
@@ -75,11 +76,27 @@ export class CallRouter {
     if (capability === undefined) call.agentName = meant.register.name;
     this.counters.running++;
     this.counters.total++;
-    new Relay(this, call, payload, hopLimit - 1, () => {
+    const relay = new Relay(this, call, payload, hopLimit - 1, () => {
       this.counters.running--;
+      this.#relays.delete(relay);
       ended();
-    }).next();
+    });
+    this.#relays.add(relay);
+    relay.next();
     return true;
+  }
+
+  /** The connections over which other attempts of its caller at the same call are under way: another agent may be quicker. */
+  busyWith({ calls, details: { attempt } }: IncomingCall): Set<AgentLink> {
+    const links = new Set<AgentLink>();
+    if (attempt === undefined) return links;
+    const { firstHigh, firstLow } = attempt;
+    for (const { call, link } of this.#relays) {
+      const first = call.details.attempt ?? { firstHigh: call.idHigh, firstLow: call.idLow };
+      if (call.calls !== calls || first.firstLow !== firstLow || first.firstHigh !== firstHigh) continue;
+      if (link !== undefined) links.add(link);
+    }
+    return links;
   }
 
   /** Sends a call over an agent's connection. False if it takes no more. */
@@ -116,7 +133,9 @@ class Relay implements Relayed {
   readonly hops: number;
   readonly #router: CallRouter;
   readonly #ended: () => void;
-  readonly #tried = new Set<AgentLink>();
+  readonly #tried: Set<AgentLink>;
+  /** The connection of the agent that has it now. */
+  link: AgentLink | undefined;
   #out: OutgoingCall | undefined;
   #givenUp = false;
   #noRoom = false;
@@ -131,6 +150,7 @@ class Relay implements Relayed {
     this.payload = payload;
     this.hops = hops;
     this.#ended = ended;
+    this.#tried = router.busyWith(call);
     call.handling = true;
     call.stopAnswer = () => this.#stop();
   }
@@ -142,6 +162,7 @@ class Relay implements Relayed {
       const choice = this.#router.links.choose(wantedBy(this.call), this.#tried);
       if (choice === undefined) break;
       this.#tried.add(choice.link);
+      this.link = choice.link;
       this.#givenUp = false;
       this.#out = this.#router.send(this, choice.agent, choice.link);
       if (this.#out === undefined) continue;

@@ -7,6 +7,7 @@
 import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
+import type { AttemptInfo } from "../codec/payloads/metadata.ts";
 import { MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
@@ -22,6 +23,26 @@ import { checkTimeout } from "./time_limit.ts";
 /** Options that say nothing. Compared by identity: calls without any take a shorter way. */
 export const NO_OPTIONS: CallOptions = {};
 
+/** Later attempts have this number, too. */
+const MAX_ATTEMPT_NUMBER = 255;
+
+/** One of several attempts at the same call. */
+export interface Attempt {
+  /** 0 for the first. */
+  readonly number: number;
+  /** The message id of the first. */
+  readonly firstHigh: number;
+  readonly firstLow: number;
+  readonly traceHigh: number;
+  readonly traceLow: number;
+  /** When the first began. */
+  readonly startedAt: Micros;
+  /** What all of them together may take. */
+  readonly timeoutMs: number;
+  /** Told which call it is. */
+  readonly onCall: ((call: OutgoingCall) => void) | undefined;
+}
+
 /** Makes calls. One for a client. */
 export class Caller {
   readonly #core: ClientCore;
@@ -31,7 +52,12 @@ export class Caller {
   }
 
   /** See `Client.call`. */
-  async call(body: CallBody | undefined, method: string | undefined, options: CallOptions): Promise<Reply> {
+  async call(
+    body: CallBody | undefined,
+    method: string | undefined,
+    options: CallOptions,
+    attempt?: Attempt,
+  ): Promise<Reply> {
     const core = this.#core;
     const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, capability } = options;
     checkTimeout(timeoutMs);
@@ -46,16 +72,17 @@ export class Caller {
     let call!: OutgoingCall;
     const outcome = await new Promise<CallOutcome>((resolve) => {
       call = newCall(core, timeoutMs, resolve);
+      attempt?.onCall?.(call);
       try {
-        this.#launch(call, body, method, target, timeoutMs, options);
+        this.#launch(call, body, method, target, timeoutMs, options, attempt);
       } catch (error) {
         core.session.outgoing.fail(call, error);
       }
     });
     // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
-    if (outcome.kind === "response") return new Reply(outcome.payload, call);
+    if (outcome.kind === "response") return new Reply(outcome.payload, call, attempt);
     if (call.problem !== undefined) throw asMxpError(call.problem);
-    throw core.failure(outcome, agent, timeoutMs, signal, "call", !call.isBegun);
+    throw core.failure(outcome, agent, attempt?.timeoutMs ?? timeoutMs, signal, "call", !call.isBegun);
   }
 
   /** Gets a call's body and sends it. Throws what goes wrong at once; what goes wrong later ends the call. */
@@ -66,15 +93,19 @@ export class Caller {
     target: Uint8Array,
     timeoutMs: number,
     options: CallOptions,
+    attempt: Attempt | undefined,
   ): void {
     const core = this.#core;
     const metadata = options === NO_OPTIONS && method === undefined && timeoutMs % 1000 === 0
       ? undefined
-      : metadataOf(options, method, timeoutMs);
+      : metadataOf(options, method, timeoutMs, attemptInfo(attempt));
     if (metadata?.traceparent !== undefined || options.traceId !== undefined) {
       const { traceHigh, traceLow } = core.trace(metadata, options.traceId);
       call.traceHigh = traceHigh;
       call.traceLow = traceLow;
+    } else if (attempt !== undefined) {
+      call.traceHigh = attempt.traceHigh;
+      call.traceLow = attempt.traceLow;
     } else {
       core.traces.next();
       call.traceHigh = core.traces.high;
@@ -98,6 +129,13 @@ export class Caller {
       core.send(call, core.messages.call(call, metadata, target, seconds, data), options.idempotent);
     }).catch((error) => core.session.outgoing.fail(call, error));
   }
+}
+
+/** What is said of it on the wire: of the first one nothing. */
+function attemptInfo(attempt: Attempt | undefined): AttemptInfo | undefined {
+  if (attempt === undefined || attempt.number === 0) return undefined;
+  const { number, firstHigh, firstLow } = attempt;
+  return { number: Math.min(number, MAX_ATTEMPT_NUMBER), firstHigh, firstLow };
 }
 
 /** A call with an id and a deadline, not filed anywhere yet. */

@@ -24,6 +24,7 @@ import type { OnwardParts } from "./onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
+import { type Connected, RepeatedCalls } from "./repeated_calls.ts";
 import { Reply } from "./reply.ts";
 import type { Resumption } from "./resumption.ts";
 import { roundTrip } from "./round_trip.ts";
@@ -71,6 +72,7 @@ export interface ClientParts {
 export class Client implements AsyncDisposable {
   readonly #core: ClientCore;
   readonly #caller: Caller;
+  readonly #repeated: RepeatedCalls;
   readonly #emitter: Emitter;
   readonly #lifecycle: LifecycleClient;
   readonly #reconnect: (signal: AbortSignal) => Promise<Client>;
@@ -89,6 +91,9 @@ export class Client implements AsyncDisposable {
     const core = new ClientCore(platform, session, parts.messages, { ...url, publicKey: peer.publicKey });
     this.#core = core;
     this.#caller = new Caller(core);
+    this.#repeated = new RepeatedCalls(this.#connected(), async (signal) => {
+      return (await parts.reconnect(signal)).#connected();
+    });
     this.#emitter = new Emitter(core);
     this.#lifecycle = new LifecycleClient({
       session,
@@ -133,7 +138,7 @@ export class Client implements AsyncDisposable {
    * Sends a body and waits for the answer. Two arguments of which the second is an options object are body and options;
    * in every other case of two or three the first is the method.
    *
-   * An aborted signal, a passed deadline and a closed client end the call on both sides.
+   * An aborted signal, a passed deadline and a closed client end the call on both sides. With `retry` it is made again where that is safe.
    *
    * @throws {MxpError} `deadline`, `cancelled`, `too_large` (before anything is sent), `no_such_agent`, `agent_error`,
    * `overloaded`, `refused`, `connection_lost`, `closed`, `usage`; `retryable` says whether the same call may succeed
@@ -141,6 +146,9 @@ export class Client implements AsyncDisposable {
    */
   async call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
     const { method, body, options } = callArguments(first, second, third, arguments.length, NO_OPTIONS);
+    if (options.retry !== undefined || options.hedge !== undefined) {
+      return await this.#repeated.call(body, method, options);
+    }
     return await this.#caller.call(body, method, options);
   }
 
@@ -277,6 +285,7 @@ export class Client implements AsyncDisposable {
     return {
       handshake: this.handshake,
       calls: { started, ok, failed, pending, queued },
+      repeated: { ...this.#repeated.counters },
       streams: {
         opened: streams.opened,
         ok: streams.ok,
@@ -302,7 +311,13 @@ export class Client implements AsyncDisposable {
     this.#core.draining = true;
     const { outgoing, streams, events } = this.#core.session;
     this.#askForAcknowledgement();
-    const all = [outgoing.drained(), streams.drained(), events.drained(), this.#host?.drained()];
+    const all = [
+      this.#repeated.drained(),
+      outgoing.drained(),
+      streams.drained(),
+      events.drained(),
+      this.#host?.drained(),
+    ];
     await Promise.race([Promise.all(all), late.over]);
     late.cancel();
     await this.close();
@@ -315,6 +330,7 @@ export class Client implements AsyncDisposable {
    */
   async close(): Promise<void> {
     this.#core.draining = true;
+    await this.#repeated.close();
     await this.#letEventsArrive();
     await this.#host?.onward.pool.close();
     this.#core.session.close(TransportError.NO_ERROR, "");
@@ -337,6 +353,11 @@ export class Client implements AsyncDisposable {
   /** The same as {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** For calls that are repeated. */
+  #connected(): Connected {
+    return { core: this.#core, caller: this.#caller, close: () => this.close() };
   }
 
   async #letEventsArrive(): Promise<void> {

@@ -8,7 +8,9 @@ import type { CloseReason } from "../transport/events.ts";
 import type { HandshakeInfo, SocketStats, TransportStats } from "./connection_info.ts";
 import type { EventStats } from "./outgoing_events.ts";
 import type { CallProgress } from "./outgoing_calls.ts";
+import type { HedgeOptions } from "./hedge.ts";
 import type { Priority } from "./priority.ts";
+import type { RepetitionStats, RetryOptions } from "./repeated_calls.ts";
 
 /** What calls, streams and events may be told. */
 export interface RequestOptions {
@@ -48,6 +50,14 @@ export interface CallOptions extends RequestOptions {
    * first UDP datagram of the connection, if it is the first call and not larger than some 600 bytes.
    */
   readonly idempotent?: boolean;
+  /**
+   * Further attempts if the call fails, with growing pauses, within `timeoutMs`, and over a new connection if the client's own is lost:
+   * when the error is retryable, and either says that nothing was done (`nothingDone`), or the call is `idempotent` or has an
+   * `idempotencyKey`. What is repeated is bounded by a budget: a tenth of the client's calls that ask for it, and ten.
+   */
+  readonly retry?: number | RetryOptions;
+  /** A further attempt, at another agent if there is one, when the first takes long; the first answer counts. For `idempotent` calls. */
+  readonly hedge?: HedgeOptions;
   /** Called as bytes are taken by the transport, and as the answer arrives. */
   readonly onProgress?: (progress: CallProgress) => void;
 }
@@ -94,6 +104,8 @@ export interface ClientStats {
     /** Waiting for the node to allow more calls at once. */
     readonly queued: number;
   };
+  /** Calls that asked for it, and were made again. Those over further connections are not among `calls`. */
+  readonly repeated: RepetitionStats;
   /** Agent streams that were opened here since the connection was made. */
   readonly streams: {
     readonly opened: number;

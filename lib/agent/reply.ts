@@ -30,6 +30,14 @@ export interface ReplyParts {
   readonly early: boolean;
 }
 
+/** Which of several attempts it was. */
+export interface ReplyAttempt {
+  /** 0 for the first. */
+  readonly number: number;
+  /** When the first began, in microseconds. */
+  readonly startedAt: number;
+}
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -48,11 +56,18 @@ export class Reply {
   /** The answer's bytes; the caller's to keep. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #parts: ReplyParts;
+  readonly #attempt: ReplyAttempt | undefined;
 
   /** Replies are made by `Client.call`. */
-  constructor(bytes: Uint8Array, parts: ReplyParts) {
+  constructor(bytes: Uint8Array, parts: ReplyParts, attempt?: ReplyAttempt) {
     this.bytes = bytes as Uint8Array<ArrayBuffer>;
     this.#parts = parts;
+    this.#attempt = attempt;
+  }
+
+  /** Which attempt it answers, counted from 1: above that only for calls with `retry` or `hedge`. */
+  get attempt(): number {
+    return (this.#attempt?.number ?? 0) + 1;
   }
 
   /** Whether the question went along with the first UDP datagram of the connection, and was taken there. */
@@ -93,7 +108,8 @@ export class Reply {
 
   /** When things happened. */
   get timing(): ReplyTiming {
-    const { startedAt, sentAt, firstByteAt, doneAt } = this.#parts;
+    const { sentAt, firstByteAt, doneAt } = this.#parts;
+    const { startedAt } = this.#attempt ?? this.#parts;
     return {
       sentMs: (sentAt - startedAt) / 1000,
       firstByteMs: (firstByteAt - startedAt) / 1000,

@@ -5,7 +5,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import type { Metadata } from "../codec/payloads/metadata.ts";
+import type { AttemptInfo, Metadata } from "../codec/payloads/metadata.ts";
 import { isTraceparent } from "../codec/traceparent.ts";
 import type { RequestOptions } from "./client_types.ts";
 import { checkPriority } from "./priority.ts";
@@ -19,6 +19,7 @@ export function metadataOf(
   options: RequestOptions & { readonly capability?: string },
   method: string | undefined,
   timeoutMs: number,
+  attempt?: AttemptInfo,
 ): Metadata | undefined {
   const { traceparent, idempotencyKey, contentType, metadata, capability, priority, hopLimit } = options;
   checkPriority(priority);
@@ -31,7 +32,7 @@ export function metadataOf(
   const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata ?? capability ?? priority ??
     hopLimit;
   const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;
-  if (needed === undefined && timeoutMs % 1000 === 0) return undefined;
+  if (needed === undefined && attempt === undefined && timeoutMs % 1000 === 0) return undefined;
   return {
     ...(method !== undefined && { method }),
     ...(exact && { deadlineMillis: Math.ceil(timeoutMs) }),
@@ -42,5 +43,6 @@ export function metadataOf(
     ...(metadata !== undefined && { application: Object.entries(metadata) }),
     ...(priority !== undefined && { priority }),
     ...(hopLimit !== undefined && { hopLimit }),
+    ...(attempt !== undefined && { attempt }),
   };
 }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import test from "node:test";
+import type { CliResult } from "../support/cli.ts";
 import { assertFails, assertWorks, noise, scratch } from "./nodes.ts";
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test("a call prints the answer's bytes and nothing else, wherever the payload comes from", async () => {
   await using here = await scratch();
@@ -109,6 +112,37 @@ test("a full disk is an error", async (t) => {
   const result = await here.shell("mxp completion bash > /dev/full");
   assert.equal(result.code, 1);
   assert.match(result.stderr, /^mxp: cannot write to standard output: .*no space/i);
+});
+
+test("with --retry, a call that was under way survives that its node is killed and started anew", async () => {
+  await using here = await scratch();
+  const call = ["hello", "--timeout", "40s", "--json", "--log-level", "debug"];
+  const results: Promise<CliResult>[] = [];
+  let listen = "127.0.0.1:0";
+  {
+    await using node = await here.node(["--exec", "touch started-$MXP_METHOD; sleep 15"]);
+    listen = node.where;
+    results.push(here.mxp(["call", node.url, ...call, "--method", "a", "--retry", "9", "--idempotent"]));
+    results.push(here.mxp(["call", node.url, ...call, "--method", "b", "--retry", "9"]));
+    await Promise.all(["a", "b"].map(async (method) => {
+      while (!await stat(here.path(`started-${method}`)).then(() => true, () => false)) await sleep(20);
+    }));
+    await node.stop("SIGKILL");
+  }
+  await using node = await here.node(["--echo", "--listen", listen]);
+  const [repeated, once] = await Promise.all(results);
+  assertWorks(repeated);
+  assert.deepEqual([JSON.parse(repeated.stdout).text, JSON.parse(repeated.stdout).attempts], ["hello", 2]);
+  assert.match(repeated.stderr, /does not know this connection any more .*; attempt 2 in /);
+  // It may have been carried out: nobody has said that twice does no harm.
+  assert.equal(once.code, 4);
+  assert.equal(JSON.parse(once.stdout).error.retryable, true);
+
+  const hedged = await here.mxp(["call", node.url, "x", "--hedge", "5s", "--idempotent", "--json"]);
+  assert.equal(JSON.parse(hedged.stdout).attempts, 1);
+  assertFails(await here.mxp(["call", node.url, "x", "--hedge", "5s"]), 2, /say --idempotent/);
+  const both = ["--hedge", "5s", "--idempotent", "--idempotency-key", "k"];
+  assertFails(await here.mxp(["call", node.url, "x", ...both]), 2, /carried out once/);
 });
 
 test("IPv6 addresses, names and IPv4 addresses all reach the node", async () => {

@@ -288,6 +288,19 @@ export const GOLDEN_PAYLOADS: readonly GoldenPayload[] = [
     codec.decodeMetadata,
   ),
   golden(
+    "Metadata of a second attempt that was passed on",
+    "05 0100 6b 0f 0900 01 efcdab8967452301 10 1000 000102030405060708090a0b0c0d0e0f",
+    {
+      application: [],
+      idempotencyKey: "k",
+      attempt: { number: 1, firstHigh: 0x01234567, firstLow: 0x89abcdef },
+      origin: new Uint8Array(16).map((_, i) => i),
+    } satisfies codec.Metadata,
+    codec.sizeOfMetadata,
+    codec.encodeMetadata,
+    codec.decodeMetadata,
+  ),
+  golden(
     "Metadata of an event for an agent",
     "05 0200 6b37 0a 1000 00112233445566778899aabbccddeeff",
     { idempotencyKey: "k7", application: [], target: AGENT } satisfies codec.Metadata,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { concatBytes } from "../../base/bytes.ts";
+import { concatBytes, readU32 } from "../../base/bytes.ts";
 import { UUID_BYTES } from "../../base/uuid.ts";
 import type { CodecError } from "../codec_error.ts";
 import { PayloadReader, TlvReader } from "../payload_reader.ts";
@@ -15,11 +15,25 @@ import { CALL_PREFIX_BYTES } from "./call.ts";
 
 /** Longest head: as long as a Call's own fields. */
 export const MAX_HEAD_BYTES: number = CALL_PREFIX_BYTES;
+/** Bytes that stand for whoever made a call that was passed on. */
+export const ORIGIN_BYTES = 16;
+/** A number and a message id. */
+const ATTEMPT_BYTES = 9;
 /** The most application entries. */
 export const MAX_APPLICATION_ENTRIES = 128;
 
 /** How urgent a message is. Nothing in between: the transport has one class for each. */
 export type Priority = "interactive" | "bulk";
+
+/** About an attempt behind the first at the same call. */
+export interface AttemptInfo {
+  /** Counted from 1; 255 stands for all beyond, too. */
+  readonly number: number;
+  /** The message id of the first attempt, upper half; 0 in both where that was never sent. */
+  readonly firstHigh: number;
+  /** Its lower half. */
+  readonly firstLow: number;
+}
 
 /** About the message that follows. */
 export interface Metadata {
@@ -50,6 +64,10 @@ export interface Metadata {
   readonly priority?: Priority;
   /** Of an Event: the agent that it is for, 16 bytes; without it, it is for the node and whoever has subscribed there. */
   readonly target?: Uint8Array;
+  /** Which attempt at the same call it is; absent for the first. */
+  readonly attempt?: AttemptInfo;
+  /** Written by whoever passes the call on: stands for the one who made it, {@link ORIGIN_BYTES} bytes. */
+  readonly origin?: Uint8Array;
 }
 
 const TLV = {
@@ -64,13 +82,15 @@ const TLV = {
   HEAD: 0x09,
   TARGET: 0x0a,
   PRIORITY: 0x0b,
+  ATTEMPT: 0x0f,
+  ORIGIN: 0x10,
 } as const;
 
 /** The same numbers as the classes of the transport. */
 const PRIORITIES: Readonly<Record<Priority, number>> = { interactive: 1, bulk: 2 };
 
 function layOut(writer: PayloadWriter, metadata: Metadata): void {
-  const { traceparent, application = [], head, priority, target } = metadata;
+  const { traceparent, application = [], head, priority, target, attempt, origin } = metadata;
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new RangeError(`not a traceparent: ${JSON.stringify(traceparent)}`);
   }
@@ -94,6 +114,16 @@ function layOut(writer: PayloadWriter, metadata: Metadata): void {
   }
   writer.tlvBytes(TLV.TARGET, target, "target");
   writer.tlvU8(TLV.PRIORITY, priority === undefined ? undefined : PRIORITIES[priority], "priority");
+  if (attempt !== undefined) {
+    writer.tlv(TLV.ATTEMPT, ATTEMPT_BYTES, "attempt");
+    writer.u8(attempt.number, "attempt");
+    writer.u32(attempt.firstLow, "first attempt");
+    writer.u32(attempt.firstHigh, "first attempt");
+  }
+  if (origin !== undefined && origin.length !== ORIGIN_BYTES) {
+    throw new RangeError(`the origin has ${origin.length} bytes, expected ${ORIGIN_BYTES}`);
+  }
+  writer.tlvBytes(TLV.ORIGIN, origin, "origin");
   if (metadata.unknown !== undefined) writer.bytes(metadata.unknown);
 }
 
@@ -164,6 +194,16 @@ export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.le
       case TLV.PRIORITY:
         // What is not known is the least urgent, as in the transport.
         metadata.priority = tlvs.u8("priority") === PRIORITIES.interactive ? "interactive" : "bulk";
+        break;
+      case TLV.ATTEMPT: {
+        const bytes = tlvs.fixed(ATTEMPT_BYTES, "attempt");
+        if (bytes.length === ATTEMPT_BYTES) {
+          metadata.attempt = { number: bytes[0], firstLow: readU32(bytes, 1), firstHigh: readU32(bytes, 5) };
+        }
+        break;
+      }
+      case TLV.ORIGIN:
+        metadata.origin = tlvs.fixed(ORIGIN_BYTES, "origin");
         break;
       default:
         unknown.push(tlvs.raw);
