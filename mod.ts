@@ -102,6 +102,7 @@ export {
   type Permission,
 } from "./lib/agent/access_list.ts";
 export type { AccessDecision, AccessStats, Authorize } from "./lib/agent/policy.ts";
+export type { PlainDrop, PlainOptions, PlainStats } from "./lib/agent/plain_options.ts";
 export { serve, type ServeOptions, Server, type ServerStats } from "./lib/agent/server.ts";
 export type {
   CallHandler,

@@ -73,9 +73,12 @@ export class Policy {
   /** Whether a peer may do something. Nothing else happens: to refuse, ask {@link denial}. */
   permits(peer: PeerInfo, action: AccessAction): boolean {
     const { list, authorize } = this.#options;
+    const isPlain = peer.carrier === "plain";
+    if (isPlain && action.permission === "admin") return false;
     // Nobody administrates where nobody has said who may.
     if (this.isOpen) return action.permission !== "admin";
-    if (list !== undefined && !list.permits(peer.publicKeyText, action)) return false;
+    // A list says what keys may do. Who has none was let in by whoever opened the plain carrier.
+    if (list !== undefined && !isPlain && !list.permits(peer.publicKeyText, action)) return false;
     if (authorize === undefined) return true;
     try {
       return authorize(peer, action) === true;

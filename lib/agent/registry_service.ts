@@ -34,6 +34,8 @@ import type { LifecycleHandler } from "./dispatcher.ts";
 import type { AnswerSource, CallAnswers, IncomingCall } from "./incoming_call.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
+import type { PlainCarrier } from "./plain_carrier.ts";
+import type { PlainRegistry } from "./plain_lifecycle.ts";
 import type { Policy } from "./policy.ts";
 import { RegistryJournal } from "./registry_journal.ts";
 import { type StreamRelayStats, StreamRouter } from "./stream_router.ts";
@@ -125,6 +127,8 @@ export class RegistryService implements LifecycleHandler {
   #timerAt = Infinity;
   #notBefore = 0;
   #closed = false;
+  /** Is asked first where a call should go. */
+  plainRouter: Pick<PlainCarrier, "route"> | undefined = undefined;
 
   private constructor(options: RegistryOptions, settings: RegistrySettings, parts: RegistryParts) {
     this.#options = options;
@@ -204,7 +208,24 @@ export class RegistryService implements LifecycleHandler {
   }
 
   route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean {
-    return this.#router.route(call, payload, ended);
+    return this.plainRouter?.route(call, payload, ended) ?? this.#router.route(call, payload, ended);
+  }
+
+  /** For the plain carrier, whose agents have no keys and no connections, and are not stored. */
+  get plain(): PlainRegistry {
+    const counts = {
+      registered: () => this.#registered++,
+      deregistered: () => this.#deregistered++,
+      heartbeats: () => this.#heartbeats++,
+      discoveries: () => this.#discoveries++,
+    };
+    return {
+      registry: this.#registry,
+      changed: () => this.#arm(),
+      count: (what) => void counts[what](),
+      countRefusal: (refusal, peer, agentId, name) => this.#countRefusal(refusal, peer, agentId, name),
+      report: (event) => this.#report(event),
+    };
   }
 
   routeStream(
@@ -359,16 +380,20 @@ export class RegistryService implements LifecycleHandler {
     agentId: Uint8Array | undefined,
     name: string | undefined,
   ): void {
+    this.#countRefusal({ code, retryable, text }, call.peer, agentId, name);
+    call.calls.refuse(call, code, retryable, text, StreamError.REFUSED);
+  }
+
+  #countRefusal({ code, text }: RegistryRefusal, peer: PeerInfo, agentId?: Uint8Array, name?: string): void {
     const counter = errorCodeName(code);
     this.#refused[counter] = (this.#refused[counter] ?? 0) + 1;
     this.#report({
       type: "refused",
-      peer: call.peer,
+      peer,
       reason: text,
       ...(agentId && { agentId: formatUuid(agentId) }),
       ...(name !== undefined && { name }),
     });
-    call.calls.refuse(call, code, retryable, text, StreamError.REFUSED);
   }
 
   #report(event: RegistryEvent): void {

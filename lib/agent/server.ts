@@ -36,12 +36,14 @@ import { type Driver, type Link, startDriver } from "./driver.ts";
 import { guarded } from "./guarded_service.ts";
 import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
 import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
-import { canonicalIpv6, isIpv4 } from "./ip_address.ts";
+import { addressOf, bindProblem } from "./listening.ts";
 import { Loopback } from "./loopback.ts";
 import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp_url.ts";
 import { Onward } from "./onward.ts";
 import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
+import { type PlainCarrier, startPlain } from "./plain_carrier.ts";
+import { type PlainOptions, type PlainSettings, plainSettings, type PlainStats } from "./plain_options.ts";
 import { type AccessDecision, type AccessStats, type Authorize, Policy } from "./policy.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
 import { Session, type SessionOwner } from "./session.ts";
@@ -90,6 +92,11 @@ export interface ServeOptions {
    * URL needs the other node's key: nobody is trusted because they answer first.
    */
   readonly dial?: Pick<ConnectOptions, "knownPeers" | "trust" | "tickets" | "settings" | "timeoutMs">;
+  /**
+   * Serves programs of the published Rust runtime in clear, on a port of its own. Default: not. Read what {@link PlainOptions}
+   * says about it.
+   */
+  readonly plain?: PlainOptions;
   /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
   readonly onHandlerError?: (error: unknown, context: CallContext) => void;
   /** Told of faults of this library: each has ended one connection. */
@@ -153,6 +160,8 @@ export interface ServerStats {
   readonly registry?: RegistryStats;
   /** Connections that handlers have made to other nodes. */
   readonly dialled: DialStats;
+  /** The plain carrier, if there is one. */
+  readonly plain?: PlainStats;
   /** The socket of all connections. */
   readonly socket: SocketStats;
   /** Bytes that large messages take now, may take, and took at most. */
@@ -246,7 +255,8 @@ async function start(
   });
   const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
   const endpoint = makeEndpoint(platform, identity, options);
-  const own = { identity, endpoint, dispatcher, budget, options, onward, loopback, policy };
+  const plain = options.plain && plainSettings(options.plain);
+  const own = { plain, identity, endpoint, dispatcher, budget, options, onward, loopback, policy };
   const parts: ServerParts = { platform, messages, registry, ...own };
   const server = new Server(parts);
   await server.start(listen, await addressOf(platform, listen.host));
@@ -264,6 +274,7 @@ interface ServerParts {
   readonly dispatcher: Dispatcher;
   readonly budget: MemoryBudget;
   readonly options: ServeOptions;
+  readonly plain: PlainSettings | undefined;
   /** The ways that handlers have to others. */
   readonly onward: Onward;
   readonly loopback: Loopback;
@@ -279,6 +290,7 @@ export class Server implements AsyncDisposable {
   /** Settles when the server has closed, or its socket has failed. */
   readonly closed: Promise<void> = this.#closed.promise;
   #driver!: Driver;
+  #plain: PlainCarrier | undefined;
   #host = "";
   #closing: Promise<void> | undefined;
 
@@ -288,7 +300,7 @@ export class Server implements AsyncDisposable {
     this.identity = parts.identity;
   }
 
-  /** Binds the socket; `serve` does it. */
+  /** Binds the sockets; `serve` does it. */
   async start(listen: { host: string; port: number }, host: string): Promise<void> {
     const { endpoint, platform, options } = this.#parts;
     const where = formatHostPort(listen.host, listen.port);
@@ -311,6 +323,14 @@ export class Server implements AsyncDisposable {
       throw new MxpError("config", `cannot listen on ${where}: ${bindProblem(cause)}`, { cause });
     }
     this.#host = listen.host;
+    const { plain } = this.#parts;
+    if (plain === undefined) return;
+    try {
+      this.#plain = await startPlain(plain, this.#parts, () => void this.close());
+    } catch (error) {
+      await this.#closeSockets();
+      throw error;
+    }
   }
 
   /** Where the node can be reached, its public key included. A wildcard address is written as loopback. */
@@ -323,6 +343,11 @@ export class Server implements AsyncDisposable {
   get address(): { readonly host: string; readonly port: number } {
     const { host, port } = this.#driver.local;
     return { host, port };
+  }
+
+  /** Where the plain carrier's socket is bound, `IP:PORT`, if there is one. */
+  get plainAddress(): string | undefined {
+    return this.#plain?.address;
   }
 
   /** The name that it was given. */
@@ -342,6 +367,7 @@ export class Server implements AsyncDisposable {
       access: policy.stats(),
       ...(registry && { registry: registry.stats() }),
       dialled: this.#parts.onward.pool.stats(),
+      ...(this.#plain && { plain: this.#plain.stats() }),
       socket: socketStats(this.#driver),
       memory: { used: budget.used, limit: budget.limit, peak: budget.peak },
       violations: { ...endpoint.violations },
@@ -398,11 +424,16 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#parts.dispatcher.closing ??= "the node is shutting down";
     for (const session of [...this.#sessions]) session.close(TransportError.SHUTDOWN, "the node is shutting down");
+    await this.#plain?.close();
     await this.#driver.flush();
-    this.#driver.close();
-    await this.#closeOnward();
+    await this.#closeSockets();
     await this.#parts.registry?.close();
     this.#closed.resolve();
+  }
+
+  async #closeSockets(): Promise<void> {
+    this.#driver.close();
+    await this.#closeOnward();
   }
 
   async #closeOnward(): Promise<void> {
@@ -485,17 +516,6 @@ function parseListen(listen: ServeOptions["listen"]): { host: string; port: numb
   return parseHostPort(typeof listen === "string" ? listen : formatHostPort(listen.host, listen.port));
 }
 
-async function addressOf(platform: Platform, host: string): Promise<string> {
-  if (isIpv4(host) || canonicalIpv6(host) !== undefined) return host;
-  try {
-    const addresses = await platform.resolveHost(host);
-    // `localhost` has two, and the older one is what most others expect.
-    return (addresses.find((address) => isIpv4(address.host)) ?? addresses[0]).host;
-  } catch (cause) {
-    throw new MxpError("config", `cannot listen on ${host}: ${(cause as Error).message}`, { cause });
-  }
-}
-
 function makeEndpoint(platform: Platform, identity: Identity, options: ServeOptions): Endpoint {
   const { crypto, random } = platform;
   const { settings = {}, allow } = options;
@@ -544,18 +564,4 @@ function allowList(keys: readonly (string | Uint8Array)[]): (publicKey: Uint8Arr
 function atLeastOne(name: string, value: number): number {
   if (value >= 1) return value;
   throw new MxpError("usage", `${name} must be at least 1, got ${value}`);
-}
-
-function bindProblem(cause: unknown): string {
-  const { code, message } = cause as { code?: string; message?: string };
-  switch (code) {
-    case "EADDRINUSE":
-      return "the port is taken (is another node running there?)";
-    case "EACCES":
-      return "no permission (ports below 1024 need privileges)";
-    case "EADDRNOTAVAIL":
-      return "this machine has no such address";
-    default:
-      return message ?? String(cause);
-  }
 }

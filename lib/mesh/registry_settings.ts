@@ -58,7 +58,7 @@ export const DEFAULT_REGISTRY_SETTINGS: RegistrySettings = Object.freeze({
   maxTotalWeight: 64 << 20,
   maxPlainAgents: 1_024,
   maxPlainAgentsPerAddress: 64,
-  maxPlainWeight: 4 << 20,
+  maxPlainWeight: 1 << 20,
   maxPendingChanges: 1_024,
 });
 

@@ -23,9 +23,9 @@ export class RateLimit {
     this.#tolerance = burst * this.#interval;
   }
 
-  /** Whether it may happen once more; if so, that is taken down. */
-  take(now: Micros): boolean {
-    const fullAt = nextFullAt(this.#fullAt, now, this.#interval);
+  /** Whether it may happen once more, or `count` times; if so, that is taken down. */
+  take(now: Micros, count = 1): boolean {
+    const fullAt = nextFullAt(this.#fullAt, now, count * this.#interval);
     if (fullAt - now > this.#tolerance) return false;
     this.#fullAt = fullAt;
     return true;
@@ -66,9 +66,9 @@ export class AddressLimits {
     return readU32(this.#hash.hmac(this.#key, encoder.encode(addressBlock(host))), 0) % BUCKETS;
   }
 
-  /** Whether it may happen once more to a bucket; if so, that is taken down. */
-  take(now: Micros, bucket: number): boolean {
-    const fullAt = nextFullAt(this.#fullAt[bucket], now, this.#interval);
+  /** Whether it may happen once more to a bucket, or `count` times; if so, that is taken down. */
+  take(now: Micros, bucket: number, count = 1): boolean {
+    const fullAt = nextFullAt(this.#fullAt[bucket], now, count * this.#interval);
     if (fullAt - now > this.#tolerance) return false;
     this.#fullAt[bucket] = fullAt;
     return true;
