@@ -22,6 +22,7 @@ export * from "./message.ts";
 export * from "./message_reader.ts";
 export * from "./message_type.ts";
 export * from "./traceparent.ts";
+export * from "./zstd_frame.ts";
 
 export * from "./payloads/ack.ts";
 export * from "./payloads/agent_discover.ts";
@@ -45,6 +46,7 @@ export * from "./payloads/heartbeat_response.ts";
 export * from "./payloads/metadata.ts";
 export * from "./payloads/register_response.ts";
 export * from "./payloads/response.ts";
+export * from "./payloads/sealed_head.ts";
 export * from "./payloads/stream_chunk.ts";
 export * from "./payloads/stream_close.ts";
 export * from "./payloads/stream_open.ts";

@@ -5,6 +5,13 @@
  */
 
 export { CipherState } from "./cipher_state.ts";
+export {
+  envelopeLength,
+  EnvelopeOpener,
+  type EnvelopeParts,
+  EnvelopeSealer,
+  MAX_ENVELOPE_HEAD_BYTES,
+} from "./envelope.ts";
 export { type HandshakeOptions, HandshakeState, MAX_NOISE_MESSAGE_LENGTH, PSK_LENGTH } from "./handshake_state.ts";
 export {
   type HandshakePattern,

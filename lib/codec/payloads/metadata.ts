@@ -64,11 +64,19 @@ export interface Metadata {
   readonly priority?: Priority;
   /** Of an Event: the agent that it is for, 16 bytes; without it, it is for the node and whoever has subscribed there. */
   readonly target?: Uint8Array;
+  /** What the sender can make of an answer: {@link Accept}, ORed. */
+  readonly accept?: number;
   /** Which attempt at the same call it is; absent for the first. */
   readonly attempt?: AttemptInfo;
   /** Written by whoever passes the call on: stands for the one who made it, {@link ORIGIN_BYTES} bytes. */
   readonly origin?: Uint8Array;
 }
+
+/** What a sender takes as an answer, besides what everybody does. Bits that are not listed are for later. */
+export const Accept = {
+  /** Compressed ones. */
+  ZSTD: 0x01,
+} as const;
 
 const TLV = {
   METHOD: 0x01,
@@ -82,6 +90,7 @@ const TLV = {
   HEAD: 0x09,
   TARGET: 0x0a,
   PRIORITY: 0x0b,
+  ACCEPT: 0x0c,
   ATTEMPT: 0x0f,
   ORIGIN: 0x10,
 } as const;
@@ -114,6 +123,7 @@ function layOut(writer: PayloadWriter, metadata: Metadata): void {
   }
   writer.tlvBytes(TLV.TARGET, target, "target");
   writer.tlvU8(TLV.PRIORITY, priority === undefined ? undefined : PRIORITIES[priority], "priority");
+  writer.tlvU8(TLV.ACCEPT, metadata.accept, "accept");
   if (attempt !== undefined) {
     writer.tlv(TLV.ATTEMPT, ATTEMPT_BYTES, "attempt");
     writer.u8(attempt.number, "attempt");
@@ -195,6 +205,8 @@ export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.le
         // What is not known is the least urgent, as in the transport.
         metadata.priority = tlvs.u8("priority") === PRIORITIES.interactive ? "interactive" : "bulk";
         break;
+      case TLV.ACCEPT:
+        metadata.accept = tlvs.u8("accept");
       case TLV.ATTEMPT: {
         const bytes = tlvs.fixed(ATTEMPT_BYTES, "attempt");
         if (bytes.length === ATTEMPT_BYTES) {

@@ -213,6 +213,7 @@ const KINDS: readonly Kind[] = [
           hopLimit: optional(fc.nat(255)),
           priority: optional(fc.constantFrom("interactive" as const, "bulk" as const)),
           target: optional(uuid),
+          accept: optional(fc.nat(255)),
         }),
         codec.sizeOfMetadata,
         codec.encodeMetadata,
