@@ -75,6 +75,9 @@ export type {
   RequestOptions,
   StreamOptions,
 } from "./lib/agent/client_types.ts";
+export type { Compressor } from "./lib/agent/compressor.ts";
+export type { PackingOptions } from "./lib/agent/request_packing.ts";
+export type { PackingStats } from "./lib/agent/unpacking.ts";
 export type { ConnectionInfo, HandshakeInfo, SocketStats, TransportStats } from "./lib/agent/connection_info.ts";
 export type { CallBody } from "./lib/agent/call_body.ts";
 export type { CallProgress } from "./lib/agent/outgoing_calls.ts";

@@ -13,6 +13,7 @@ import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatMilliseconds } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import { ProgressLine } from "./progress.ts";
+import { COMPRESS, E2E, E2E_HELP } from "./packing.ts";
 import { Attempts, checkRetryFlags, RETRY_HELP, RETRY_OPTIONS, type RetryFlags } from "./retry.ts";
 import type { CommandSpec } from "./spec.ts";
 import { keyValue, metadata, notEmpty, PRIORITY, untilAborted } from "./values.ts";
@@ -25,6 +26,8 @@ interface Flags extends RetryFlags {
   readonly timing?: boolean;
   readonly early?: boolean;
   readonly priority?: "interactive" | "bulk";
+  readonly compress?: boolean;
+  readonly e2e?: string;
   readonly trustNew?: boolean;
 }
 
@@ -64,6 +67,8 @@ export const call: CommandSpec<Flags> = {
       parse: PRIORITY,
     },
     ...RETRY_OPTIONS,
+    COMPRESS,
+    E2E,
     TRUST_NEW,
   ],
   details: [
@@ -75,6 +80,7 @@ export const call: CommandSpec<Flags> = {
     "trip. A node never executes it twice by itself, but it is sent again if it is not answered: use it for calls that only " +
     "ask. It has to fit into a packet (some 600 bytes). Without a ticket it is an ordinary call.",
     RETRY_HELP,
+    ...E2E_HELP,
     'With --json: {"ok", "bytes", "text" (or "base64" if it is not UTF-8), "url", "early", "trace_id", "message_id", "timing_ms": ' +
     '{"handshake", "sent", "first_byte", "done"}}, the last three counted from the start of the call; with --retry or --hedge also "attempts".',
     ...URL_HELP,
@@ -90,11 +96,16 @@ export const call: CommandSpec<Flags> = {
     ["mxp call mxp://KEY@192.0.2.7/weather Berlin --early", "ask, from the second time on in one round trip"],
     ["mxp call mxp://KEY@192.0.2.7/weather Berlin --retry 5 --idempotent", "ask again where there was no answer"],
     ["mxp call mxp://KEY@192.0.2.7/shop buy --retry 5 --idempotency-key order-17", "again, but carried out once"],
+    [
+      "mxp call mxp://KEY@192.0.2.7/vault -d @letter.txt --compress --e2e AGENTKEY",
+      "compressed, and sealed so that the node cannot read it",
+    ],
     ["mxp call mxp://192.0.2.7 hello --trust-new --timeout 5s --timing", "a node whose key is not known yet"],
   ],
   async run({ args, flags, settings, console, stop }) {
-    const { parseMxpUrl } = await import("../mod.ts");
+    const { parseMxpUrl, parsePublicKey } = await import("../mod.ts");
     const url = parseMxpUrl(args[0]!);
+    const e2e = flags.e2e === undefined ? undefined : parsePublicKey(flags.e2e, "--e2e");
     const { capability } = flags;
     if (capability !== undefined && url.agent !== undefined) {
       throw new CliError("usage", `call: give --capability or /${url.agent} in the URL, not both`);
@@ -120,6 +131,8 @@ export const call: CommandSpec<Flags> = {
         method: flags.method,
         metadata: metadata(flags.meta),
         priority: flags.priority,
+        compress: flags.compress,
+        e2e,
         timeoutMs: deadline.left,
         signal,
         ...await attempts.options(early),

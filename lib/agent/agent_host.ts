@@ -11,6 +11,7 @@ import type { CallContext } from "./call_context.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Handlers, HandlerTable } from "./handlers.ts";
 import { Onward, type OnwardParts } from "./onward.ts";
+import { type PackingStats, Unpacker } from "./unpacking.ts";
 import type { Session } from "./session.ts";
 
 /** Handlers that may run at once. */
@@ -32,6 +33,7 @@ export class AgentHost {
   readonly #table: HandlerTable;
   readonly #dispatcher: Dispatcher;
   readonly #session: Session;
+  readonly #unpacker: Unpacker;
   /** The ways that handlers have to others. */
   readonly onward: Onward;
   #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
@@ -39,6 +41,7 @@ export class AgentHost {
   /** From now on the session's peer may call. @throws {MxpError} `usage` for what is not a handler. */
   constructor(session: Session, parts: OnwardParts, options: HostOptions) {
     this.#session = session;
+    this.#unpacker = new Unpacker(parts.platform, parts.identity);
     this.onward = new Onward(parts);
     this.#onHandlerError = options.onHandlerError;
     const { sha256 } = parts.platform.crypto;
@@ -49,9 +52,15 @@ export class AgentHost {
       maxConcurrentCalls: MAX_CALLS,
       maxConcurrentStreams: MAX_STREAMS,
       maxRequestBytes: MAX_PAYLOAD_BYTES,
+      unpacker: this.#unpacker,
       onHandlerError: (error, context) => this.#onHandlerError?.(error, context),
     });
     session.serve(this.#dispatcher.service(new MemoryBudget(BUDGET_BYTES)));
+  }
+
+  /** What is counted about compressed and sealed calls to the agents here. */
+  get packing(): PackingStats {
+    return { ...this.#unpacker.counters };
   }
 
   /** Settles when no handler is running, and what they have answered has arrived. */

@@ -67,6 +67,14 @@ export class CallContext {
     return this.#call.peer;
   }
 
+  /**
+   * The key, 32 bytes, of who sealed the request end to end, wherever {@link peer} is a node on the way; undefined for a request that was not
+   * sealed. What of the call came sealed (data, method, metadata, content type, idempotency key) is that sender's own.
+   */
+  get sealedBy(): Uint8Array | undefined {
+    return this.#call.sealedBy;
+  }
+
   /** The caller's key/value pairs; empty if it sent none. */
   get metadata(): Readonly<Record<string, string>> {
     return this.#call.details.values;

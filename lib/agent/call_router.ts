@@ -10,6 +10,7 @@ import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { IdSequence } from "../mesh/id_sequence.ts";
+import { PACKED_FLAGS } from "../mesh/answer_reader.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
 import { StreamClass } from "../transport/scheduler.ts";
@@ -114,9 +115,17 @@ export class CallRouter {
     out.traceHigh = call.traceHigh;
     out.traceLow = call.traceLow;
     out.streamClass = streamClassOf(call.details.priority, StreamClass.INTERACTIVE);
+    out.accepted = PACKED_FLAGS;
     const left = call.remainingMs();
     const seconds = left === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(left / 1000)), MAX_CALL_TIMEOUT_SECONDS);
-    const request = messages.call(out, relayedMetadata(call, hops, left), agent.stored.agentId, seconds, payload);
+    const request = messages.call(
+      out,
+      relayedMetadata(call, hops, left),
+      agent.stored.agentId,
+      seconds,
+      payload,
+      call.packed,
+    );
     const message = withExtensions(messages.writer, call, out, request);
     this.links.begin(link, relay);
     if (session.outgoing.send(out, message)) return out;
@@ -189,7 +198,7 @@ class Relay implements Relayed {
     switch (outcome.kind) {
       case "response":
         this.#router.counters.answered++;
-        call.calls.respond(call, outcome.payload);
+        call.calls.respond(call, outcome.payload, outcome.packed);
         return this.#end();
       case "error":
         if (canTryOthers(outcome)) return this.#another(outcome.text);

@@ -10,6 +10,7 @@ import { Caller } from "./caller.ts";
 import { ClientCore } from "./client_core.ts";
 import type { CallOptions, EventOptions, StreamOptions } from "./client_types.ts";
 import { Emitter } from "./emitter.ts";
+import type { Identity } from "./identity.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import type { Platform } from "./platform.ts";
 import type { Reply } from "./reply.ts";
@@ -33,9 +34,17 @@ export class Peer implements Callee {
   readonly #emitter: Emitter;
 
   /** The other side of a session. */
-  constructor(platform: Platform, messages: CallMessages, session: Session) {
+  constructor(
+    { platform, identity, messages }: {
+      readonly platform: Platform;
+      /** Who asks. */
+      readonly identity: Identity;
+      readonly messages: CallMessages;
+    },
+    session: Session,
+  ) {
     const { host, port, publicKey } = session.peer;
-    this.#core = new ClientCore(platform, session, messages, { host, port, publicKey });
+    this.#core = new ClientCore(platform, identity, session, messages, { host, port, publicKey });
     this.#caller = new Caller(this.#core);
     this.#emitter = new Emitter(this.#core);
   }

@@ -8,6 +8,7 @@ import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
 import type { AttemptInfo } from "../codec/payloads/metadata.ts";
+import { MessageType } from "../codec/message_type.ts";
 import { MAX_CALL_DATA_BYTES } from "../mesh/call_messages.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
@@ -17,6 +18,7 @@ import type { CallOptions } from "./client_types.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import { streamClassOf } from "./priority.ts";
 import { metadataOf } from "./request_metadata.ts";
+import { RequestPacking, unsealedError } from "./request_packing.ts";
 import { Reply } from "./reply.ts";
 import { checkTimeout } from "./time_limit.ts";
 
@@ -69,20 +71,27 @@ export class Caller {
     core.checkOpen();
     if (signal?.aborted) throw core.failure({ kind: "aborted" }, agent, timeoutMs, signal);
 
+    const packing = options === NO_OPTIONS ? undefined : RequestPacking.of(core.platform, core.identity, options);
+
     let call!: OutgoingCall;
-    const outcome = await new Promise<CallOutcome>((resolve) => {
+    let outcome = await new Promise<CallOutcome>((resolve) => {
       call = newCall(core, timeoutMs, resolve);
       attempt?.onCall?.(call);
       try {
-        this.#launch(call, body, method, target, timeoutMs, options, attempt);
+        this.#launch(call, body, method, target, timeoutMs, options, attempt, packing);
       } catch (error) {
         core.session.outgoing.fail(call, error);
       }
     });
     // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
+    const isInTheClear = packing?.isSealed && outcome.kind === "error";
+    if (outcome.kind === "response" && packing !== undefined) {
+      outcome = await packing.open(outcome.payload, outcome.packed);
+    }
     if (outcome.kind === "response") return new Reply(outcome.payload, call, attempt);
     if (call.problem !== undefined) throw asMxpError(call.problem);
-    throw core.failure(outcome, agent, attempt?.timeoutMs ?? timeoutMs, signal, "call", !call.isBegun);
+    const error = core.failure(outcome, agent, attempt?.timeoutMs ?? timeoutMs, signal, "call", !call.isBegun);
+    throw isInTheClear ? unsealedError(error) : error;
   }
 
   /** Gets a call's body and sends it. Throws what goes wrong at once; what goes wrong later ends the call. */
@@ -94,6 +103,7 @@ export class Caller {
     timeoutMs: number,
     options: CallOptions,
     attempt: Attempt | undefined,
+    packing: RequestPacking | undefined,
   ): void {
     const core = this.#core;
     const metadata = options === NO_OPTIONS && method === undefined && timeoutMs % 1000 === 0
@@ -115,7 +125,8 @@ export class Caller {
     call.streamClass = streamClassOf(options.priority, StreamClass.INTERACTIVE);
     if (options.signal !== undefined) core.follow(options.signal, call);
     const seconds = timeoutMs === Infinity ? 0 : Math.min(Math.ceil(timeoutMs / 1000), MAX_CALL_TIMEOUT_SECONDS);
-    if (body instanceof Uint8Array || typeof body === "string" || body === undefined) {
+    const isThere = body instanceof Uint8Array || typeof body === "string" || body === undefined;
+    if (isThere && packing === undefined) {
       const data = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body") as Uint8Array;
       core.send(call, core.messages.call(call, metadata, target, seconds, data), options.idempotent);
       return;
@@ -124,9 +135,15 @@ export class Caller {
     const collecting = new Collecting();
     call.onEnd = () => collecting.stop();
     const collected = bodyBytes(body, MAX_CALL_DATA_BYTES, "the body", collecting);
-    Promise.resolve(collected).then((data) => {
+    call.accepted = packing?.accepted ?? 0;
+    Promise.resolve(collected).then(async (data) => {
       if (call.pendingKey === -1) return;
-      core.send(call, core.messages.call(call, metadata, target, seconds, data), options.idempotent);
+      const { traceHigh, traceLow } = call;
+      const context = { type: MessageType.CALL, traceHigh, traceLow };
+      const packed = await packing?.pack(context, target, metadata, data) ?? { data, metadata, flags: 0 };
+      if (call.pendingKey === -1) return;
+      const message = core.messages.call(call, packed.metadata, target, seconds, packed.data, packed.flags);
+      core.send(call, message, options.idempotent);
     }).catch((error) => core.session.outgoing.fail(call, error));
   }
 }

@@ -88,7 +88,10 @@ export class Client implements AsyncDisposable {
   /** Use `connect`. */
   constructor(parts: ClientParts) {
     const { platform, session, url, peer } = parts;
-    const core = new ClientCore(platform, session, parts.messages, { ...url, publicKey: peer.publicKey });
+    const core = new ClientCore(platform, parts.identity, session, parts.messages, {
+      ...url,
+      publicKey: peer.publicKey,
+    });
     this.#core = core;
     this.#caller = new Caller(core);
     this.#repeated = new RepeatedCalls(this.#connected(), async (signal) => {
@@ -294,6 +297,7 @@ export class Client implements AsyncDisposable {
         queued: streams.queued,
       },
       events: events.stats(),
+      ...(this.#host && { packing: this.#host.packing }),
       transport: transportStats(this.#core.session.link.connection),
       socket: socketStats(this.#core.session.driver),
     };

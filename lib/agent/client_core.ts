@@ -13,6 +13,7 @@ import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import { callFailure, connectionEnded, type Errand } from "./call_failure.ts";
+import type { Identity } from "./identity.ts";
 import type { OutgoingCall } from "./outgoing_calls.ts";
 import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
 import { noAnswer } from "./no_answer.ts";
@@ -26,6 +27,7 @@ export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
 /** One for a client. */
 export class ClientCore {
   readonly platform: Platform;
+  readonly identity: Identity;
   readonly session: Session;
   readonly messages: CallMessages;
   readonly url: MxpUrl;
@@ -37,8 +39,9 @@ export class ClientCore {
   #lastTarget: Uint8Array;
 
   /** @param url with the key that the node has shown. */
-  constructor(platform: Platform, session: Session, messages: CallMessages, url: MxpUrl) {
+  constructor(platform: Platform, identity: Identity, session: Session, messages: CallMessages, url: MxpUrl) {
     this.platform = platform;
+    this.identity = identity;
     this.session = session;
     this.messages = messages;
     this.url = url;

@@ -7,6 +7,8 @@
 import type { CloseReason } from "../transport/events.ts";
 import type { HandshakeInfo, SocketStats, TransportStats } from "./connection_info.ts";
 import type { EventStats } from "./outgoing_events.ts";
+import type { PackingOptions } from "./request_packing.ts";
+import type { PackingStats } from "./unpacking.ts";
 import type { CallProgress } from "./outgoing_calls.ts";
 import type { HedgeOptions } from "./hedge.ts";
 import type { Priority } from "./priority.ts";
@@ -40,7 +42,7 @@ export interface RequestOptions {
 }
 
 /** What a call may be told. */
-export interface CallOptions extends RequestOptions {
+export interface CallOptions extends RequestOptions, PackingOptions {
   /** Any agent that has this capability, or with `.*` at the end one below it, in place of a certain one; the node chooses. */
   readonly capability?: string;
   /** How long to wait for the whole answer; default 30 000, 0 = without end. */
@@ -63,7 +65,7 @@ export interface CallOptions extends RequestOptions {
 }
 
 /** What an event may be told. */
-export interface EventOptions extends Omit<RequestOptions, "agent" | "method"> {
+export interface EventOptions extends Omit<RequestOptions, "agent" | "method">, PackingOptions {
   /** Waits until the other side's handler has taken the event. */
   readonly ack?: boolean;
   /** Sends it once, in one packet: it may be lost, and has to be small. Not with `ack`. */
@@ -119,6 +121,8 @@ export interface ClientStats {
   };
   /** Events that were emitted here, those with `ack` excepted, which count as calls. */
   readonly events: EventStats;
+  /** Compressed and sealed calls to agents that are registered over this connection, if there are any. */
+  readonly packing?: PackingStats;
   /** Traffic, round trips, losses and credit of the connection. */
   readonly transport: TransportStats;
   /** The socket that the connection has for itself. */

@@ -6,7 +6,7 @@
 
 import { MessageCodec } from "../codec/message.ts";
 import { selectProvider } from "../crypto/select.ts";
-import { defaultBindUdp, resolveHost, SystemClock, SystemRandom } from "../runtime/mod.ts";
+import { builtInZstd, defaultBindUdp, resolveHost, SystemClock, SystemRandom } from "../runtime/mod.ts";
 import { fingerprintWith, type Identity, newIdentity } from "./identity.ts";
 import type { Platform } from "./platform.ts";
 
@@ -20,6 +20,7 @@ export function defaultPlatform(): Platform {
     codec: new MessageCodec(),
     random: new SystemRandom(),
     clock: new SystemClock(),
+    compressor: builtInZstd(),
     bindUdp: defaultBindUdp(),
     resolveHost,
   };

@@ -18,8 +18,10 @@ import type { CallCounters, CallService } from "./incoming_calls.ts";
 import { EventDispatcher } from "./event_dispatcher.ts";
 import { handlerFailure } from "./handler_failure.ts";
 import type { Onward } from "./onward.ts";
+import type { IncomingEvent } from "./incoming_events.ts";
 import { quote } from "./quote.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
+import type { PackingStats, Unpacker } from "./unpacking.ts";
 import { StreamDispatcher } from "./stream_dispatcher.ts";
 
 /** What a dispatcher is made from. */
@@ -33,6 +35,8 @@ export interface DispatcherOptions {
   /** The ways that handlers have to others. */
   readonly onward: Onward;
   readonly onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
+  /** Opens and decompresses what comes so. */
+  readonly unpacker: Unpacker;
 }
 
 /** Who answers messages about agents. */
@@ -59,6 +63,7 @@ export class Dispatcher {
   closing: string | undefined = undefined;
   readonly #handlers: HandlerTable;
   readonly #registry: LifecycleHandler | undefined;
+  readonly #unpacker: Unpacker;
   readonly #maxConcurrentCalls: number;
   readonly #onward: Onward;
   readonly #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
@@ -73,6 +78,7 @@ export class Dispatcher {
     this.#registry = options.registry;
     this.#maxConcurrentCalls = options.maxConcurrentCalls;
     this.#onward = options.onward;
+    this.#unpacker = options.unpacker;
     this.maxRequestBytes = options.maxRequestBytes;
     this.#onHandlerError = options.onHandlerError;
     this.streams = new StreamDispatcher({
@@ -99,6 +105,11 @@ export class Dispatcher {
     return this.#running;
   }
 
+  /** What is counted about compressed and sealed requests. */
+  get packing(): PackingStats {
+    return this.#unpacker.counters;
+  }
+
   /** Settles when no handler is running. */
   idle(): Promise<void> {
     if (this.#running + this.#others === 0) return Promise.resolve();
@@ -114,7 +125,7 @@ export class Dispatcher {
       dispatch: (call, payload) => this.#dispatch(call, payload),
       dispatchStream: (...stream) => this.streams.dispatch(...stream),
       takesEvents: this.events.hasHandler,
-      dispatchEvent: (event, data, done) => this.events.dispatch(event, data, () => done()),
+      dispatchEvent: (event, data, done, reserve) => this.#dispatchEvent(event, data, done, reserve),
       countBadEvent: () => void this.events.counters.refused++,
       countDroppedEvent: () => void this.events.counters.dropped++,
     };
@@ -134,6 +145,10 @@ export class Dispatcher {
     if (this.#running >= this.#maxConcurrentCalls) {
       const text = `${this.#running} calls are running, which is all this node takes at once`;
       call.calls.refuse(call, ErrorCode.OVERLOADED, true, text, StreamError.REFUSED);
+      return;
+    }
+    if (call.packed !== 0 && this.#isForUs(call)) {
+      this.#unpack(call, payload);
       return;
     }
     if (call.topic !== undefined) {
@@ -160,6 +175,41 @@ export class Dispatcher {
     } else this.#run(call, handler, payload);
   }
 
+  /** Whether a call or event is answered here, and not passed on. Without a connection, there is nobody else. */
+  #isForUs(call: IncomingCall): boolean {
+    if (call.topic !== undefined || call.calls.session === undefined) return true;
+    if (call.details.capability !== undefined) return false;
+    return this.#handlers.find(call.target, undefined, (name) => call.agentName = name) !== "no_such_agent";
+  }
+
+  /** Opens and decompresses a request; what it says then is dispatched. */
+  #unpack(call: IncomingCall, payload: Uint8Array): void {
+    if (call.calls.session === undefined) {
+      const text = "compressed and encrypted messages are not taken on this carrier";
+      call.calls.refuse(call, ErrorCode.UNSUPPORTED_TYPE, false, text, StreamError.MALFORMED);
+      return;
+    }
+    const done = (result: Uint8Array | RequestProblem): void => {
+      if (call.state !== "running") return;
+      if (result instanceof Uint8Array) this.#dispatch(call, result);
+      else call.calls.refuse(call, result.code, result.retryable, result.text, StreamError.MALFORMED);
+    };
+    const result = this.#unpacker.unpack(
+      call,
+      payload,
+      this.maxRequestBytes,
+      (bytes) => call.calls.reserve(call, bytes),
+    );
+    if (!(result instanceof Promise)) return done(result);
+    const ended = this.#begin();
+    call.handling = true;
+    result.then(done).finally(() => {
+      call.handling = false;
+      if (call.state === "done") call.calls.release(call);
+      ended();
+    });
+  }
+
   /** Passes a call on, which counts like a handler that runs. */
   #route(call: IncomingCall, payload: Uint8Array): boolean {
     if (this.#registry === undefined) return false;
@@ -171,6 +221,20 @@ export class Dispatcher {
     if (this.#registry.route(call, payload, ended)) return true;
     this.#running--;
     return false;
+  }
+
+  /** An event whose sender waits for nothing. */
+  #dispatchEvent(event: IncomingEvent, data: Uint8Array, done: () => void, reserve: (bytes: number) => boolean): void {
+    const dispatch = (data: Uint8Array | RequestProblem): void => {
+      if (data instanceof Uint8Array) return this.events.dispatch(event, data, () => done());
+      this.events.counters.refused++;
+      done();
+    };
+    if (event.packed === 0) return dispatch(data);
+    const result = this.#unpacker.unpack(event, data, this.maxRequestBytes, reserve);
+    if (!(result instanceof Promise)) return dispatch(result);
+    const ended = this.#begin();
+    result.then(dispatch).finally(ended);
   }
 
   /** An event whose sender waits for an Ack. */
@@ -200,6 +264,7 @@ export class Dispatcher {
 
   #run(call: IncomingCall, handler: CallHandler, payload: Uint8Array): void {
     const context = call.context(this.#onward);
+    if (call.details.accept !== undefined && call.answerPacking === undefined) this.#unpacker.prepareAnswer(call);
     this.#running++;
     call.handling = true;
     let result: HandlerResult | Promise<HandlerResult>;

@@ -5,6 +5,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
+import { nilUuid } from "../base/uuid.ts";
 import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { MessageType } from "../codec/message_type.ts";
 import { sizeOfEvent } from "../codec/payloads/event.ts";
@@ -19,8 +20,11 @@ import { asMxpError, type ClientCore, DEFAULT_CALL_TIMEOUT_MS } from "./client_c
 import type { EventOptions } from "./client_types.ts";
 import type { OutgoingCall } from "./outgoing_calls.ts";
 import { streamClassOf } from "./priority.ts";
+import { type Packed, RequestPacking } from "./request_packing.ts";
 import { metadataOf } from "./request_metadata.ts";
 import { checkTimeout } from "./time_limit.ts";
+
+const encoder = new TextEncoder();
 
 /** Sends events. One for a client. */
 export class Emitter {
@@ -42,15 +46,22 @@ export class Emitter {
     const collected = bodyUnlessAborted(data, MAX_PAYLOAD_BYTES, "the event", signal);
     const bytes = collected instanceof Promise ? await collected : collected;
     if (bytes === undefined) throw core.failure({ kind: "aborted" }, undefined, timeoutMs, signal, "event");
+    const packing = options === NO_OPTIONS ? undefined : RequestPacking.of(core.platform, core.identity, options);
+    if (packing?.isSealed && ack) {
+      throw new MxpError("usage", "an Ack is not sealed, so a sealed event has none; call the agent to be sure of it");
+    }
+    const clear = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, ack ? timeoutMs : 0);
+    const trace = core.trace(clear, options.traceId);
+    const event = packing === undefined
+      ? { data: bytes, flags: 0, metadata: clear }
+      : await packing.pack({ type: MessageType.EVENT, ...trace, more: encoder.encode(topic) }, nilUuid(), clear, bytes);
     core.checkOpen();
     core.session.begin();
     if (!ack || options.unreliable === true) {
       if (ack) throw new MxpError("usage", "an event is either unreliable or acknowledged");
       core.ids.next();
       const { high: idHigh, low: idLow } = core.ids;
-      const metadata = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, 0);
-      const ids = { idHigh, idLow, ...core.trace(metadata, options.traceId) };
-      const message = this.#event(ids, metadata, topic, bytes, false);
+      const message = this.#event({ idHigh, idLow, ...trace }, topic, event, false);
       const streamClass = streamClassOf(options.priority, StreamClass.BULK);
       if (options.unreliable !== true) return await core.session.events.emit(message, streamClass);
       return core.session.events.emitUnreliable(message, streamClass);
@@ -61,12 +72,10 @@ export class Emitter {
       call.expected = MessageType.ACK;
       call.streamClass = streamClassOf(options.priority, StreamClass.INTERACTIVE);
       try {
-        const metadata = metadataOf(options, undefined, timeoutMs);
-        const { traceHigh, traceLow } = core.trace(metadata, options.traceId);
-        call.traceHigh = traceHigh;
-        call.traceLow = traceLow;
+        call.traceHigh = trace.traceHigh;
+        call.traceLow = trace.traceLow;
         if (signal !== undefined) core.follow(signal, call);
-        core.send(call, this.#event(call, metadata, topic, bytes, true));
+        core.send(call, this.#event(call, topic, event, true));
       } catch (error) {
         core.session.outgoing.fail(call, error);
       }
@@ -79,15 +88,14 @@ export class Emitter {
   /** An encoded Event. @throws {MxpError} `too_large`, `usage`. */
   #event(
     ids: MessageIds,
-    metadata: Metadata | undefined,
     topic: string,
-    data: Uint8Array,
+    { data, flags, metadata }: Packed & { readonly metadata: Metadata | undefined },
     requiresAck: boolean,
   ): Uint8Array {
     const size = sizeOfEvent({ topic, data });
     if (size > MAX_PAYLOAD_BYTES) throw eventTooLarge(size - data.length);
     try {
-      return this.#events.event(ids, metadata, { topic, data }, requiresAck);
+      return this.#events.event(ids, metadata, { topic, data }, requiresAck, flags);
     } catch (error) {
       throw asMxpError(error);
     }

@@ -35,9 +35,9 @@ export function guarded(service: CallService, policy: Policy): CallService {
       const refusal = text === undefined ? undefined : { code: ErrorCode.NOT_ALLOWED, retryable: false, text };
       service.dispatchStream(streams, request, start, refusal);
     },
-    dispatchEvent: (event, data, done) => {
+    dispatchEvent: (event, data, done, reserve) => {
       if (policy.denial(event.peer, messageAction("event", event)) === undefined) {
-        service.dispatchEvent(event, data, done);
+        service.dispatchEvent(event, data, done, reserve);
         return;
       }
       // There is no way back to tell its sender.

@@ -8,6 +8,7 @@ import { bytesEqual, fromBase64Url, toBase64Url } from "../base/bytes.ts";
 import { MxpError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
+import type { ReplayWindow } from "../mesh/replay_window.ts";
 import { parsePublicKey } from "./mxp_url.ts";
 
 const KEY_LENGTH = 32;
@@ -18,6 +19,8 @@ const PRIVATE_KEY_TAG = "mxp-private-key-v1";
 
 /** The private half, for this folder alone; `mod.ts` does not pass it on. */
 let privateKeyOf: (identity: Identity) => Uint8Array;
+/** The sealed messages that were taken, likewise; made when it is first asked for. */
+let windowOf: (identity: Identity, make: () => ReplayWindow) => ReplayWindow;
 
 /**
  * A static key pair. What prints, inspects or serialises it sees the public half only.
@@ -31,6 +34,7 @@ let privateKeyOf: (identity: Identity) => Uint8Array;
  */
 export class Identity {
   readonly #privateKey: Uint8Array;
+  #window: ReplayWindow | undefined;
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   /** The public key as it stands in URLs: 43 characters of base64url. */
@@ -48,6 +52,7 @@ export class Identity {
 
   static {
     privateKeyOf = (identity) => identity.#privateKey;
+    windowOf = (identity, make) => identity.#window ??= make();
   }
 
   /** The public key; never the private one. */
@@ -74,6 +79,14 @@ export class Identity {
 /** The key pair inside, for the handshake. Not part of the public library. */
 export function keyPairOf(identity: Identity): KeyPair {
   return { privateKey: privateKeyOf(identity), publicKey: identity.publicKey };
+}
+
+/**
+ * The sealed messages that were taken under an identity, by whichever server or client of this process. Not part of the
+ * public library.
+ */
+export function replayWindowOf(identity: Identity, make: () => ReplayWindow): ReplayWindow {
+  return windowOf(identity, make);
 }
 
 /** Makes a new key pair from secret randomness. */

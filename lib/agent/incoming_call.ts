@@ -41,8 +41,12 @@ export interface CallAnswers {
   readonly session: Session | undefined;
   /** Whether a stream's data came with the hello. */
   isEarly(id: StreamId): boolean;
-  /** The answer, to an event an Ack. Nothing happens if nobody waits for it any more. */
-  respond(call: IncomingCall, data: Uint8Array): void;
+  /**
+   * The answer, to an event an Ack. Nothing happens if nobody waits for it any more.
+   *
+   * @param packed COMPRESSED and ENCRYPTED, where the agent that a call was passed on to has packed it.
+   */
+  respond(call: IncomingCall, data: Uint8Array, packed?: number): void;
   /** An Error instead of an answer. */
   fail(call: IncomingCall, code: number, retryable: boolean, text: string): void;
   /** A refusal before any handler was asked; the rest of the request is not wanted. */

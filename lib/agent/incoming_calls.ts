@@ -18,6 +18,7 @@ import type { AgentStreams } from "./agent_streams.ts";
 import type { Driver, Link } from "./driver.ts";
 import { type AnswerSource, type CallAnswers, IncomingCall, type IncomingCallState } from "./incoming_call.ts";
 import type { IncomingEvent } from "./incoming_events.ts";
+import type { Packed } from "./request_packing.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
 
@@ -40,7 +41,12 @@ export interface CallService {
   /** Whether anybody listens to events. */
   readonly takesEvents: boolean;
   /** Runs the handler of an event that nobody waits for; `done` is called once, when it has come back. */
-  dispatchEvent(event: IncomingEvent, data: Uint8Array, done: () => void): void;
+  dispatchEvent(
+    event: IncomingEvent,
+    data: Uint8Array,
+    done: () => void,
+    reserve: (bytes: number) => boolean,
+  ): void;
   /** Something on a one-way stream was no event, or could not be taken. */
   countBadEvent(): void;
   /** There was no room for an unreliable event. */
@@ -176,8 +182,7 @@ export class IncomingCalls implements CallAnswers {
 
   // What the server says.
 
-  /** The answer, to an event an Ack. Nothing happens if nobody waits for it any more. */
-  respond(call: IncomingCall, data: Uint8Array): void {
+  respond(call: IncomingCall, data: Uint8Array, packed = 0): void {
     if (call.state !== "running") return;
     if (call.topic !== undefined) {
       this.#service.counters.ok++;
@@ -193,19 +198,34 @@ export class IncomingCalls implements CallAnswers {
       );
       return;
     }
+    const answer = call.answerPacking?.response(data) ?? { data, flags: packed };
+    if (!(answer instanceof Promise)) return this.#answer(call, answer);
+    answer.then((answer) => {
+      if (call.state === "running") this.#answer(call, answer);
+    }).catch(() => this.fail(call, ErrorCode.INTERNAL, false, "the answer could not be packed"));
+  }
+
+  #answer(call: IncomingCall, { data, flags }: Packed): void {
+    if (data.length > MAX_PAYLOAD_BYTES) {
+      const text = `the answer has ${data.length} bytes when it is sealed; at most ${MAX_PAYLOAD_BYTES}`;
+      this.fail(call, ErrorCode.PAYLOAD_TOO_LARGE, false, text);
+      return;
+    }
     if (!call.answerReserved && !this.reserve(call, data.length)) {
       this.fail(call, ErrorCode.ANSWER_LOST, true, "no memory for the answer");
       return;
     }
     this.#service.counters.ok++;
-    this.#write(call, this.#messages.response(call, data));
+    this.#write(call, this.#messages.response(call, data, flags));
   }
 
   /** An Error instead of an answer. */
   fail(call: IncomingCall, code: number, retryable: boolean, text: string): void {
     if (call.state === "sending" || call.state === "done") return;
     this.#service.counters.failed++;
-    this.#write(call, this.#messages.error(call, code, retryable, text));
+    const sealed = call.answerPacking?.error(code, retryable, text);
+    if (sealed === undefined) this.#write(call, this.#messages.error(call, code, retryable, text));
+    else this.#write(call, this.#messages.response(call, sealed.data, sealed.flags));
   }
 
   /** An answer in several messages. {@link pump} sends what the source has; call it when there is more. */

@@ -196,7 +196,7 @@ export class IncomingEvents {
       this.#handled.delete(event);
       this.#release(event);
       this.#readWaiting();
-    });
+    }, (bytes) => this.#reserve(event, bytes));
   }
 
   #readWaiting(): void {

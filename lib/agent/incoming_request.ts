@@ -16,6 +16,7 @@ import {
   NO_DETAILS,
   type RequestTarget,
 } from "../mesh/request_reader.ts";
+import type { AnswerPacking } from "./answer_packing.ts";
 import { CallContext } from "./call_context.ts";
 import type { Onward } from "./onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
@@ -45,6 +46,11 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   topic: string | undefined = undefined;
   /** What is wanted of the registry; undefined for everything else. */
   lifecycle: LifecycleKind | undefined = undefined;
+  packed = 0;
+  /** Who sealed it, end to end; undefined for what came in the clear. */
+  sealedBy: Uint8Array | undefined = undefined;
+  /** How its answer is packed; undefined for one that goes as it is. */
+  answerPacking: AnswerPacking | undefined = undefined;
   /** Whether the peer waits for an answer. */
   readonly isAnswered: boolean = true;
   /** The handler's name for the agent, once it is routed. */

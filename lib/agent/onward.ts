@@ -9,6 +9,7 @@ import type { Random } from "../base/random.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { type Callee, Peer } from "./callee.ts";
 import { ConnectionPool, type PoolParts } from "./connection_pool.ts";
+import type { Identity } from "./identity.ts";
 import type { Platform } from "./platform.ts";
 import type { Session } from "./session.ts";
 
@@ -16,6 +17,8 @@ import type { Session } from "./session.ts";
 export interface OnwardParts {
   readonly platform: Platform;
   readonly messages: CallMessages;
+  /** Who we are. */
+  readonly identity: Identity;
   /** Connects to another node, as who we are. */
   readonly connect: PoolParts["connect"];
   /** The node at which names and capabilities are looked up. Default: the other side of the request's connection. */
@@ -46,7 +49,7 @@ export class Onward {
     }
     let peer = this.#peers.get(session);
     if (peer === undefined) {
-      peer = new Peer(this.#parts.platform, this.#parts.messages, session);
+      peer = new Peer(this.#parts, session);
       this.#peers.set(session, peer);
     }
     return peer;

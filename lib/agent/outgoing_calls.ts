@@ -55,6 +55,8 @@ export class OutgoingCall extends PendingCall implements ReplyParts {
   streamClass: number = StreamClass.INTERACTIVE;
   /** What answers it. */
   expected: AnswerType = MessageType.RESPONSE;
+  /** Which of the flags COMPRESSED and ENCRYPTED its answer may have. */
+  accepted = 0;
   /** Asked once whether there is room for an answer that does not come in one piece; without it there is. */
   admit: ((bytes: number) => boolean) | undefined = undefined;
   /** Whether it has been filed, so that something will settle it. */
@@ -317,10 +319,10 @@ export class OutgoingCalls {
     if (call.answer === undefined) {
       call.firstByteAt = this.#driver.now;
       const { codec } = this.#messages;
-      const { idHigh, idLow, expected } = call;
-      outcome = readWholeAnswer(codec, chunk, idHigh, idLow, this.#maxAnswer, expected);
+      const { idHigh, idLow, expected, accepted } = call;
+      outcome = readWholeAnswer(codec, chunk, idHigh, idLow, this.#maxAnswer, expected, accepted);
       if (outcome === undefined) {
-        call.answer = new AnswerReader(codec, idHigh, idLow, this.#maxAnswer, expected);
+        call.answer = new AnswerReader(codec, idHigh, idLow, this.#maxAnswer, expected, accepted);
         outcome = call.answer.push(chunk);
       }
     } else outcome = call.answer.push(chunk);

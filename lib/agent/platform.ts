@@ -8,6 +8,7 @@ import type { MessageCodec } from "../codec/message.ts";
 import type { Random } from "../base/random.ts";
 import type { Clock } from "../base/time.ts";
 import type { CryptoProvider } from "../crypto/types.ts";
+import type { Compressor } from "./compressor.ts";
 import type { BindUdp } from "./udp_socket.ts";
 
 /** Sockets, time, randomness, cryptography, names. */
@@ -20,6 +21,8 @@ export interface Platform {
   readonly random: Random;
   /** Time, and wake-ups for timers. */
   readonly clock: Clock;
+  /** zstd, where the runtime has it. */
+  readonly compressor?: Compressor | undefined;
   /** Opens UDP sockets. */
   readonly bindUdp: BindUdp;
   /** The IP addresses of a host name, in the order in which they should be tried. Rejects if there are none. */

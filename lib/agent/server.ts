@@ -47,6 +47,7 @@ import { type PlainOptions, type PlainSettings, plainSettings, type PlainStats }
 import { type AccessDecision, type AccessStats, type Authorize, Policy } from "./policy.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
 import { Session, type SessionOwner } from "./session.ts";
+import { type PackingStats, Unpacker } from "./unpacking.ts";
 import { timeLimit } from "./time_limit.ts";
 
 /**
@@ -156,6 +157,8 @@ export interface ServerStats {
   };
   /** What was decided about peers. */
   readonly access: AccessStats;
+  /** Compressed and sealed calls and events to this node itself; those to agents behind it are theirs to count. */
+  readonly packing: PackingStats;
   /** The registry, if there is one. */
   readonly registry?: RegistryStats;
   /** Connections that handlers have made to other nodes. */
@@ -237,10 +240,12 @@ async function start(
   });
   const onward = new Onward({
     platform,
+    identity,
     messages,
     connect: (url, signal) => connect(url, { ...options.dial, platform, identity, signal }),
     node: () => loopback.client(),
   });
+  const unpacker = new Unpacker(platform, identity);
   const dispatcher = new Dispatcher({
     onward,
     handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes)),
@@ -251,6 +256,7 @@ async function start(
       MAX_PAYLOAD_BYTES,
     ),
     onHandlerError: options.onHandlerError,
+    unpacker,
     ...(registry && { registry }),
   });
   const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
@@ -365,6 +371,7 @@ export class Server implements AsyncDisposable {
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
       access: policy.stats(),
+      packing: { ...dispatcher.packing },
       ...(registry && { registry: registry.stats() }),
       dialled: this.#parts.onward.pool.stats(),
       ...(this.#plain && { plain: this.#plain.stats() }),

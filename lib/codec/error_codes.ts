@@ -26,6 +26,7 @@ export const ErrorCode = {
   CANNOT_DECOMPRESS: 0x0011,
   CANNOT_DECRYPT: 0x0012,
   STREAM_PROTOCOL: 0x0013,
+  SEAL_REFUSED: 0x0017,
   ANSWER_LOST: 0x0019,
 } as const;
 /** One of the codes that have a name. */
@@ -73,6 +74,12 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   info("CANNOT_DECOMPRESS", false, true, "the payload is not one good zstd frame"),
   info("CANNOT_DECRYPT", false, true, "the payload is not sealed to the receiver's key"),
   info("STREAM_PROTOCOL", false, false, "an agent stream's messages came out of order, doubled or after its end"),
+  info(
+    "SEAL_REFUSED",
+    false,
+    true,
+    "a sealed message was here before, is too old or from the future, or is for another agent",
+  ),
   info("ANSWER_LOST", true, false, "the request was carried out, or may have been, and its answer is lost"),
 ];
 

@@ -19,8 +19,8 @@ const MAX_SKIPPED = 8;
 export type AnswerType = typeof MessageType.RESPONSE | typeof MessageType.ACK;
 
 const EMPTY = new Uint8Array(0);
-/** Flags that change how a payload reads, and that were not asked for. */
-const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
+/** Flags that change how a payload reads. */
+export const PACKED_FLAGS: number = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 
 /**
  * The answer if the chunk holds exactly one whole answer, as nearly all first chunks do; undefined in every other case,
@@ -33,10 +33,11 @@ export function readWholeAnswer(
   idLow: number,
   maxPayload: number,
   expected: AnswerType = MessageType.RESPONSE,
+  accepted = 0,
 ): CallOutcome | undefined {
   const message = codec.decode(chunk, 0, chunk.length, maxPayload);
   if (message instanceof CodecError || message.end !== chunk.length || isExtensionType(message.type)) return undefined;
-  return toOutcome(message, idHigh, idLow, expected);
+  return toOutcome(message, idHigh, idLow, expected, accepted);
 }
 
 /** Reads an answer that arrives in pieces. */
@@ -45,21 +46,24 @@ export class AnswerReader {
   readonly #idHigh: number;
   readonly #idLow: number;
   readonly #expected: AnswerType;
+  readonly #accepted: number;
   #received = 0;
   #skipped = 0;
 
-  /** @param idHigh @param idLow the call's message id. */
+  /** @param idHigh @param idLow the call's message id. @param accepted which of {@link PACKED_FLAGS} a Response may have. */
   constructor(
     codec: MessageCodec,
     idHigh: number,
     idLow: number,
     maxPayload: number,
     expected: AnswerType = MessageType.RESPONSE,
+    accepted = 0,
   ) {
     this.#reader = new MessageReader(codec, { maxPayload });
     this.#idHigh = idHigh;
     this.#idLow = idLow;
     this.#expected = expected;
+    this.#accepted = accepted;
   }
 
   /** Bytes so far. */
@@ -86,12 +90,18 @@ export class AnswerReader {
         continue;
       }
       if (this.#reader.finish() !== undefined) return { kind: "malformed", what: "more bytes follow it" };
-      return toOutcome(message, this.#idHigh, this.#idLow, this.#expected);
+      return toOutcome(message, this.#idHigh, this.#idLow, this.#expected, this.#accepted);
     }
   }
 }
 
-function toOutcome(message: MessageView, idHigh: number, idLow: number, expected: AnswerType): CallOutcome {
+function toOutcome(
+  message: MessageView,
+  idHigh: number,
+  idLow: number,
+  expected: AnswerType,
+  accepted: number,
+): CallOutcome {
   const isError = message.type === MessageType.ERROR;
   if (!isError && message.type !== expected) {
     return { kind: "malformed", what: `it is a ${messageTypeName(message.type)} message` };
@@ -101,7 +111,10 @@ function toOutcome(message: MessageView, idHigh: number, idLow: number, expected
   if (!isOurs && !(isError && message.idLow === 0 && message.idHigh === 0)) {
     return { kind: "malformed", what: "it answers another message" };
   }
-  if ((message.flags & UNREADABLE) !== 0) return { kind: "malformed", what: "it is compressed or encrypted" };
+  const packed = message.flags & PACKED_FLAGS;
+  if (packed !== 0 && (isError || (packed & ~accepted) !== 0)) {
+    return { kind: "malformed", what: "it is compressed or encrypted, which was not asked for" };
+  }
   if (expected === MessageType.ACK && !isError) {
     const ack = decodeAck(message.bytes, message.payloadStart, message.payloadEnd);
     if (ack instanceof CodecError) return { kind: "malformed", what: ack.message };
@@ -109,9 +122,9 @@ function toOutcome(message: MessageView, idHigh: number, idLow: number, expected
     if (ack !== undefined && (ack.idLow !== idLow || ack.idHigh !== idHigh)) {
       return { kind: "malformed", what: "it acknowledges another message" };
     }
-    return { kind: "response", payload: EMPTY };
+    return { kind: "response", payload: EMPTY, packed: 0 };
   }
-  if (!isError) return { kind: "response", payload: message.payload };
+  if (!isError) return { kind: "response", payload: message.payload, packed };
   const error = decodeError(message.bytes, message.payloadStart, message.payloadEnd);
   if (error instanceof CodecError) return { kind: "malformed", what: error.message };
   return { kind: "error", ...error };

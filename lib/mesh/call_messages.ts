@@ -32,6 +32,7 @@ export class CallMessages {
   /**
    * A Call, with a Metadata message in front if there is anything for it.
    *
+   * @param flags COMPRESSED and ENCRYPTED, if the data is.
    * @throws RangeError if the data is over {@link MAX_CALL_DATA_BYTES}, or a field of the metadata is out of bounds.
    */
   call(
@@ -40,6 +41,7 @@ export class CallMessages {
     target: Uint8Array,
     timeoutSeconds: number,
     data: Uint8Array,
+    flags = 0,
   ): Uint8Array {
     if (data.length > MAX_CALL_DATA_BYTES) {
       throw new RangeError(`a Call holds ${MAX_CALL_DATA_BYTES} bytes, not ${data.length}`);
@@ -55,18 +57,18 @@ export class CallMessages {
     if (metadata !== undefined) writer.metadata(out, ids, metadata);
     const dataAt = encodeCallPrefix(out, at + MESSAGE_HEADER_BYTES, target, timeoutSeconds);
     if (data.length > 0) out.set(data, dataAt);
-    writer.seal(out, at, MessageType.CALL, 0, ids, dataAt + data.length);
+    writer.seal(out, at, MessageType.CALL, flags, ids, dataAt + data.length);
     return out;
   }
 
-  /** A Response to the message with these ids. @throws RangeError if it is over 16 MiB. */
-  response(ids: MessageIds, data: Uint8Array): Uint8Array {
+  /** A Response to the message with these ids; `flags` as for a Call. @throws RangeError if it is over 16 MiB. */
+  response(ids: MessageIds, data: Uint8Array, flags = 0): Uint8Array {
     if (data.length > MAX_PAYLOAD_BYTES) {
       throw new RangeError(`a Response holds ${MAX_PAYLOAD_BYTES} bytes, not ${data.length}`);
     }
     const out = this.writer.allocate(messageLength(data.length));
     if (data.length > 0) out.set(data, MESSAGE_HEADER_BYTES);
-    this.writer.seal(out, 0, MessageType.RESPONSE, 0, ids, MESSAGE_HEADER_BYTES + data.length);
+    this.writer.seal(out, 0, MessageType.RESPONSE, flags, ids, MESSAGE_HEADER_BYTES + data.length);
     return out;
   }
 

@@ -23,9 +23,16 @@ export class EventMessages {
   /**
    * An Event, with a Metadata message in front if there is anything for it.
    *
+   * @param packed COMPRESSED and ENCRYPTED, if the data is.
    * @throws RangeError if topic and data are over 16 MiB together, the topic is too long, or metadata is out of bounds.
    */
-  event(ids: MessageIds, metadata: Metadata | undefined, event: EventPayload, requiresAck: boolean): Uint8Array {
+  event(
+    ids: MessageIds,
+    metadata: Metadata | undefined,
+    event: EventPayload,
+    requiresAck: boolean,
+    packed = 0,
+  ): Uint8Array {
     const size = sizeOfEvent(event);
     if (size > MAX_PAYLOAD_BYTES) throw new RangeError(`an Event holds ${MAX_PAYLOAD_BYTES} bytes, not ${size}`);
     const writer = this.#writer;
@@ -33,7 +40,7 @@ export class EventMessages {
     const out = writer.allocate(at + messageLength(size));
     if (metadata !== undefined) writer.metadata(out, ids, metadata);
     const end = encodeEvent(out, at + MESSAGE_HEADER_BYTES, event);
-    writer.seal(out, at, MessageType.EVENT, requiresAck ? MessageFlag.REQUIRES_ACK : 0, ids, end);
+    writer.seal(out, at, MessageType.EVENT, packed | (requiresAck ? MessageFlag.REQUIRES_ACK : 0), ids, end);
     return out;
   }
 

@@ -11,8 +11,8 @@ import type { DeadlineWheel, WheelEntry } from "./deadline_wheel.ts";
 
 /** How a call ended. Texts come from the peer where the kind says so: escape before showing them. */
 export type CallOutcome =
-  /** A Response. `payload` is the caller's to keep. */
-  | { readonly kind: "response"; readonly payload: Uint8Array }
+  /** A Response. `payload` is the caller's to keep; `packed` has the flags COMPRESSED and ENCRYPTED, if it is. */
+  | { readonly kind: "response"; readonly payload: Uint8Array; readonly packed: number }
   /** An Error message: its code, whether trying again makes sense, its text. */
   | { readonly kind: "error"; readonly code: number; readonly retryable: boolean; readonly text: string }
   /** Its own deadline passed. */

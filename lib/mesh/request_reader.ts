@@ -22,7 +22,7 @@ import { decodeStreamOpen, type StreamOpen } from "../codec/payloads/stream_open
 const MAX_EXTENSIONS = 8;
 /** Largest payload of all of them together: those that are not known are kept, for whoever passes the request on. */
 const MAX_EXTENSION_BYTES = 65_536;
-const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
+const PACKED = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 /** The target of nearly all calls, once for all of them. Read only. */
 const NODE: Uint8Array = nilUuid();
 
@@ -62,6 +62,8 @@ export interface RequestTarget {
   topic: string | undefined;
   /** What is wanted of the registry; undefined for everything else. */
   lifecycle: LifecycleKind | undefined;
+  /** The flags COMPRESSED and ENCRYPTED of a Call or Event: how its data has to be unpacked before a handler sees it. */
+  packed: number;
   /** Whether the other side waits for an answer: false where there is no way back. */
   readonly isAnswered: boolean;
 }
@@ -176,7 +178,7 @@ export class RequestReader {
       return undefined;
     }
     takeIds(message, this.#into);
-    if ((message.flags & UNREADABLE) !== 0) return unreadable();
+    if ((message.flags & PACKED) !== 0) return unreadable(message);
     if (this.#into.details !== NO_DETAILS) return bad("two Metadata messages");
     const metadata = decodeMetadata(message.bytes, message.payloadStart, message.payloadEnd);
     if (metadata instanceof CodecError) return bad(metadata.message);
@@ -193,7 +195,9 @@ function takeHead(message: MessageView, into: RequestTarget): RequestProblem | u
   const isOthers = into.details !== NO_DETAILS && (message.idLow !== into.idLow || message.idHigh !== into.idHigh);
   takeIds(message, into);
   if (isOthers) return bad("the Metadata message belongs to another message");
-  return (message.flags & UNREADABLE) !== 0 ? unreadable() : undefined;
+  into.packed = message.flags & PACKED;
+  const mayBePacked = message.type === MessageType.CALL || message.type === MessageType.EVENT;
+  return into.packed !== 0 && !mayBePacked ? unreadable(message) : undefined;
 }
 
 function readBody(message: MessageView, into: RequestTarget): Uint8Array | RequestProblem {
@@ -270,12 +274,9 @@ function bad(text: string): RequestProblem {
   return { code: ErrorCode.BAD_REQUEST, retryable: false, text };
 }
 
-function unreadable(): RequestProblem {
-  return {
-    code: ErrorCode.UNSUPPORTED_TYPE,
-    retryable: false,
-    text: "compressed and encrypted messages are not supported here",
-  };
+function unreadable({ type }: MessageHeader): RequestProblem {
+  const text = `a ${messageTypeName(type)} message is never compressed or encrypted`;
+  return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
 }
 
 function problemOf(error: CodecError, maxPayload: number): RequestProblem {

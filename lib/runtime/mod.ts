@@ -12,6 +12,7 @@ export { bindBunUdp, hasBunUdp } from "./bun_udp.ts";
 export { bindNodeUdp } from "./node_udp.ts";
 export { type MemoryFault, MemoryNetwork, type MemoryNetworkOptions } from "./memory_udp.ts";
 export { SystemClock } from "./clock.ts";
+export { builtInZstd } from "./zstd.ts";
 export { SystemRandom } from "./random.ts";
 export { type ResolvedHost, resolveHost } from "./resolve.ts";
 export {

@@ -36,6 +36,18 @@ test("an agent behind a node is found and called by capability, name and id", as
     /no agent here has the capability/,
   );
   assertFails(await here.mxp(["call", `${node.url}/upper`, "x", "--capability", "a"]), 2, /not both/);
+  const sealed = await here.mxp(["call", `${node.url}/upper`, "a secret", "--e2e", agent.key]);
+  assertWorks(sealed);
+  assert.equal(sealed.stdout, "A SECRET");
+  const another = node.url.slice("mxp://".length).split("@")[0];
+  const misled = await here.mxp(["call", `${node.url}/upper`, "a secret", "--e2e", another]);
+  assertFails(misled, 7, /not sealed to this agent's key.*says a node on the way/);
+  assertFails(await here.mxp(["call", node.url, "x", "--e2e", "KEY"]), 2, /--e2e has 3 characters; expected 43/);
+  const long = "compresses well, ".repeat(200);
+  const compressed = await here.mxp(["call", `${node.url}/upper`, long, "--compress"]);
+  // Node 20 has no zstd, and says so.
+  if (compressed.code === 2) assertFails(compressed, 2, /no zstd/);
+  else assert.equal(compressed.stdout, long.toUpperCase());
   // A farewell, so that nobody is sent there any more.
   assert.equal((await agent.stop()).code, 143);
   assertFails(await here.mxp(["call", node.url, "x", "--capability", "text.upper"]), 6, /no agent here/);

@@ -52,6 +52,7 @@ function target(): RequestTarget {
     extensions: [],
     topic: undefined,
     lifecycle: undefined,
+    packed: 0,
     isAnswered: true,
   };
 }
@@ -115,6 +116,14 @@ test("a request is read back from any cutting of its bytes, with and without met
   );
 });
 
+test("how the data of a Call is packed is noted, and a Call after another is not taken for a packed one", () => {
+  const into = target();
+  for (const flags of [1, 2, 3, 0]) {
+    readRequest(codec, messages.call(IDS, undefined, TARGET, 0, new Uint8Array(3), flags), into, MAX);
+    assert.equal(into.packed, flags);
+  }
+});
+
 test("what is not a request is turned away with a reason", () => {
   const call = messages.call(IDS, undefined, TARGET, 0, new Uint8Array(3));
   const corrupt = call.slice();
@@ -134,16 +143,16 @@ test("what is not a request is turned away with a reason", () => {
     ["bytes behind it", join(call, Uint8Array.of(0)), ErrorCode.BAD_REQUEST, /more bytes follow/],
     ["two calls", join(call, call), ErrorCode.BAD_REQUEST, /more bytes follow/],
     [
-      "a compressed one",
-      message(MessageType.CALL, new Uint8Array(30), { flags: 1 }),
+      "a compressed heartbeat",
+      message(MessageType.AGENT_HEARTBEAT, new Uint8Array(30), { flags: 1 }),
       ErrorCode.UNSUPPORTED_TYPE,
-      /compressed/,
+      /AgentHeartbeat message is never compressed/,
     ],
     [
-      "an encrypted one",
-      message(MessageType.CALL, new Uint8Array(30), { flags: 2 }),
+      "an encrypted StreamOpen",
+      message(MessageType.STREAM_OPEN, new Uint8Array(33), { flags: 2 }),
       ErrorCode.UNSUPPORTED_TYPE,
-      /encrypted/,
+      /StreamOpen message is never compressed or encrypted/,
     ],
     ["compressed metadata", join(meta([], 1), call), ErrorCode.UNSUPPORTED_TYPE, /compressed/],
     ["metadata twice", join(meta([]), meta([]), call), ErrorCode.BAD_REQUEST, /two Metadata/],

@@ -42,7 +42,7 @@ test("a call whose deadline passes settles with it, one that is answered leaves 
   const table = new PendingCalls<TestCall>(wheel);
   const late = filed(table, 0, micros(5_000));
   const answered = filed(table, 4, micros(5_000));
-  table.settle(answered, { kind: "response", payload: new Uint8Array(1) });
+  table.settle(answered, { kind: "response", payload: new Uint8Array(1), packed: 0 });
   wheel.expire(micros(50_000));
   assert.deepEqual(late.outcomes, [{ kind: "deadline" }]);
   assert.equal(answered.outcomes.length, 1);
@@ -86,7 +86,10 @@ test("every call settles exactly once under any order of answers, aborts, deadli
         else if (kind === "wait") wheel.expire(micros(now += pick * 50));
         else if (kind === "close") table.close({ kind: "lost" });
         else if (call !== undefined) {
-          table.settle(call, kind === "abort" ? { kind: "aborted" } : { kind: "response", payload: new Uint8Array(0) });
+          table.settle(
+            call,
+            kind === "abort" ? { kind: "aborted" } : { kind: "response", payload: new Uint8Array(0), packed: 0 },
+          );
         }
       }
       table.close({ kind: "lost" });

@@ -207,6 +207,7 @@ export function decodeMetadata(bytes: Uint8Array, at = 0, end: number = bytes.le
         break;
       case TLV.ACCEPT:
         metadata.accept = tlvs.u8("accept");
+        break;
       case TLV.ATTEMPT: {
         const bytes = tlvs.fixed(ATTEMPT_BYTES, "attempt");
         if (bytes.length === ATTEMPT_BYTES) {

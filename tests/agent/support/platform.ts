@@ -10,6 +10,7 @@ import { selectProvider } from "../../../lib/crypto/select.ts";
 import type { CryptoProvider } from "../../../lib/crypto/types.ts";
 import type { Platform } from "../../../lib/agent/platform.ts";
 import { defaultBindUdp } from "../../../lib/runtime/mod.ts";
+import { builtInZstd } from "../../../lib/runtime/zstd.ts";
 import { SystemClock } from "../../../lib/runtime/clock.ts";
 import { SystemRandom } from "../../../lib/runtime/random.ts";
 import { MemoryNetwork, type MemoryNetworkOptions } from "../../../lib/runtime/memory_udp.ts";
@@ -25,6 +26,7 @@ function platform(bindUdp: Platform["bindUdp"]): Platform {
     crypto: provider,
     random: new SystemRandom(),
     clock: new SystemClock(),
+    compressor: builtInZstd(),
     bindUdp,
     resolveHost: (host) =>
       host === "localhost"

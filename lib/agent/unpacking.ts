@@ -1,0 +1,202 @@
+/**
+ * Opens and decompresses what peers send, before a handler sees it.
+ *
+ * @module
+ */
+
+import { bytesEqual } from "../base/bytes.ts";
+import { isNilUuid } from "../base/uuid.ts";
+import { ErrorCode } from "../codec/error_codes.ts";
+import { MessageFlag } from "../codec/message_header.ts";
+import { MessageType } from "../codec/message_type.ts";
+import { Accept, type Metadata } from "../codec/payloads/metadata.ts";
+import { agentTarget } from "../mesh/agent_target.ts";
+import { type ReplayVerdict, ReplayWindow, SEAL_WINDOW_MS } from "../mesh/replay_window.ts";
+import type { CallDetails, RequestProblem } from "../mesh/request_reader.ts";
+import { AnswerPacking, type AnswerSeal } from "./answer_packing.ts";
+import { decompressed } from "./compression.ts";
+import { type Identity, replayWindowOf } from "./identity.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
+import type { Platform } from "./platform.ts";
+import { Sealer, splitMetadata } from "./sealing.ts";
+
+/** What is counted about packed requests. */
+export interface PackingStats {
+  /** Calls and events that were decompressed. */
+  readonly decompressed: number;
+  /** Calls and events that were opened. */
+  readonly opened: number;
+  /** Turned away: no zstd here, or not one good zstd frame, or too large when decompressed. */
+  readonly notDecompressed: number;
+  /** Turned away: not sealed to our key, or changed on the way. */
+  readonly notOpened: number;
+  /** Turned away: sealed, and here before. */
+  readonly repeated: number;
+  /** Turned away: sealed too long ago, too far ahead, or before what is remembered begins. */
+  readonly outOfTime: number;
+  /** Turned away: sealed for another agent of the same key. */
+  readonly misdirected: number;
+  /** Turned away: no memory for the data, or too many sealed messages to remember. */
+  readonly noRoom: number;
+}
+
+type Counters = { -readonly [Name in keyof PackingStats]: PackingStats[Name] };
+type Result = Uint8Array | RequestProblem;
+
+const encoder = new TextEncoder();
+
+/** One for the handlers of an identity. */
+export class Unpacker {
+  readonly #platform: Platform;
+  readonly #sealer: Sealer;
+  readonly #window: ReplayWindow;
+  readonly counters: Counters = {
+    decompressed: 0,
+    opened: 0,
+    notDecompressed: 0,
+    notOpened: 0,
+    repeated: 0,
+    outOfTime: 0,
+    misdirected: 0,
+    noRoom: 0,
+  };
+
+  constructor(platform: Platform, identity: Identity) {
+    this.#platform = platform;
+    this.#sealer = new Sealer(platform.crypto, platform.random, identity);
+    const { clock, random } = platform;
+    // Wherever the same key serves, what was taken in one place is not taken in another.
+    this.#window = replayWindowOf(identity, () => new ReplayWindow(clock.now(), Date.now(), random));
+  }
+
+  /**
+   * The data of a request as its sender had it. Fills in who sealed it, what its seal has hidden, and how it is answered.
+   *
+   * @param maxBytes most bytes of decompressed data. @param reserve is asked for memory.
+   */
+  unpack(
+    request: IncomingRequest,
+    payload: Uint8Array,
+    maxBytes: number,
+    reserve: (bytes: number) => boolean,
+  ): Result | Promise<Result> {
+    const isSealed = (request.packed & MessageFlag.ENCRYPTED) !== 0;
+    const opened = isSealed ? this.#open(request, payload, reserve) : payload;
+    if (opened instanceof Promise) return opened.then((data) => this.#decompress(request, data, maxBytes, reserve));
+    return this.#decompress(request, opened, maxBytes, reserve);
+  }
+
+  /** Decides about the answer to a request in the clear, or whose seal was opened. */
+  prepareAnswer(request: IncomingRequest, seal?: AnswerSeal): void {
+    const accept = request.details.accept ?? 0;
+    const compressor = (accept & Accept.ZSTD) === 0 ? undefined : this.#platform.compressor;
+    if (compressor === undefined && seal === undefined) return;
+    request.answerPacking = new AnswerPacking(compressor, seal);
+  }
+
+  #open(
+    request: IncomingRequest,
+    payload: Uint8Array,
+    reserve: (bytes: number) => boolean,
+  ): Result | Promise<Result> {
+    const { topic, traceHigh, traceLow, packed } = request;
+    const type = topic === undefined ? MessageType.CALL : MessageType.EVENT;
+    const more = topic === undefined ? undefined : encoder.encode(topic);
+    const context = { type, traceHigh, traceLow, ...(more && { more }) };
+    const opened = this.#sealer.openRequest(context, packed, payload);
+    if (opened === undefined) return this.#notOpened();
+    const { sender, hash, head, bodyLength } = opened;
+    // From here on the sender is known, and errors are for its eyes only.
+    request.sealedBy = sender;
+    request.details = mergedDetails(request.details, head.metadata);
+    this.prepareAnswer(request, AnswerPacking.sealFor(this.#sealer, request, sender, hash));
+    const now = Date.now();
+    const verdict = this.#window.admit(this.#platform.clock.now(), now, head.timeMillis, sender, hash);
+    if (verdict !== "fresh") return this.#notFresh(verdict, head.timeMillis - now);
+    if (!this.#isMeant(request, head.target, head.metadata.capability)) {
+      this.counters.misdirected++;
+      return refused("the message was sealed for another agent than the one that it was brought to");
+    }
+    if (!reserve(bodyLength)) return this.#noRoom("no memory for a sealed message of this size now");
+    const body = opened.body();
+    const done = (data: Uint8Array | undefined): Result => {
+      if (data === undefined) return this.#notOpened();
+      this.counters.opened++;
+      return data;
+    };
+    return body instanceof Promise ? body.then(done) : done(body);
+  }
+
+  #decompress(
+    request: IncomingRequest,
+    data: Result,
+    maxBytes: number,
+    reserve: (bytes: number) => boolean,
+  ): Result | Promise<Result> {
+    if (!(data instanceof Uint8Array)) return data;
+    const isCompressed = (request.packed & MessageFlag.COMPRESSED) !== 0;
+    request.packed = 0;
+    if (!isCompressed) return data;
+    const result = decompressed(this.#platform.compressor, data, maxBytes, reserve);
+    const count = (result: Result): Result => {
+      if (result instanceof Uint8Array) this.counters.decompressed++;
+      else if (result.code === ErrorCode.OVERLOADED) this.counters.noRoom++;
+      else this.counters.notDecompressed++;
+      return result;
+    };
+    return result instanceof Promise ? result.then(count) : count(result);
+  }
+
+  /** Whether the sender meant whom the message was brought to: a key may have several agents. */
+  #isMeant({ target, agentName }: IncomingRequest, meant: Uint8Array, capability: string | undefined): boolean {
+    if (bytesEqual(meant, target)) return capability === undefined || !isNilUuid(target);
+    if (isNilUuid(meant)) return capability !== undefined;
+    if (agentName === undefined) return false;
+    const { sha256 } = this.#platform.crypto;
+    return bytesEqual(meant, agentTarget((bytes) => sha256.hash(bytes), agentName));
+  }
+
+  #notFresh(verdict: Exclude<ReplayVerdict, "fresh">, offMs: number): RequestProblem {
+    const off = `${Math.round(Math.abs(offMs) / 1000)} s ${offMs < 0 ? "behind" : "ahead of"} the agent's`;
+    switch (verdict) {
+      case "repeated":
+        this.counters.repeated++;
+        return refused("the sealed message was here before");
+      case "full":
+        return this.#noRoom("too many sealed messages came lately");
+      case "before_memory":
+        this.counters.outOfTime++;
+        return refused(`the message was sealed before the agent was started, by clocks (the sender's is ${off})`, true);
+      case "too_old":
+      case "too_new": {
+        this.counters.outOfTime++;
+        const text = `the message was sealed by a clock that is ${off}; at most ${SEAL_WINDOW_MS / 1000} s are allowed`;
+        return refused(text);
+      }
+    }
+  }
+
+  #notOpened(): RequestProblem {
+    this.counters.notOpened++;
+    const text = "the message is not sealed to this agent's key, or was changed on the way";
+    return { code: ErrorCode.CANNOT_DECRYPT, retryable: false, text };
+  }
+
+  #noRoom(text: string): RequestProblem {
+    this.counters.noRoom++;
+    return { code: ErrorCode.OVERLOADED, retryable: true, text };
+  }
+}
+
+function refused(text: string, retryable = false): RequestProblem {
+  return { code: ErrorCode.SEAL_REFUSED, retryable, text };
+}
+
+/** What was sealed counts; of what came in the clear only what nodes need. */
+function mergedDetails(clear: CallDetails, sealed: Metadata): CallDetails {
+  const { capability: _, ...inner } = splitMetadata(sealed).inner;
+  const { outer } = splitMetadata(clear);
+  const values: Record<string, string> = Object.create(null);
+  for (const [key, value] of inner.application ?? []) values[key] = value;
+  return { ...outer, ...inner, values };
+}

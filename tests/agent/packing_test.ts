@@ -1,0 +1,323 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytesEqual } from "../../lib/base/bytes.ts";
+import { ErrorCode } from "../../lib/codec/error_codes.ts";
+import { Connection } from "../../lib/transport/connection.ts";
+import {
+  type CallContext,
+  type Client,
+  connect,
+  generateIdentity,
+  type Handlers,
+  MxpError,
+  serve,
+  type Server,
+} from "../../mod.ts";
+import { memoryPlatform } from "./support/platform.ts";
+
+type TestPlatform = ReturnType<typeof memoryPlatform>;
+const HAS_ZSTD = memoryPlatform().compressor !== undefined;
+const SECRET = "the plaintext that nobody on the way may see";
+const TEXT = `${SECRET}, `.repeat(200);
+const decode = (bytes: Uint8Array): string => new TextDecoder("latin1").decode(bytes);
+
+function failsWith(code: string, message: RegExp, more: Partial<MxpError> = {}): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MxpError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    for (const [name, value] of Object.entries(more)) assert.equal(error[name as keyof MxpError], value, name);
+    return true;
+  };
+}
+
+/** A node, an agent behind it, and a caller, each with a key of its own. */
+class Mesh implements AsyncDisposable {
+  readonly agent = generateIdentity();
+  readonly caller = generateIdentity();
+  readonly contexts: CallContext[] = [];
+  readonly platform = memoryPlatform();
+  server!: Server;
+  agentClient!: Client;
+  client!: Client;
+
+  static async start(
+    handlers: Omit<Handlers, "agents" | "event"> = {},
+    agentPlatform?: (platform: TestPlatform) => Partial<TestPlatform>,
+  ): Promise<Mesh> {
+    const mesh = new Mesh();
+    const { platform } = mesh;
+    mesh.server = await serve({ listen: "127.0.0.1:0", platform, registry: true }, { call: (payload) => payload });
+    mesh.agentClient = await connect(mesh.server.url, {
+      platform: { ...platform, ...agentPlatform?.(platform) },
+      identity: mesh.agent,
+    });
+    await mesh.agentClient.register({ name: "vault", capabilities: ["secret.keep"] }, {
+      handlers: {
+        call: (payload, context) => {
+          mesh.contexts.push(context);
+          return decode(payload).toUpperCase();
+        },
+        ...handlers,
+      },
+    });
+    mesh.client = await connect(`${mesh.server.url}/vault`, { platform, identity: mesh.caller });
+    return mesh;
+  }
+
+  get e2e(): string {
+    return this.agent.publicKeyText;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const party of [this.client, this.agentClient, this.server]) await party.close();
+  }
+}
+
+/** Shows every piece that the streams of all connections carry, in the clear, while `run` runs. */
+async function watchStreams(run: () => Promise<void>): Promise<string[]> {
+  const seen: string[] = [];
+  const { read, write } = Connection.prototype;
+  Connection.prototype.read = function (id) {
+    const chunk = read.call(this, id);
+    if (chunk !== undefined) seen.push(decode(chunk));
+    return chunk;
+  };
+  Connection.prototype.write = function (id, data, fin) {
+    seen.push(decode(data));
+    return write.call(this, id, data, fin);
+  };
+  try {
+    await run();
+  } finally {
+    Connection.prototype.read = read;
+    Connection.prototype.write = write;
+  }
+  return seen;
+}
+
+test("a compressed call is read as it was, is answered compressed, and is passed on without being touched", async (context) => {
+  if (!HAS_ZSTD) return context.skip("this runtime has no zstd");
+  await using mesh = await Mesh.start();
+  let onWire = 0;
+  const seen = await watchStreams(async () => {
+    const reply = await mesh.client.call(TEXT, {
+      compress: true,
+      onProgress: ({ total }) => void (onWire = total),
+    });
+    assert.equal(reply.text(), TEXT.toUpperCase());
+  });
+  assert.ok(onWire < TEXT.length / 10, `${onWire} bytes were sent`);
+  // Four hops of less than the text together: the answer was compressed, too, and nobody has unpacked either.
+  assert.ok(seen.join("").length < TEXT.length);
+  assert.equal(mesh.agentClient.stats().packing?.decompressed, 1);
+  assert.equal(mesh.server.stats().packing.decompressed, 0);
+  // To the node itself, and in the clear where that is no larger.
+  const node = { agent: "00000000-0000-0000-0000-000000000000", compress: true };
+  assert.equal((await mesh.client.call(TEXT, node)).text(), TEXT);
+  assert.equal((await mesh.client.call("short", node)).text(), "short");
+  assert.equal(mesh.server.stats().packing.decompressed, 1);
+});
+
+test("16 MiB that compress well go both ways, and a byte more is refused before it is sent", async (context) => {
+  if (!HAS_ZSTD) return context.skip("this runtime has no zstd");
+  const platform = memoryPlatform();
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, (payload) => payload);
+  await using client = await connect(server.url, { platform });
+  const body = new Uint8Array(16 << 20).fill(7, 1 << 20);
+  const { bytes } = await client.call(body, { compress: true });
+  assert.ok(bytesEqual(bytes, body));
+  assert.deepEqual([server.stats().memory.used, server.stats().memory.peak >= 16 << 20], [0, true]);
+  await assert.rejects(
+    client.call(new Uint8Array((16 << 20) + 1), { compress: true }),
+    failsWith("too_large", /16777216/),
+  );
+});
+
+test("what is no good frame is refused by name, and a bomb before there is memory for it", async (context) => {
+  if (!HAS_ZSTD) return context.skip("this runtime has no zstd");
+  const platform = memoryPlatform();
+  let frame = new Uint8Array(0);
+  const forged = { ...platform.compressor!, compress: () => frame };
+  await using server = await serve({ listen: "127.0.0.1:0", platform, memoryBudget: 1 << 20 }, (payload) => payload);
+  await using client = await connect(server.url, { platform: { ...platform, compressor: forged } });
+  const good = platform.compressor!.compress(new TextEncoder().encode(TEXT));
+  const bomb = new Uint8Array(6 + 4 * 129);
+  bomb.set([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58]);
+  for (let at = 6; at < bomb.length; at += 4) bomb.set([at + 4 < bomb.length ? 2 : 3, 0, 0x10, 0x61], at);
+  const cases: [Uint8Array, string, number, RegExp][] = [
+    [good.subarray(0, -1), "agent_error", ErrorCode.CANNOT_DECOMPRESS, /cut off/],
+    [Uint8Array.of(...good, 0), "agent_error", ErrorCode.CANNOT_DECOMPRESS, /1 bytes follow it/],
+    [bomb, "too_large", ErrorCode.PAYLOAD_TOO_LARGE, /more than 16777216 bytes/],
+    [bomb.subarray(4 * 2), "agent_error", ErrorCode.CANNOT_DECOMPRESS, /magic/],
+  ];
+  for (const [bytes, code, remoteCode, text] of cases) {
+    frame = bytes.slice();
+    await assert.rejects(client.call(TEXT, { compress: true }), failsWith(code, text, { remoteCode }));
+  }
+  // 2 MiB are within the limit, but there is no room for them.
+  frame = bomb.slice(0, 6 + 4 * 16);
+  frame[frame.length - 4] = 3;
+  await assert.rejects(
+    client.call(TEXT, { compress: true }),
+    failsWith("overloaded", /no memory/, { remoteCode: ErrorCode.OVERLOADED, retryable: true }),
+  );
+  frame = good as Uint8Array<ArrayBuffer>;
+  assert.equal((await client.call(TEXT, { compress: true })).text(), TEXT);
+  const { notDecompressed, noRoom, decompressed } = server.stats().packing;
+  assert.deepEqual([notDecompressed, noRoom, decompressed], [4, 1, 1]);
+  assert.ok(server.stats().memory.peak <= 1 << 20);
+});
+
+test("where there is no zstd, nothing is compressed and nothing compressed is taken", async () => {
+  const none = (): Partial<TestPlatform> => ({ compressor: undefined });
+  await using mesh = await Mesh.start({}, none);
+  if (HAS_ZSTD) {
+    const remoteCode = ErrorCode.UNSUPPORTED_TYPE;
+    await assert.rejects(
+      mesh.client.call(TEXT, { compress: true }),
+      failsWith("agent_error", /no zstd/, { remoteCode }),
+    );
+    // Its answers are not compressed either.
+    assert.equal((await mesh.client.call("x", { compress: true })).text(), "X");
+  }
+  await assert.rejects(
+    mesh.agentClient.call("", { compress: true }),
+    failsWith("usage", /no zstd to compress with/),
+  );
+});
+
+test("a sealed call is read by its agent alone, which knows who sent it, and the node sees nothing of it or its answer", async () => {
+  await using mesh = await Mesh.start({
+    methods: {
+      keep: (payload, context) => {
+        mesh.contexts.push(context);
+        return `kept: ${decode(payload)}`;
+      },
+    },
+  });
+  const options = {
+    e2e: mesh.e2e,
+    metadata: { tenant: "Tenant of the secret" },
+    contentType: "text/secret",
+    idempotencyKey: "key-of-the-secret",
+    compress: HAS_ZSTD,
+  };
+  for (const body of [SECRET, TEXT]) {
+    const seen = await watchStreams(async () => {
+      assert.equal((await mesh.client.call("keep", body, options)).text(), `kept: ${body}`);
+    });
+    assert.ok(seen.length >= 8, "the streams of both connections were watched");
+    const all = seen.join("\n");
+    for (const word of [SECRET, "keep", "kept", "Tenant", "text/secret", "key-of"]) {
+      assert.ok(!all.includes(word), `${word} was seen on the way`);
+    }
+  }
+  const context = mesh.contexts[0];
+  assert.deepEqual(context.sealedBy, mesh.caller.publicKey);
+  assert.deepEqual(context.peer.publicKey, mesh.server.identity.publicKey);
+  assert.deepEqual([context.method, context.metadata.tenant], ["keep", "Tenant of the secret"]);
+  assert.deepEqual([context.contentType, context.idempotencyKey], ["text/secret", "key-of-the-secret"]);
+  assert.ok(context.remainingMs() <= 30_000);
+  assert.deepEqual(mesh.agentClient.stats().packing?.opened, 2);
+});
+
+test("the same watch sees the words of a call that is not sealed", async () => {
+  await using mesh = await Mesh.start();
+  const seen = await watchStreams(async () => void await mesh.client.call(SECRET, { metadata: { tenant: "Tenant" } }));
+  for (const word of [SECRET, SECRET.toUpperCase(), "Tenant"]) assert.ok(seen.join("\n").includes(word), word);
+});
+
+test("agents are meant by id, name and capability, and nodes themselves by their key", async () => {
+  await using mesh = await Mesh.start();
+  const [{ id }] = await mesh.client.discover();
+  for (const whom of [{}, { agent: id }, { capability: "secret.*" }]) {
+    const client = await connect(mesh.server.url, { platform: mesh.platform });
+    const options = Object.keys(whom).length === 0 ? { agent: "vault" } : whom;
+    assert.equal((await client.call("a", { ...options, e2e: mesh.agent.publicKey })).text(), "A");
+    await client.close();
+  }
+  const node = { agent: "00000000-0000-0000-0000-000000000000", e2e: mesh.server.identity.publicKey };
+  assert.equal((await mesh.client.call("to the node", node)).text(), "to the node");
+  assert.equal(mesh.server.stats().packing.opened, 1);
+});
+
+test("what an agent throws reaches its sealed caller alone, and a node's own errors are marked as such", async () => {
+  await using mesh = await Mesh.start({
+    methods: {
+      fail: () => {
+        throw new MxpError("overloaded", SECRET, { retryable: true });
+      },
+    },
+  });
+  const { e2e } = mesh;
+  const seen = await watchStreams(async () => {
+    await assert.rejects(mesh.client.call("fail", "", { e2e }), failsWith("overloaded", new RegExp(`^${SECRET}$`)));
+  });
+  assert.ok(!seen.join("\n").includes(SECRET));
+  await assert.rejects(
+    mesh.client.call("x", { agent: "nobody", e2e }),
+    failsWith("no_such_agent", /a node on the way/, { nothingDone: false }),
+  );
+  await assert.rejects(
+    mesh.client.call("x", { e2e: generateIdentity().publicKeyText }),
+    failsWith("agent_error", /not sealed to this agent's key.*a node on the way/, {
+      remoteCode: ErrorCode.CANNOT_DECRYPT,
+    }),
+  );
+  assert.equal(mesh.agentClient.stats().packing?.notOpened, 1);
+});
+
+test("much goes sealed in steps between which the event loop goes on, up to 16 MiB with the seal", async () => {
+  await using mesh = await Mesh.start({ call: (payload) => payload });
+  const body = new Uint8Array(2 << 20).fill(5);
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  const { bytes } = await mesh.client.call(body, { e2e: mesh.e2e });
+  clearInterval(timer);
+  assert.ok(bytesEqual(bytes, body));
+  assert.ok(turns > 5, `${turns} turns`);
+  await assert.rejects(
+    mesh.client.call(new Uint8Array(16 << 20), { e2e: mesh.e2e }),
+    failsWith("too_large", /sealed, the data has 167/),
+  );
+});
+
+test("what is no key is refused at once", async () => {
+  await using mesh = await Mesh.start();
+  for (const e2e of ["short", new Uint8Array(31), new Uint8Array(32)]) {
+    await assert.rejects(mesh.client.call("x", { e2e }), failsWith("usage", /e2e/));
+  }
+});
+
+test("events are compressed and sealed as calls are, with their topic in the clear and bound", async () => {
+  const platform = memoryPlatform();
+  const taken: [string, string, Uint8Array | undefined, string | undefined][] = [];
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, {
+    event: (topic, data, context) => void taken.push([topic, decode(data), context.sealedBy, context.metadata.tenant]),
+  });
+  const identity = generateIdentity();
+  await using client = await connect(server.url, { platform, identity });
+  const e2e = server.identity.publicKey;
+  const seen = await watchStreams(async () => {
+    await client.emit("letters.in", TEXT, { e2e, compress: HAS_ZSTD, metadata: { tenant: "Tenant" } });
+    await client.emit("letters.now", SECRET, { e2e, unreliable: true });
+    for (let i = 0; i < 400 && taken.length < 2; i++) await new Promise((next) => setTimeout(next, 5));
+  });
+  taken.sort(([a], [b]) => a < b ? -1 : 1);
+  assert.deepEqual(taken, [
+    ["letters.in", TEXT, identity.publicKey, "Tenant"],
+    ["letters.now", SECRET, identity.publicKey, undefined],
+  ]);
+  const all = seen.join("\n");
+  assert.deepEqual([all.includes("letters.in"), all.includes(SECRET), all.includes("Tenant")], [true, false, false]);
+  if (HAS_ZSTD) {
+    await client.emit("letters.acked", TEXT, { compress: true, ack: true });
+    assert.deepEqual(taken.pop(), ["letters.acked", TEXT, undefined, undefined]);
+  }
+  await assert.rejects(client.emit("a", "", { e2e, ack: true }), failsWith("usage", /an Ack is not sealed/));
+  // Sealed to somebody else: there is nobody to be told, so it is counted.
+  await client.emit("letters.lost", SECRET, { e2e: generateIdentity().publicKey });
+  await client.drain();
+  assert.deepEqual([server.stats().packing.notOpened, server.stats().events.refused], [1, 1]);
+});
