@@ -42,6 +42,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   // Adapters implement interfaces that agent owns; agent picks one through runtime's detection.
   runtime: { imports: ["base"], types: ["agent"], packages: ["node:"] },
   agent: { imports: [...CORE, "runtime", "store", "observe"], packages: ["@logtape/logtape"] },
+  // Handlers made of handlers: over what everybody may use of agent, and nothing below it.
+  adapters: { imports: ["base", "agent"] },
   testing: { imports: [...CORE, "runtime", "agent"] },
   mod: { imports: [...CORE, "agent", "runtime", "store", "observe", "capture", "testing"] },
   commands: { imports: ["mod"], packages: ["node:", "commander", "picocolors", "@logtape/logtape"] },
