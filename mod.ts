@@ -66,6 +66,8 @@ export { TicketFiles, type TicketStorage } from "./lib/agent/ticket_files.ts";
 
 export { connect, type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS, type Trust } from "./lib/agent/connect.ts";
 export { Client } from "./lib/agent/client.ts";
+export type { DialOptions, DialTarget } from "./lib/agent/direct_dialler.ts";
+export { type DirectOptions, mayBeDialled } from "./lib/agent/dial_policy.ts";
 export { DEFAULT_CALL_TIMEOUT_MS } from "./lib/agent/client_core.ts";
 export type {
   CallOptions,

@@ -25,6 +25,7 @@ interface Flags extends RetryFlags {
   readonly meta?: readonly (readonly [string, string])[];
   readonly timing?: boolean;
   readonly early?: boolean;
+  readonly direct?: boolean;
   readonly priority?: "interactive" | "bulk";
   readonly compress?: boolean;
   readonly e2e?: string;
@@ -61,6 +62,10 @@ export const call: CommandSpec<Flags> = {
     },
     { flags: "--timing", description: "print on standard error what took how long, and the trace id" },
     {
+      flags: "--direct",
+      description: "go to the agent itself, at the endpoint that it has registered, and not through the node",
+    },
+    {
       flags: "--priority <CLASS>",
       description:
         "interactive (the default), or bulk to give way to others where the path is full, at every node on the way",
@@ -81,6 +86,8 @@ export const call: CommandSpec<Flags> = {
     "ask. It has to fit into a packet (some 600 bytes). Without a ticket it is an ordinary call.",
     RETRY_HELP,
     ...E2E_HELP,
+    "With --direct, the node is only asked where the agent is and which key it has proven; the call goes there, and nowhere else if that " +
+    "fails. An agent that is reached over its node's connection only cannot be called so.",
     'With --json: {"ok", "bytes", "text" (or "base64" if it is not UTF-8), "url", "early", "trace_id", "message_id", "timing_ms": ' +
     '{"handshake", "sent", "first_byte", "done"}}, the last three counted from the start of the call; with --retry or --hedge also "attempts".',
     ...URL_HELP,
@@ -111,6 +118,9 @@ export const call: CommandSpec<Flags> = {
       throw new CliError("usage", `call: give --capability or /${url.agent} in the URL, not both`);
     }
     checkRetryFlags(flags, flags.early === true);
+    if (flags.direct && capability === undefined && url.agent === undefined) {
+      throw new CliError("usage", "call: --direct needs an agent: /AGENT in the URL, or --capability");
+    }
     const source = dataSource(args[1], flags.data);
     const { signal } = stop;
     hintUnreadInput(source, console);
@@ -133,6 +143,7 @@ export const call: CommandSpec<Flags> = {
         priority: flags.priority,
         compress: flags.compress,
         e2e,
+        direct: flags.direct === true,
         timeoutMs: deadline.left,
         signal,
         ...await attempts.options(early),

@@ -11,6 +11,7 @@ import type { Console } from "./console.ts";
 import { Deadline } from "./deadline.ts";
 import { CliError, codeOf, messageOf } from "./errors.ts";
 import type { Settings } from "./settings.ts";
+import { show } from "./values.ts";
 
 /** Silence that is worth a word: a node that is there answers sooner. */
 const SILENCE_MS = 1_000;
@@ -21,7 +22,9 @@ const LONGEST_PAUSE_MS = 15_000;
 /** What {@link join} needs. */
 export interface JoinRequest {
   readonly url: MxpUrl;
-  readonly name: string | undefined;
+  readonly name: string;
+  /** `IP:PORT` where others can reach it without the node. */
+  readonly endpoint: string | undefined;
   readonly capabilities: readonly string[];
   readonly handlers: Handlers;
   readonly identity: Identity;
@@ -55,6 +58,42 @@ export async function joinTarget(text: string): Promise<MxpUrl> {
   const url = parseMxpUrl(text);
   if (url.agent === undefined) return url;
   throw new CliError("usage", `serve: nodes are joined as they are; leave /${url.agent} out of the URL of --join`);
+}
+
+/** What an agent is called whose user has not said. */
+export function agentName(name: string | undefined, identity: Identity): string {
+  return name ?? `agent-${identity.publicKeyText.slice(0, 8)}`;
+}
+
+/**
+ * What `--advertise` says: where others can reach the agent without the node, or `none`.
+ *
+ * @throws {CliError} `usage` for what is no address that a machine can be reached at.
+ */
+export async function advertisement(text: string): Promise<string> {
+  const { DEFAULT_PORT, mayBeDialled } = await import("../mod.ts");
+  // A loopback address is of use with a node on this machine, and the user has said so.
+  if (text === "none" || mayBeDialled(withPort(text, DEFAULT_PORT), { allowLocal: true })) return text;
+  throw new CliError(
+    "usage",
+    `--advertise: ${show(text)} is not IP:PORT of a machine, such as 192.0.2.7:9000, or none`,
+  );
+}
+
+/** The endpoint to register: as the user says, else where the agent listens, if that means this machine to others. */
+export async function endpointFor(
+  advertised: string | undefined,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<string | undefined> {
+  if (advertised !== undefined) return advertised === "none" ? undefined : withPort(advertised, port);
+  const { mayBeDialled } = await import("../mod.ts");
+  const own = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return mayBeDialled(own) ? own : undefined;
+}
+
+/** Port 0 is whichever the agent listens at. */
+function withPort(endpoint: string, port: number): string {
+  return endpoint.replace(/:0$/, `:${port}`);
 }
 
 /**
@@ -122,11 +161,11 @@ async function keepTrying(request: JoinRequest): Promise<Membership | undefined>
 
 /** One attempt. */
 async function enter(request: JoinRequest): Promise<Membership> {
-  const { url, name, capabilities, handlers, identity, trustNew, settings, console, log, signal } = request;
+  const { url, name, endpoint, capabilities, handlers, identity, trustNew, settings, console, log, signal } = request;
   const deadline = new Deadline(undefined);
   const first = await openConnection({ url, settings, console, deadline, signal, trustNew, identity });
   try {
-    const card = { name: name ?? `agent-${identity.publicKeyText.slice(0, 8)}`, capabilities };
+    const card = { name, capabilities, ...(endpoint !== undefined && { endpoint }) };
     const registration = await first.register(card, {
       handlers: { call: handlers.call, stream: handlers.stream },
       signal,

@@ -28,6 +28,7 @@ interface Flags {
   readonly db?: string;
   readonly join?: string;
   readonly capability?: readonly string[];
+  readonly advertise?: string;
   readonly trustNew?: boolean;
   readonly retry?: typeof RETRY_MODES[number];
   readonly proofOfWork?: number;
@@ -103,6 +104,13 @@ export const serve: CommandSpec<Flags> = {
       repeat: true,
       parse: notEmpty,
     },
+    {
+      flags: "--advertise <IP:PORT>",
+      description:
+        "where others can call the agent directly (default: where it listens, unless that is loopback or a wildcard; or none)",
+      env: "MXP_ADVERTISE",
+      parse: notEmpty,
+    },
     TRUST_NEW,
     {
       flags: "--retry <WHEN>",
@@ -150,6 +158,8 @@ export const serve: CommandSpec<Flags> = {
     "registrations of other keys); register:text.* only agents whose capabilities all begin so; call:text.* only by such a " +
     "capability, or call:NAME only to the agent with that name or id; none: not even connect. Without any: everything but admin. " +
     "Who has no rule may not connect. The files are read at the start. What is denied is answered with NOT_ALLOWED.",
+    "Who prefers to call the agent directly (mxp call --direct) asks the other node for its endpoint: where it listens, unless that is a loopback or " +
+    "wildcard address, or what --advertise says (port 0 is the one where it listens). The agent answers there as it does through the node; --allow decides who may.",
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once, and the calls that still run fail.",
     "--log-level info logs each call, stream and event on standard error, and an audit line for each " +
@@ -166,6 +176,10 @@ export const serve: CommandSpec<Flags> = {
       "mxp serve --listen 127.0.0.1:0 --join mxp://KEY@192.0.2.7 --name upper --capability text.upper --exec 'tr a-z A-Z'",
       "an agent behind another node",
     ],
+    [
+      "mxp serve --listen 0.0.0.0:9001 --join mxp://KEY@192.0.2.7 --advertise 192.0.2.8:9001 --name big --exec ./big.sh",
+      "an agent that may also be called directly",
+    ],
     ["mxp serve --db registry.db", "a meeting place for agents that outlives its own end"],
     [
       "mxp serve --listen 127.0.0.1:0 --exec ./answer.sh --allow friends.keys",
@@ -179,6 +193,9 @@ export const serve: CommandSpec<Flags> = {
     if (flags.capability !== undefined && flags.join === undefined) {
       throw new CliError("usage", "serve: --capability says what the agent of --join can do; give both");
     }
+    if (flags.advertise !== undefined && flags.join === undefined) {
+      throw new CliError("usage", "serve: --advertise says where the agent of --join can be called; give both");
+    }
     if (flags.join !== undefined && !flags.echo && flags.exec === undefined) {
       throw new CliError(
         "usage",
@@ -190,13 +207,16 @@ export const serve: CommandSpec<Flags> = {
       flags[flag] === undefined ? undefined : blaming(variables.get(flag), () => parse(flags[flag] as string));
     const listen = await given("listen", (text) => mxp.parseHostPort(text)) ?? mxp.parseHostPort(DEFAULT_LISTEN);
     const scraped = await given("metrics", async (text) => (await import("./metrics.ts")).metricsAddress(text));
-    const target = await given("join", async (text) => (await import("./join.ts")).joinTarget(text));
+    const joining = flags.join === undefined ? undefined : await import("./join.ts");
+    const target = await given("join", (text) => joining!.joinTarget(text));
+    const advertised = await given("advertise", (text) => joining!.advertisement(text));
     const allow = flags.allow === undefined ? undefined : await (await import("./allow.ts")).accessList(flags.allow);
     const store = flags.db === undefined ? undefined : await (await import("./database.ts")).openDatabase(flags.db);
     const identity = await nodeIdentity(settings, console);
     const { openLog } = await import("./log.ts");
     const log = openLog(settings.logLevel, settings.json);
-    const handlers = await makeHandlers(flags, log);
+    const name = joining === undefined ? flags.name : joining.agentName(flags.name, identity);
+    const handlers = await makeHandlers(flags, name, log);
     const { signal } = stop;
     const audit = new (await import("./audit.ts")).Audit(log);
     const server = await mxp.serve({
@@ -214,7 +234,16 @@ export const serve: CommandSpec<Flags> = {
     } else await console.line(`listening ${server.url}`);
     if (metrics !== undefined) console.note(`metrics at ${metrics.url}`);
     adviseOn(server, flags, console);
-    const joined = target && await joinNode(flags, target, { handlers, identity, settings, console, log, signal });
+    const joined = target && await joinNode(flags, target, {
+      name: name!,
+      endpoint: await joining!.endpointFor(advertised, server.address),
+      handlers,
+      identity,
+      settings,
+      console,
+      log,
+      signal,
+    });
     // Closing tells callers; a node that is gone without a word leaves them waiting for their deadline.
     stop.goodbye = () => Promise.all([server.close(), joined?.close()]);
     const ends = [server.closed, aborted(signal), ...(joined === undefined ? [] : [joined.lost])];
@@ -250,16 +279,17 @@ async function openMetrics(
 /** The handlers that the flags ask for. */
 async function makeHandlers(
   flags: Flags,
+  name: string | undefined,
   log: Logger,
 ): Promise<Handlers> {
   const { eventLog, loggedHandler, loggedStream, logExecution } = await import("./call_log.ts");
   const event = eventLog(log);
   if (flags.exec === undefined) {
-    if (!flags.echo) return { ...answering(await nobody(), undefined, flags.name), event };
+    if (!flags.echo) return { ...answering(await nobody(), undefined, name), event };
     // An echo cannot fail, so there is nothing to watch unless every call is to be told.
     const isLogged = log.isEnabledFor("info");
     const call = isLogged ? loggedHandler(echo, log) : echo;
-    return { ...answering(call, isLogged ? loggedStream(echoStream, log) : echoStream, flags.name), event };
+    return { ...answering(call, isLogged ? loggedStream(echoStream, log) : echoStream, name), event };
   }
   const { ExecPool } = await import("./exec.ts");
   const { availableParallelism } = await import("node:os");
@@ -269,7 +299,7 @@ async function makeHandlers(
     onEnd: (execution, context) => logExecution(execution, context, log),
   });
   const [call, stream] = [loggedHandler(pool.handler, log), loggedStream(pool.streamHandler, log)];
-  return { ...answering(call, stream, flags.name), event };
+  return { ...answering(call, stream, name), event };
 }
 
 const echo: CallHandler = (payload) => payload;
@@ -305,12 +335,12 @@ function adviseOn(server: Server, flags: Flags, console: Console): void {
 }
 
 async function joinNode(
-  { name, capability = [], trustNew = false }: Flags,
+  { capability = [], trustNew = false }: Flags,
   url: MxpUrl,
-  rest: Pick<JoinRequest, "handlers" | "identity" | "settings" | "console" | "log" | "signal">,
+  rest: Pick<JoinRequest, "name" | "endpoint" | "handlers" | "identity" | "settings" | "console" | "log" | "signal">,
 ): Promise<Joined> {
   const { join } = await import("./join.ts");
-  return join({ url, name, capabilities: capability, trustNew, ...rest });
+  return join({ url, capabilities: capability, trustNew, ...rest });
 }
 
 async function drain(

@@ -5,7 +5,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import type { MxpStream } from "../mod.ts";
+import type { Client, MxpStream } from "../mod.ts";
 import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { Deadline } from "./deadline.ts";
@@ -20,6 +20,7 @@ interface Flags {
   readonly capability?: string;
   readonly method?: string;
   readonly meta?: readonly (readonly [string, string])[];
+  readonly direct?: boolean;
   readonly priority?: "interactive" | "bulk";
   readonly trustNew?: boolean;
 }
@@ -42,6 +43,10 @@ export const stream: CommandSpec<Flags> = {
     { flags: "--method <NAME>", description: "which of the agent's methods to stream to", parse: notEmpty },
     { flags: "--meta <KEY=VALUE>", description: "metadata for the agent; repeatable", repeat: true, parse: keyValue },
     {
+      flags: "--direct",
+      description: "go to the agent itself, at the endpoint that it has registered, and not through the node",
+    },
+    {
       flags: "--priority <CLASS>",
       description:
         "interactive (the default), or bulk to give way to others where the path is full, at every node on the way",
@@ -58,6 +63,8 @@ export const stream: CommandSpec<Flags> = {
     'With --json, each chunk that arrives is a line {"event":"chunk","text"} (or "base64" if it is not UTF-8), and the last ' +
     'line is {"event":"end","sent","received","chunks","trace_id"}, sizes in bytes.',
     "A stream may last as long as it wants to: --timeout limits it only if it is given, and connecting in any case.",
+    "With --direct, the node is only asked where the agent is and which key it has proven; the stream goes there, and nowhere else if " +
+    "that fails.",
     ...URL_HELP,
   ],
   examples: [
@@ -73,6 +80,10 @@ export const stream: CommandSpec<Flags> = {
     if (capability !== undefined && url.agent !== undefined) {
       throw new CliError("usage", `stream: give --capability or /${url.agent} in the URL, not both`);
     }
+    const target = capability === undefined ? url.agent : { capability };
+    if (flags.direct && target === undefined) {
+      throw new CliError("usage", "stream: --direct needs an agent: /AGENT in the URL, or --capability");
+    }
     const { signal } = stop;
     const deadline = new Deadline(settings.timeoutMs);
     const client = await openConnection({
@@ -84,10 +95,12 @@ export const stream: CommandSpec<Flags> = {
       trustNew: flags.trustNew === true,
       tickets: "resume",
     });
+    let direct: Client | undefined;
     try {
       const { timeoutMs } = settings;
-      const stream = client.stream({
-        capability,
+      if (flags.direct) direct = await client.dial(target!, { timeoutMs: deadline.forConnecting, signal });
+      const stream = (direct ?? client).stream({
+        ...(direct === undefined && { capability }),
         method: flags.method,
         metadata: metadata(flags.meta),
         priority: flags.priority,
@@ -111,6 +124,7 @@ export const stream: CommandSpec<Flags> = {
       // Standard input may stay open for ever; nobody is there to read it any more.
       void sending;
     } finally {
+      await direct?.close();
       await client.close();
     }
   },

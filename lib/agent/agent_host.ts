@@ -45,7 +45,7 @@ export class AgentHost {
     this.onward = new Onward(parts);
     this.#onHandlerError = options.onHandlerError;
     const { sha256 } = parts.platform.crypto;
-    this.#table = new HandlerTable(options.handlers ?? {}, (bytes) => sha256.hash(bytes));
+    this.#table = new HandlerTable(options.handlers ?? {}, (bytes) => sha256.hash(bytes), undefined);
     this.#dispatcher = new Dispatcher({
       handlers: this.#table,
       onward: this.onward,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { MxpError } from "../base/errors.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import type { CallBody } from "./call_body.ts";
 import { Caller } from "./caller.ts";
@@ -50,6 +51,9 @@ export class Peer implements Callee {
   }
 
   call(body: CallBody | undefined, options: CallOptions): Promise<Reply> {
+    if (options.direct) {
+      return Promise.reject(new MxpError("usage", "a handler calls agents through its node, or by URL"));
+    }
     return this.#caller.call(body, options.method, options);
   }
 

@@ -14,13 +14,14 @@ import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failu
 import { Caller, NO_OPTIONS } from "./caller.ts";
 import { ClientCore } from "./client_core.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
+import { ConnectionPool, type PoolParts } from "./connection_pool.ts";
+import { type DialOptions, type DialTarget, DirectDialler } from "./direct_dialler.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
 import { Emitter } from "./emitter.ts";
 import type { Identity } from "./identity.ts";
 import { type AgentChange, type DiscoverOptions, LifecycleClient, type LifecycleOptions } from "./lifecycle_client.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import { migrate } from "./migration.ts";
-import type { OnwardParts } from "./onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
@@ -51,7 +52,7 @@ export interface ClientParts {
   /** Who we are. */
   readonly identity: Identity;
   /** Makes connections for handlers that call others, with the same key. */
-  readonly connect: OnwardParts["connect"];
+  readonly connect: PoolParts["connect"];
   /** Answers what the node asks of us. */
   readonly hosting: HostOptions;
 }
@@ -77,6 +78,8 @@ export class Client implements AsyncDisposable {
   readonly #lifecycle: LifecycleClient;
   readonly #reconnect: (signal: AbortSignal) => Promise<Client>;
   readonly #identity: Identity;
+  readonly #pool: ConnectionPool;
+  readonly #dialler: DirectDialler;
   readonly #makeHost: () => AgentHost;
   #host: AgentHost | undefined;
   /** Who answers. */
@@ -109,7 +112,12 @@ export class Client implements AsyncDisposable {
         session.begin();
       },
     });
-    this.#makeHost = () => new AgentHost(session, parts, parts.hosting);
+    const { connect } = parts;
+    const pool = new ConnectionPool({ clock: platform.clock, connect });
+    this.#pool = pool;
+    this.#dialler = new DirectDialler({ core, lifecycle: this.#lifecycle, connect, pool });
+    this.#makeHost = () =>
+      new AgentHost(session, { platform, identity: parts.identity, messages: parts.messages, pool }, parts.hosting);
     if (parts.hosting.handlers !== undefined) this.#host = this.#makeHost();
     this.#reconnect = parts.reconnect;
     this.#identity = parts.identity;
@@ -149,6 +157,10 @@ export class Client implements AsyncDisposable {
    */
   async call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
     const { method, body, options } = callArguments(first, second, third, arguments.length, NO_OPTIONS);
+    if (options.direct) {
+      this.#core.checkOpen();
+      return await this.#dialler.call(body, method, options);
+    }
     if (options.retry !== undefined || options.hedge !== undefined) {
       return await this.#repeated.call(body, method, options);
     }
@@ -213,6 +225,37 @@ export class Client implements AsyncDisposable {
   /** The agents that the node knows and that are asked for, in the order of their ids. */
   discover(query: AgentQuery = {}, options: DiscoverOptions = {}): Promise<Agent[]> {
     return this.#lifecycle.discover(query, options);
+  }
+
+  /**
+   * Connects to an agent itself, at the endpoint that it has registered. The node is asked where that is, and which key the agent has
+   * proven to it; only who holds that key is talked to, so an address that an agent has no right to gains nobody anything. Of several, the one with the least to
+   * do is taken. The connection is the caller's to close, and its calls and streams go to the agent unless they name another.
+   *
+   * Loopback and link-local addresses are dialled only if the node itself is at one, or with `allowLocal`: whoever registers an
+   * agent must not make others send to what only they can reach. Other private addresses are dialled.
+   *
+   * @throws {MxpError} `no_such_agent`; `connect_failed` also for an agent without an endpoint, or with one that is not dialled; and what `discover`
+   * and `connect` throw.
+   *
+   * @example
+   * ```ts
+   * import { connect, generateIdentity, serve } from "../../mod.ts";
+   * await using node = await serve({ listen: "127.0.0.1:0", registry: true }, () => "");
+   * const identity = generateIdentity();
+   * await using server = await serve({ listen: "127.0.0.1:0", identity }, { agents: { echo: (payload) => payload } });
+   * await using agent = await connect(node.url, { identity });
+   * const endpoint = `127.0.0.1:${server.address.port}`;
+   * await using _registration = await agent.register({ name: "echo", endpoint });
+   *
+   * await using client = await connect(node.url);
+   * await using direct = await client.dial("echo");
+   * console.log((await direct.call("hello")).text()); // hello
+   * ```
+   */
+  async dial(target: DialTarget, options: DialOptions = {}): Promise<Client> {
+    this.#core.checkOpen();
+    return await this.#dialler.dial(target, options);
   }
 
   /**
@@ -298,6 +341,7 @@ export class Client implements AsyncDisposable {
       },
       events: events.stats(),
       ...(this.#host && { packing: this.#host.packing }),
+      dialled: this.#pool.stats(),
       transport: transportStats(this.#core.session.link.connection),
       socket: socketStats(this.#core.session.driver),
     };
@@ -321,6 +365,7 @@ export class Client implements AsyncDisposable {
       streams.drained(),
       events.drained(),
       this.#host?.drained(),
+      this.#dialler.drained(),
     ];
     await Promise.race([Promise.all(all), late.over]);
     late.cancel();
@@ -336,7 +381,7 @@ export class Client implements AsyncDisposable {
     this.#core.draining = true;
     await this.#repeated.close();
     await this.#letEventsArrive();
-    await this.#host?.onward.pool.close();
+    await this.#pool.close();
     this.#core.session.close(TransportError.NO_ERROR, "");
     await this.#core.session.driver.flush();
     this.#core.session.driver.close();

@@ -5,7 +5,9 @@
  */
 
 import type { CloseReason } from "../transport/events.ts";
+import type { DialStats } from "./connection_pool.ts";
 import type { HandshakeInfo, SocketStats, TransportStats } from "./connection_info.ts";
+import type { DirectOptions } from "./dial_policy.ts";
 import type { EventStats } from "./outgoing_events.ts";
 import type { PackingOptions } from "./request_packing.ts";
 import type { PackingStats } from "./unpacking.ts";
@@ -45,6 +47,11 @@ export interface RequestOptions {
 export interface CallOptions extends RequestOptions, PackingOptions {
   /** Any agent that has this capability, or with `.*` at the end one below it, in place of a certain one; the node chooses. */
   readonly capability?: string;
+  /**
+   * Goes to the agent itself, at the endpoint that it has registered, and not through the node, which is only asked where that is and
+   * which key the agent has proven. Nobody else gets the call: if the agent cannot be reached there, it fails. See {@link Client.dial}.
+   */
+  readonly direct?: boolean | DirectOptions;
   /** How long to wait for the whole answer; default 30 000, 0 = without end. */
   readonly timeoutMs?: number;
   /**
@@ -123,6 +130,8 @@ export interface ClientStats {
   readonly events: EventStats;
   /** Compressed and sealed calls to agents that are registered over this connection, if there are any. */
   readonly packing?: PackingStats;
+  /** Connections that were made for direct calls, and by handlers of this client. */
+  readonly dialled: DialStats;
   /** Traffic, round trips, losses and credit of the connection. */
   readonly transport: TransportStats;
   /** The socket that the connection has for itself. */

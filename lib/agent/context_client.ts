@@ -29,7 +29,7 @@ import { childTraceparent } from "./trace.ts";
 export type ContextTarget = string | { readonly capability: string };
 
 /** Options that the target decides about, or the request that the handler answers. */
-export type DecidedOption = "agent" | "capability" | "hopLimit" | "traceId";
+export type DecidedOption = "agent" | "capability" | "direct" | "hopLimit" | "traceId";
 
 /** Whom a target means, and what has to be said to get there. */
 type Way =

@@ -7,6 +7,7 @@
 import { MxpError } from "../base/errors.ts";
 import { formatUuid, isNilUuid } from "../base/uuid.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
+import { defaultAgentId } from "./agent_card.ts";
 import type { CallContext } from "./call_context.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import { quote } from "./quote.ts";
@@ -90,8 +91,16 @@ export class HandlerTable {
   /** By the text of the target. */
   readonly #agents = new Map<string, Table>();
 
-  /** @throws {MxpError} `usage` for what is not a handler. */
-  constructor(handlers: CallHandler | Handlers, sha256: (bytes: Uint8Array) => Uint8Array) {
+  /**
+   * @param publicKey of who serves: agents answer also to the ids that they get where they register under this key and their
+   * name, so that they can be called directly.
+   * @throws {MxpError} `usage` for what is not a handler.
+   */
+  constructor(
+    handlers: CallHandler | Handlers,
+    sha256: (bytes: Uint8Array) => Uint8Array,
+    publicKey: Uint8Array | undefined,
+  ) {
     this.#node = toTable(handlers, undefined);
     this.event = typeof handlers === "function" ? undefined : handlers.event;
     if (this.event !== undefined) check(this.event, "events");
@@ -105,6 +114,7 @@ export class HandlerTable {
         throw new MxpError("usage", `the agent ${quote(name)} has an event handler; events go to the node itself`);
       }
       this.#agents.set(formatUuid(agentTarget(sha256, name)), table);
+      if (publicKey !== undefined) this.#agents.set(formatUuid(defaultAgentId(sha256, publicKey, name)), table);
     }
   }
 

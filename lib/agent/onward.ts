@@ -8,7 +8,7 @@ import { MxpError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { type Callee, Peer } from "./callee.ts";
-import { ConnectionPool, type PoolParts } from "./connection_pool.ts";
+import type { ConnectionPool } from "./connection_pool.ts";
 import type { Identity } from "./identity.ts";
 import type { Platform } from "./platform.ts";
 import type { Session } from "./session.ts";
@@ -19,8 +19,8 @@ export interface OnwardParts {
   readonly messages: CallMessages;
   /** Who we are. */
   readonly identity: Identity;
-  /** Connects to another node, as who we are. */
-  readonly connect: PoolParts["connect"];
+  /** Connections to other nodes, as who we are. */
+  readonly pool: ConnectionPool;
   /** The node at which names and capabilities are looked up. Default: the other side of the request's connection. */
   readonly node?: () => Promise<Callee>;
 }
@@ -29,12 +29,13 @@ export interface OnwardParts {
 export class Onward {
   readonly #parts: OnwardParts;
   readonly #peers = new WeakMap<Session, Peer>();
-  /** Connections to other nodes. */
-  readonly pool: ConnectionPool;
-
   constructor(parts: OnwardParts) {
     this.#parts = parts;
-    this.pool = new ConnectionPool({ clock: parts.platform.clock, connect: parts.connect });
+  }
+
+  /** Connections to other nodes. */
+  get pool(): ConnectionPool {
+    return this.#parts.pool;
   }
 
   /** Makes span ids. */

@@ -21,7 +21,7 @@ import { AccessList } from "./access_list.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ConnectionEnd } from "./call_failure.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
-import type { DialStats } from "./connection_pool.ts";
+import { ConnectionPool, type DialStats } from "./connection_pool.ts";
 import {
   type ConnectionInfo,
   handshakeInfo,
@@ -238,17 +238,15 @@ async function start(
     accept: (link, driver) =>
       newSession(parts, link, driver, undefined, { onEstablished: () => {}, onClosed: () => {} }),
   });
-  const onward = new Onward({
-    platform,
-    identity,
-    messages,
+  const pool = new ConnectionPool({
+    clock: platform.clock,
     connect: (url, signal) => connect(url, { ...options.dial, platform, identity, signal }),
-    node: () => loopback.client(),
   });
   const unpacker = new Unpacker(platform, identity);
+  const onward = new Onward({ platform, identity, messages, pool, node: () => loopback.client() });
   const dispatcher = new Dispatcher({
     onward,
-    handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes)),
+    handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes), identity.publicKey),
     maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
     maxConcurrentStreams: atLeastOne("maxConcurrentStreams", options.maxConcurrentStreams ?? 10_240),
     maxRequestBytes: Math.min(

@@ -53,6 +53,29 @@ test("an agent behind a node is found and called by capability, name and id", as
   assertFails(await here.mxp(["call", node.url, "x", "--capability", "text.upper"]), 6, /no agent here/);
 });
 
+test("an agent that says where it listens is called and streamed to directly, under the caller's own key", async () => {
+  await using here = await scratch();
+  await using node = await here.node([]);
+  const [, caller] = await Promise.all(["agent.key", "caller.key"].map((file) => here.mxp(["keygen", "-o", file])));
+  const agentArgs = ["--identity", "agent.key", "--capability", "who", "--exec", 'printf %s "$MXP_PEER"'];
+  await using agent = await here.node([...agentArgs, "--join", node.url, "--advertise", "127.0.0.1:0"]);
+  await agent.logLine("joined mxp://");
+  const direct = (...args: string[]) => here.mxp([...args, "--direct", "--identity", "caller.key"], { stdin: "" });
+  const name = `agent-${agent.key.slice(0, 8)}`;
+  const [called, streamed, nobody, badAddress] = await Promise.all([
+    direct("call", node.url, "--capability", "who"),
+    direct("stream", `${node.url}/${name}`),
+    direct("call", node.url),
+    here.mxp(["serve", "--join", node.url, "--echo", "--advertise", "224.0.0.1:9"]),
+  ]);
+  for (const result of [called, streamed]) {
+    assertWorks(result);
+    assert.ok(caller.stdout.includes(result.stdout) && result.stdout.length === 43, result.stdout);
+  }
+  assertFails(nobody, 2, /--direct needs an agent/);
+  assertFails(badAddress, 2, /--advertise.*is not IP:PORT of a machine/);
+});
+
 test("an agent that is asked to end finishes the call that it was passed, and gets no other", async () => {
   await using here = await scratch();
   await using node = await here.node([]);
