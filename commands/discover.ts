@@ -45,8 +45,9 @@ export const discover: CommandSpec<Flags> = {
     "A table with a line for each agent, ordered by id: name, status, load (1000 is as much as it can take), time since its " +
     "last heartbeat, id, capabilities. An agent is offline when it has sent no heartbeat for as long as its lease lasts, and " +
     "not listed any more after twice that time. Names and capabilities are the agents' own; the key beside them in --json " +
-    "is the one that the node has checked.",
-    'With --json: {"url", "count", "agents": [{"id", "name", "capabilities", "publicKey", "endpoint"?, "version"?, ' +
+    "is the one that the node has checked. Of agents on the plain carrier (mxp serve --plain) nobody has checked anything; they are " +
+    'marked as plain, with "carrier":"plain" and no key in --json.',
+    'With --json: {"url", "count", "agents": [{"id", "name", "capabilities", "publicKey"?, "carrier"?, "endpoint"?, "version"?, ' +
     '"description"?, "tags", "metadata", "status", "load"?, "leaseMs", "heartbeatAgeMs", "registeredAtMs"}]}.',
     "With --watch, a line for each agent that is there or comes (up), is otherwise than before (changed), or goes (down), until " +
     'you end it; with --json {"type":"up","agent":{…}} and so on, and {"type":"listed","count":…} once all that were there ' +
@@ -101,9 +102,9 @@ async function table(agents: readonly Agent[], console: Console): Promise<string
   const { printable } = await import("../mod.ts");
   const { dim, bold } = console.colors.stdout;
   const head = ["NAME", "STATUS", "LOAD", "HEARTBEAT", "ID", "CAPABILITIES"];
-  const rows = agents.map(({ name, status, load, heartbeatAgeMs, id, capabilities }) => [
+  const rows = agents.map(({ name, status, carrier, load, heartbeatAgeMs, id, capabilities }) => [
     cut(printable(name), MAX_NAME),
-    status,
+    statusText({ status, carrier }),
     load === undefined ? "-" : String(load),
     heartbeatAgeMs === undefined ? "-" : `${formatMilliseconds(heartbeatAgeMs)} ago`,
     id,
@@ -114,6 +115,11 @@ async function table(agents: readonly Agent[], console: Console): Promise<string
     cells.map((cell, i) => style(i === cells.length - 1 ? cell : cell.padEnd(widths[i]), i)).join("  ").trimEnd() +
     "\n";
   return layOut(head, dim) + rows.map((row) => layOut(row, (text, i) => i === 0 ? bold(text) : text)).join("");
+}
+
+/** An agent that nobody vouches for does not look like one that has proven its key. */
+function statusText({ status, carrier }: Pick<Agent, "status" | "carrier">): string {
+  return carrier === "plain" ? `${status}, plain` : status;
 }
 
 /** Tells what changes until somebody ends it. */
@@ -141,9 +147,9 @@ function describe(
   change: Exclude<AgentChange, { readonly type: "listed" }>,
   printable: (text: string) => string,
 ): string {
-  const { name, status, load, id, capabilities } = change.agent;
+  const { name, load, id, capabilities } = change.agent;
   const time = new Date().toTimeString().slice(0, 8);
-  const how = change.type === "down" ? "" : ` ${status}${load === undefined ? "" : ` load ${load}`}`;
+  const how = change.type === "down" ? "" : ` ${statusText(change.agent)}${load === undefined ? "" : ` load ${load}`}`;
   const texts = [cut(printable(name), MAX_NAME), cut(printable(capabilities.join(" ")), MAX_CAPABILITIES)];
   return `${time} ${change.type.padEnd(7)} ${id} ${texts[0]}${how}${texts[1] === "" ? "" : ` (${texts[1]})`}`;
 }

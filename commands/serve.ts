@@ -12,12 +12,13 @@ import { blaming, CliError } from "./errors.ts";
 import { LONGEST_DELAY_MS } from "./duration.ts";
 import { nodeIdentity } from "./identity.ts";
 import type { Joined, JoinRequest } from "./join.ts";
+import { PLAIN_HELP, PLAIN_OPTIONS, type PlainFlags, plainOptions, warnOfPlain } from "./plain.ts";
 import type { CommandSpec } from "./spec.ts";
 import type { HostPort, Metrics } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
 import { notEmpty, oneOf, wholeNumber } from "./values.ts";
 
-interface Flags {
+interface Flags extends PlainFlags {
   readonly listen?: string;
   readonly name?: string;
   readonly echo?: boolean;
@@ -132,10 +133,11 @@ export const serve: CommandSpec<Flags> = {
       env: "MXP_METRICS",
       parse: notEmpty,
     },
+    ...PLAIN_OPTIONS,
   ],
   details: [
     "The first line on standard output says that the node is ready: listening mxp://KEY@HOST:PORT, or with --json " +
-    '{"event":"listening","url":"mxp://KEY@HOST:PORT"}. Without --identity, the default identity is used, and made at the ' +
+    '{"event":"listening","url":"mxp://KEY@HOST:PORT"} (with "metrics" and "plain" where they are asked for). Without --identity, the default identity is used, and made at the ' +
     'first use. Without --echo or --exec there is nobody behind the node, and calls are answered with "no such agent".',
     "With --exec, a process is started for each call: the payload on its standard input, its standard output is the " +
     "answer. A non-zero exit code makes an error of it, with the last lines of standard error. At the caller's deadline " +
@@ -160,6 +162,7 @@ export const serve: CommandSpec<Flags> = {
     "Who has no rule may not connect. The files are read at the start. What is denied is answered with NOT_ALLOWED.",
     "Who prefers to call the agent directly (mxp call --direct) asks the other node for its endpoint: where it listens, unless that is a loopback or " +
     "wildcard address, or what --advertise says (port 0 is the one where it listens). The agent answers there as it does through the node; --allow decides who may.",
+    PLAIN_HELP,
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once, and the calls that still run fail.",
     "--log-level info logs each call, stream and event on standard error, and an audit line for each " +
@@ -180,6 +183,7 @@ export const serve: CommandSpec<Flags> = {
       "mxp serve --listen 0.0.0.0:9001 --join mxp://KEY@192.0.2.7 --advertise 192.0.2.8:9001 --name big --exec ./big.sh",
       "an agent that may also be called directly",
     ],
+    ["mxp serve --echo --plain 127.0.0.1:9001", "a node for programs of the published Rust runtime, too"],
     ["mxp serve --db registry.db", "a meeting place for agents that outlives its own end"],
     [
       "mxp serve --listen 127.0.0.1:0 --exec ./answer.sh --allow friends.keys",
@@ -202,6 +206,7 @@ export const serve: CommandSpec<Flags> = {
         "serve: an agent of another node (--join) has to answer calls: add --echo or --exec CMD",
       );
     }
+    const plain = plainOptions(flags);
     const mxp = await import("../mod.ts");
     const given = <T>(flag: keyof Flags, parse: (text: string) => T | Promise<T>): Promise<T> | undefined =>
       flags[flag] === undefined ? undefined : blaming(variables.get(flag), () => parse(flags[flag] as string));
@@ -227,12 +232,16 @@ export const serve: CommandSpec<Flags> = {
       settings: { retry: flags.retry, proofOfWork: flags.proofOfWork, acceptEarlyData: flags.early !== false },
       allow,
       onDecision: audit.onDecision,
+      ...(plain !== undefined && { plain }),
     }, handlers);
     const metrics = await openMetrics(scraped, server, signal);
     if (console.json) {
-      await console.value({ event: "listening", url: server.url, ...(metrics && { metrics: metrics.url }) });
+      const { url, plainAddress } = server;
+      const more = { ...(metrics && { metrics: metrics.url }), ...(plainAddress && { plain: plainAddress }) };
+      await console.value({ event: "listening", url, ...more });
     } else await console.line(`listening ${server.url}`);
     if (metrics !== undefined) console.note(`metrics at ${metrics.url}`);
+    warnOfPlain(server, flags, console);
     adviseOn(server, flags, console);
     const joined = target && await joinNode(flags, target, {
       name: name!,

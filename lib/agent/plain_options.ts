@@ -146,6 +146,6 @@ export function checkReach(host: string, { listen, force }: PlainSettings): void
   throw new MxpError(
     "usage",
     `other machines can reach ${quote(listen.host)}, and the plain carrier has no encryption and no keys; ` +
-      "listen on 127.0.0.1, or force it if that network is all yours",
+      "listen on 127.0.0.1, or force it (--plain-force, plain.force) if everybody there may do everything",
   );
 }
