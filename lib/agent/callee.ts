@@ -7,6 +7,7 @@
 import { MxpError } from "../base/errors.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import type { CallBody } from "./call_body.ts";
+import { connectionEnded } from "./call_failure.ts";
 import { Caller } from "./caller.ts";
 import { ClientCore } from "./client_core.ts";
 import type { CallOptions, EventOptions, StreamOptions } from "./client_types.ts";
@@ -14,6 +15,7 @@ import { Emitter } from "./emitter.ts";
 import type { Identity } from "./identity.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import type { Platform } from "./platform.ts";
+import { RepeatedCalls } from "./repeated_calls.ts";
 import type { Reply } from "./reply.ts";
 import type { Session } from "./session.ts";
 import { openStream } from "./stream_opener.ts";
@@ -32,6 +34,7 @@ export interface Callee {
 export class Peer implements Callee {
   readonly #core: ClientCore;
   readonly #caller: Caller;
+  readonly #repeated: RepeatedCalls;
   readonly #emitter: Emitter;
 
   /** The other side of a session. */
@@ -47,12 +50,19 @@ export class Peer implements Callee {
     const { host, port, publicKey } = session.peer;
     this.#core = new ClientCore(platform, identity, session, messages, { host, port, publicKey });
     this.#caller = new Caller(this.#core);
+    const own = { core: this.#core, caller: this.#caller, close: () => Promise.resolve() };
+    // Whose connection it is makes it anew.
+    const reconnect = (): Promise<never> => Promise.reject(connectionEnded(session.closeReason, "the connection"));
+    this.#repeated = new RepeatedCalls(own, reconnect);
     this.#emitter = new Emitter(this.#core);
   }
 
   call(body: CallBody | undefined, options: CallOptions): Promise<Reply> {
     if (options.direct) {
       return Promise.reject(new MxpError("usage", "a handler calls agents through its node, or by URL"));
+    }
+    if (options.retry !== undefined || options.hedge !== undefined) {
+      return this.#repeated.call(body, options.method, options);
     }
     return this.#caller.call(body, options.method, options);
   }

@@ -115,7 +115,7 @@ export class RepeatedCalls {
       const whole = { data, method, options, timeoutMs, startedAt, deadline, attempts: 0, ...ids };
       return await this.#attempts(whole, retry, hedge);
     } finally {
-      if (--this.#running === 0) { for (const resolve of this.#onIdle.splice(0)) resolve(); }
+      if (--this.#running === 0) this.#rest();
     }
   }
 

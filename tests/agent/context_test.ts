@@ -192,6 +192,30 @@ test("who gives a call up, or closes the connection, stops every agent of the ch
   await time.until(mesh[Symbol.asyncDispose]());
 });
 
+test("a deadline of 300 ms ends a stream through a chain of three agents at every one of them, and so does whoever cancels it", async () => {
+  const time = new VirtualTime();
+  const links = new Map<string, Link>();
+  const { mesh, client } = await meshOfThree(time, links);
+  const begun = time.now;
+  const stream = client.stream({ agent: "a", timeoutMs: 300 });
+  const failed = assert.rejects(stream.text(), fails("deadline", /within 300 ms/));
+  await time.settle();
+  assert.deepEqual([...links.keys()], ["a", "b", "c"]);
+  await time.pass(302);
+  await failed;
+  assertEndedAfter(links, begun, 300);
+
+  links.clear();
+  const cancelled = client.stream({ agent: "a" });
+  await time.settle();
+  await time.pass(20);
+  cancelled.cancel();
+  await time.settle();
+  assertStopped(links, time.now, "cancelled");
+  assert.equal(mesh.server.stats().streams.running, 0);
+  await time.until(mesh[Symbol.asyncDispose]());
+});
+
 test("a stream through three nodes that call each other by URL ends at each of them at its deadline, or when it is cancelled", async () => {
   const time = new VirtualTime();
   const { platform } = time;
@@ -392,6 +416,36 @@ test("a server calls back who calls it, over the same connection, and a client w
   assert.deepEqual(events, ["asked"]);
   const deaf = await mesh.client();
   await assert.rejects(deaf.call("hello"), fails("agent_error", /turned the event away/));
+});
+
+test("what a handler calls may be repeated, compressed and sealed like anybody's calls", async () => {
+  await using mesh = await Mesh.start();
+  const identity = generateIdentity();
+  let attempts = 0;
+  const vault = await connect(mesh.server.url, { platform: mesh.platform, identity });
+  mesh.clients.push(vault);
+  const sealed: (Uint8Array | undefined)[] = [];
+  mesh.registrations.push(
+    await vault.register({ name: "vault" }, {
+      handlers: {
+        call: (payload, context) => {
+          sealed.push(context.sealedBy);
+          if (++attempts < 3) throw new MxpError("overloaded", "busy", { retryable: true });
+          return payload;
+        },
+      },
+    }),
+  );
+  const retry = { attempts: 5, firstPauseMs: 1, longestPauseMs: 2 };
+  await mesh.agent("front", {
+    call: async (payload, context) => {
+      const reply = await context.client("vault").call(payload, { retry, e2e: identity.publicKeyText });
+      return `${reply.text()} ${reply.attempt}`;
+    },
+  });
+  const client = await mesh.client();
+  assert.equal((await client.call("secret", { agent: "front", timeoutMs: 3_000 })).text(), "secret 3");
+  assert.ok(sealed.length === 3 && sealed.every((key) => key !== undefined));
 });
 
 test("what is no target, and a request that is over, are refused before anything is sent", async () => {

@@ -13,7 +13,9 @@ import {
   serve,
   type Server,
 } from "../../mod.ts";
+import { Session } from "../../lib/agent/session.ts";
 import { memoryPlatform } from "./support/platform.ts";
+import { VirtualTime } from "./support/virtual_time.ts";
 
 const busy = (): never => {
   throw new MxpError("overloaded", "busy", { retryable: true });
@@ -132,6 +134,35 @@ test("after the node was started anew, calls that are repeated go over a new con
   await client.close();
   await until(() => server.stats().connections === 0, "the second connection has ended with the client");
   await server.close();
+});
+
+test("the node is asked whether it is there while a call that may be repeated waits, and no longer", async () => {
+  const time = new VirtualTime();
+  const { platform } = time;
+  let pings = 0;
+  const { ping } = Session.prototype;
+  Session.prototype.ping = function (onPong) {
+    pings++;
+    return ping.call(this, onPong);
+  };
+  try {
+    const gate = deferred<void>();
+    const server = await time.until(serve({ listen: "127.0.0.1:0", platform }, async () => {
+      await gate.promise;
+    }));
+    const client = await time.until(connect(server.url, { platform }));
+    const call = client.call("", { retry: 1 });
+    await time.pass(2_500, 1);
+    assert.equal(pings, 2);
+    gate.resolve();
+    await time.until(call);
+    await time.pass(2_500, 1);
+    assert.equal(pings, 2);
+    await time.until(client.close());
+    await time.until(server.close());
+  } finally {
+    Session.prototype.ping = ping;
+  }
 });
 
 test("all attempts together keep to the deadline, to the caller's signal and to the end of the client", async () => {

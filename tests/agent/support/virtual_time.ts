@@ -28,11 +28,11 @@ export class VirtualTime {
     for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
-  /** Lets time pass, a millisecond at a time. */
-  async pass(milliseconds: number): Promise<void> {
+  /** Lets time pass, a millisecond at a time, and so many turns of the event loop for each. */
+  async pass(milliseconds: number, turns = TURNS): Promise<void> {
     for (let i = 0; i < milliseconds; i++) {
       this.#clock.advance((this.#clock.now() + millis(1)) as Micros);
-      await this.settle();
+      await this.settle(turns);
     }
   }
 
