@@ -76,6 +76,7 @@ export type {
   EventOptions,
   RequestOptions,
   StreamOptions,
+  StreamResumeOptions,
 } from "./lib/agent/client_types.ts";
 export type { Compressor } from "./lib/agent/compressor.ts";
 export type { PackingOptions } from "./lib/agent/request_packing.ts";
@@ -108,6 +109,7 @@ export {
 } from "./lib/agent/access_list.ts";
 export type { AccessDecision, AccessStats, Authorize } from "./lib/agent/policy.ts";
 export type { PlainDrop, PlainOptions, PlainStats } from "./lib/agent/plain_options.ts";
+export type { ResumableStats, ResumeLimits } from "./lib/agent/resumable_streams.ts";
 export { serve, type ServeOptions, Server, type ServerStats } from "./lib/agent/server.ts";
 export type {
   CallHandler,

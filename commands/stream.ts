@@ -22,6 +22,7 @@ interface Flags {
   readonly meta?: readonly (readonly [string, string])[];
   readonly direct?: boolean;
   readonly priority?: "interactive" | "bulk";
+  readonly resume?: boolean;
   readonly trustNew?: boolean;
 }
 
@@ -52,6 +53,7 @@ export const stream: CommandSpec<Flags> = {
         "interactive (the default), or bulk to give way to others where the path is full, at every node on the way",
       parse: PRIORITY,
     },
+    { flags: "--resume", description: "go on where it was after the connection, or the agent's to its node, was lost" },
     TRUST_NEW,
   ],
   details: [
@@ -62,6 +64,9 @@ export const stream: CommandSpec<Flags> = {
     "says nothing. What arrives is printed with nothing added, however it was cut.",
     'With --json, each chunk that arrives is a line {"event":"chunk","text"} (or "base64" if it is not UTF-8), and the last ' +
     'line is {"event":"end","sent","received","chunks","trace_id"}, sizes in bytes.',
+    "With --resume a lost connection is made anew, and the stream goes on with nothing lost or doubled, for as long as the agent keeps it: " +
+    "30 seconds, unless it was told otherwise. Both sides keep up to 1 MiB that may have to be sent again. How often the stream went on is said on " +
+    'standard error, and with --json as "resumptions" in the last line. The agent has to be an mxp of this version or later.',
     "A stream may last as long as it wants to: --timeout limits it only if it is given, and connecting in any case.",
     "With --direct, the node is only asked where the agent is and which key it has proven; the stream goes there, and nowhere else if " +
     "that fails.",
@@ -70,6 +75,10 @@ export const stream: CommandSpec<Flags> = {
   examples: [
     ["tail -f app.log | mxp stream mxp://KEY@127.0.0.1:9000/alerts --lines", "each line as it is written"],
     ["mxp stream mxp://KEY@192.0.2.7 --capability text.upper < notes.txt", "whichever agent behind the node can do it"],
+    [
+      "tail -f app.log | mxp stream mxp://KEY@10.0.0.7/alerts --lines --resume",
+      "the same over a network that comes and goes",
+    ],
     ["echo 'tell me a story' | mxp stream mxp://KEY@127.0.0.1/model", "an answer that prints as it is made"],
   ],
   async run({ args, flags, settings, console, stop }) {
@@ -105,6 +114,7 @@ export const stream: CommandSpec<Flags> = {
         metadata: metadata(flags.meta),
         priority: flags.priority,
         timeoutMs: timeoutMs === undefined ? 0 : deadline.left,
+        resume: flags.resume === true,
         signal,
       });
       let broken: unknown;
@@ -146,8 +156,14 @@ async function print(stream: MxpStream, console: Console): Promise<void> {
     if (console.json) await console.value({ event: "chunk", ...content(chunk) });
     else await console.write(chunk);
   }
-  const { read: received, written: sent } = stream.transferred;
-  if (console.json) await console.value({ event: "end", sent, received, chunks, trace_id: stream.traceId });
+  const { transferred: { read: received, written: sent }, traceId: trace_id, resumptions } = stream;
+  if (resumptions > 0) {
+    console.note(
+      `the stream went on ${resumptions === 1 ? "once" : `${resumptions} times`} after its connection was lost`,
+    );
+  }
+  const gone = resumptions > 0 ? { resumptions } : {};
+  if (console.json) await console.value({ event: "end", sent, received, chunks, ...gone, trace_id });
 }
 
 /** Cuts chunks into lines, each with its end; the last one may have none. */

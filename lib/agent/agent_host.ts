@@ -12,6 +12,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { type Handlers, HandlerTable } from "./handlers.ts";
 import { Onward, type OnwardParts } from "./onward.ts";
 import { type PackingStats, Unpacker } from "./unpacking.ts";
+import { ResumableStreams } from "./resumable_streams.ts";
 import type { Session } from "./session.ts";
 
 /** Handlers that may run at once. */
@@ -36,6 +37,8 @@ export class AgentHost {
   readonly #unpacker: Unpacker;
   /** The ways that handlers have to others. */
   readonly onward: Onward;
+  /** Keeps streams whose openers have lost their connection; may be one that outlives this one. */
+  resumable: ResumableStreams;
   #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
 
   /** From now on the session's peer may call. @throws {MxpError} `usage` for what is not a handler. */
@@ -43,6 +46,7 @@ export class AgentHost {
     this.#session = session;
     this.#unpacker = new Unpacker(parts.platform, parts.identity);
     this.onward = new Onward(parts);
+    this.resumable = new ResumableStreams(parts.platform.clock, parts.platform.random);
     this.#onHandlerError = options.onHandlerError;
     const { sha256 } = parts.platform.crypto;
     this.#table = new HandlerTable(options.handlers ?? {}, (bytes) => sha256.hash(bytes), undefined);
@@ -51,6 +55,7 @@ export class AgentHost {
       onward: this.onward,
       maxConcurrentCalls: MAX_CALLS,
       maxConcurrentStreams: MAX_STREAMS,
+      resumable: () => this.resumable,
       maxRequestBytes: MAX_PAYLOAD_BYTES,
       unpacker: this.#unpacker,
       onHandlerError: (error, context) => this.#onHandlerError?.(error, context),
@@ -81,6 +86,7 @@ export class AgentHost {
     onHandlerError: ((error: unknown, context: CallContext) => void) | undefined,
   ): void {
     this.#table.setAgent(id, name, handlers);
+    if (handlers === undefined) this.resumable.giveUp(id);
     this.#onHandlerError = onHandlerError ?? this.#onHandlerError;
   }
 }

@@ -13,6 +13,7 @@ import { ErrorCode } from "../codec/error_codes.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
+import type { StreamBody } from "./stream_body.ts";
 import type { StreamUser } from "./stream_user.ts";
 
 /** What whoever made the stream adds to it: words for errors, and what else an end means. */
@@ -60,7 +61,7 @@ const DONE: Promise<void> = Promise.resolve();
 const GOOD_END = Symbol("end");
 
 /** An agent stream. Errors are what {@link AgentStreamOwner} makes of them; the first one counts. */
-export class AgentStream implements StreamUser, WheelEntry {
+export class AgentStream implements StreamBody, StreamUser, WheelEntry {
   readonly deadline: Micros;
   wheelSlot = -1;
   wheelNext: WheelEntry | undefined = undefined;
@@ -118,14 +119,14 @@ export class AgentStream implements StreamUser, WheelEntry {
     return this.#bytesWritten;
   }
 
+  /** It ends with its connection. */
+  get resumptions(): number {
+    return 0;
+  }
+
   /** Whether both halves are over. */
   get isOver(): boolean {
     return this.#over;
-  }
-
-  /** Whether our half takes no more chunks. */
-  get isWriteEnded(): boolean {
-    return this.#writeEnd !== undefined;
   }
 
   // What the application does.

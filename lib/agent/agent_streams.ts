@@ -8,10 +8,12 @@ import { MxpError } from "../base/errors.ts";
 import { NumberMap } from "../base/number_map.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { MessageReader } from "../codec/message_reader.ts";
-import type { AgentStreamKind } from "../codec/payloads/stream_open.ts";
+import type { Metadata } from "../codec/payloads/metadata.ts";
+import type { AgentStreamKind, StreamOpen } from "../codec/payloads/stream_open.ts";
 import { StreamReceiver, StreamSender } from "../mesh/agent_streams.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
+import { ResumableEnd } from "../mesh/resumable_end.ts";
 import { StreamMessages } from "../mesh/stream_messages.ts";
 import type { StreamStart } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
@@ -23,6 +25,11 @@ import { IncomingStream } from "./incoming_stream.ts";
 import { OutgoingStream, type StreamRequest } from "./outgoing_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
+import { ResumableCarrier } from "./resumable_carrier.ts";
+import { ResumableOutgoing, type ResumeOptions } from "./resumable_outgoing.ts";
+import { ResumableStream, type ResumableStreamOwner } from "./resumable_stream.ts";
+import type { StreamBody } from "./stream_body.ts";
+import type { StreamResumer } from "./stream_resumer.ts";
 import type { StreamUser } from "./stream_user.ts";
 
 /** Streams that may wait for the peer to allow more of them. */
@@ -44,6 +51,8 @@ export class AgentStreams {
   failed = 0;
   /** The connection as a whole. Set right after construction. */
   session!: Session;
+  /** Whether the connection has ended against everybody's will. */
+  isLost = false;
   readonly #driver: Driver;
   readonly #link: Link;
   readonly #calls: CallMessages;
@@ -91,12 +100,14 @@ export class AgentStreams {
 
   /** Opens one. @throws {MxpError} `overloaded` if too many wait already. @throws RangeError for bad metadata. */
   open(request: StreamRequest): OutgoingStream {
-    if (this.#queue.length >= MAX_QUEUED) {
-      throw new MxpError("overloaded", "too many streams are waiting for the node already", { retryable: true });
-    }
+    if (this.#queue.length >= MAX_QUEUED) throw tooMany();
     const { streamId, target, kind } = request;
     const opening = this.#messages.open(request, request.metadata, { streamId, target, kind });
-    const outgoing = new OutgoingStream(this, request);
+    const outgoing = new OutgoingStream(
+      this,
+      request,
+      (owner) => this.make(owner, "opener", { ...request, ids: request }, request.kind),
+    );
     const { stream } = outgoing;
     this.opened++;
     this.#outgoing++;
@@ -112,12 +123,12 @@ export class AgentStreams {
     return true;
   }
 
-  /** From now on, a stream is somebody else's, … */
-  adopt(id: StreamId, user: StreamUser): void {
+  /** From now on, a stream is somebody else's, … @param stopCode what it means if the peer wants no answer. */
+  adopt(id: StreamId, user: StreamUser, stopCode: number = StreamError.CANCELLED): void {
     this.#streams.set(id, user);
     user.attach(id);
     // The opener may have stopped us before its first bytes arrived; that event has gone by.
-    if (this.#link.connection.writableBytes(id) === 0) user.onStopSending(StreamError.CANCELLED);
+    if (this.#link.connection.writableBytes(id) === 0) user.onStopSending(stopCode);
   }
 
   /** … and from now on nobody's. */
@@ -129,8 +140,48 @@ export class AgentStreams {
   /** Takes over a stream that began as `request`. Whoever serves it decides what becomes of it. */
   accept(id: StreamId, request: IncomingRequest, start: StreamStart): IncomingStream {
     const incoming = new IncomingStream(this, request, start, this.#driver.now);
-    this.adopt(id, incoming.stream);
+    this.adopt(id, incoming.user);
     return incoming;
+  }
+
+  /** Opens a stream that outlives this connection. @throws {MxpError} `overloaded`. @throws RangeError for bad metadata. */
+  openResumable(request: StreamRequest, resume: ResumeOptions, resumer: StreamResumer): ResumableOutgoing {
+    const outgoing = new ResumableOutgoing(this, request, resume, resumer);
+    if (!outgoing.openOn(this)) throw tooMany();
+    this.opened++;
+    this.#outgoing++;
+    return outgoing;
+  }
+
+  /** The StreamOpen, with its Metadata in front. @throws RangeError for bad metadata. */
+  opening(ids: MessageIds, metadata: Metadata | undefined, open: StreamOpen): Uint8Array {
+    return this.#messages.open(ids, metadata, open);
+  }
+
+  /** This connection's part of a stream that outlives it. */
+  carry(stream: ResumableStream): ResumableCarrier {
+    return new ResumableCarrier(this, this.#driver, this.#link, stream);
+  }
+
+  /** A stream that outlives this connection. */
+  makeResumable(
+    owner: ResumableStreamOwner,
+    role: "opener" | "answerer",
+    request: { readonly streamId: Uint8Array; readonly deadline: Micros; readonly ids: MessageIds },
+    kind: AgentStreamKind,
+    bufferBytes: number,
+    reader?: MessageReader,
+  ): ResumableStream {
+    const { streamId, deadline, ids } = request;
+    const { codec } = this.#calls;
+    return new ResumableStream({
+      role,
+      owner,
+      clock: this.#driver.clock,
+      deadline,
+      end: new ResumableEnd({ codec, messages: this.#messages, ids, streamId, role, kind, bufferBytes }, reader),
+      mayWrite: role === "opener" || kind === "bidirectional",
+    });
   }
 
   /** The stream behind an incoming or outgoing one. */
@@ -169,8 +220,9 @@ export class AgentStreams {
   }
 
   /** A stream is over. */
-  remove(stream: AgentStream, failed: boolean): void {
-    this.drop(stream);
+  remove(stream: StreamBody, failed: boolean): void {
+    // One that outlives its connections drops their parts itself.
+    if (stream instanceof AgentStream) this.drop(stream);
     if (stream.role === "answerer") return;
     if (failed) this.failed++;
     else this.ok++;
@@ -189,8 +241,9 @@ export class AgentStreams {
     while (this.#queue.length > 0 && this.#open(this.#queue[0])) this.#queue.shift();
   }
 
-  /** The connection is over. */
-  close(error: MxpError): void {
+  /** The connection is over. @param isLost whether nobody wanted that, so that streams may go on over another one. */
+  close(error: MxpError, isLost: boolean): void {
+    this.isLost = isLost;
     for (const { user } of [...this.#queue]) user.onConnectionEnd(error);
     this.#queue = [];
     // A handler's peer has gone, whoever closed the connection.
@@ -209,4 +262,8 @@ export class AgentStreams {
     user.attach(id);
     return true;
   }
+}
+
+function tooMany(): MxpError {
+  return new MxpError("overloaded", "too many streams are waiting for the node already", { retryable: true });
 }

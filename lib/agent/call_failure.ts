@@ -141,6 +141,13 @@ export function connectionEnded(closed: ConnectionEnd | undefined, what: string,
   });
 }
 
+/** Whether a connection ended although neither side wanted to be done with the other. */
+export function isLost({ by, code }: ConnectionEnd): boolean {
+  if (by === "local") return !ON_PURPOSE.has(code);
+  // A node that goes down may come back; who has closed its client will not.
+  return by !== "peer" || (code !== TransportError.NO_ERROR && code !== TransportError.NOT_ALLOWED);
+}
+
 /** Why a connection ended, in a few words. */
 export function describeClose(reason: ConnectionEnd): string {
   const words = reason.message === "" ? "" : `: ${peerText(reason.message)}`;

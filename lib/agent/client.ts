@@ -27,10 +27,12 @@ import type { Platform } from "./platform.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
 import { type Connected, RepeatedCalls } from "./repeated_calls.ts";
 import { Reply } from "./reply.ts";
+import { ResumableStreams } from "./resumable_streams.ts";
 import type { Resumption } from "./resumption.ts";
 import { roundTrip } from "./round_trip.ts";
 import type { Session } from "./session.ts";
 import { openStream } from "./stream_opener.ts";
+import { StreamResumer } from "./stream_resumer.ts";
 import { checkTimeout, timeLimit } from "./time_limit.ts";
 import { formatMxpUrl, type MxpUrl } from "./mxp_url.ts";
 
@@ -82,6 +84,8 @@ export class Client implements AsyncDisposable {
   readonly #dialler: DirectDialler;
   readonly #makeHost: () => AgentHost;
   #host: AgentHost | undefined;
+  /** Streams to the agents that are registered here, whatever connection they come over. */
+  #resumable: ResumableStreams | undefined;
   /** Who answers. */
   readonly peer: PeerInfo;
   /** Settles when the connection has ended, for whatever reason. Never rejects. */
@@ -91,10 +95,16 @@ export class Client implements AsyncDisposable {
   /** Use `connect`. */
   constructor(parts: ClientParts) {
     const { platform, session, url, peer } = parts;
-    const core = new ClientCore(platform, parts.identity, session, parts.messages, {
-      ...url,
-      publicKey: peer.publicKey,
+    const resumer = new StreamResumer({
+      session,
+      random: platform.random,
+      reconnect: async (signal) => {
+        const client = await parts.reconnect(signal);
+        return { session: client.#core.session, close: () => client.close() };
+      },
     });
+    const itsUrl = { ...url, publicKey: peer.publicKey };
+    const core = new ClientCore(platform, parts.identity, session, parts.messages, itsUrl, resumer);
     this.#core = core;
     this.#caller = new Caller(core);
     this.#repeated = new RepeatedCalls(this.#connected(), async (signal) => {
@@ -201,11 +211,14 @@ export class Client implements AsyncDisposable {
    */
   register(card: AgentCard, options: RegistrationOptions = {}): Promise<Registration> {
     const sha256 = (bytes: Uint8Array): Uint8Array => this.#core.platform.crypto.sha256.hash(bytes);
+    const { clock, random } = this.#core.platform;
+    const resumable = this.#resumable ??= this.#host?.resumable ?? new ResumableStreams(clock, random);
     const link = (client: Client): RegistrationLink => ({
       client,
       lifecycle: client.#lifecycle,
       serve: (id, handlers) => {
         client.#host ??= client.#makeHost();
+        client.#host.resumable = resumable;
         client.#host.set(id, card.name, handlers, options.onHandlerError);
       },
     });
@@ -382,6 +395,7 @@ export class Client implements AsyncDisposable {
     await this.#repeated.close();
     await this.#letEventsArrive();
     await this.#pool.close();
+    await this.#core.resumer!.close(new MxpError("closed", "the stream ended: the client was closed here"));
     this.#core.session.close(TransportError.NO_ERROR, "");
     await this.#core.session.driver.flush();
     this.#core.session.driver.close();

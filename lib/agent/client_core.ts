@@ -20,6 +20,7 @@ import { noAnswer } from "./no_answer.ts";
 import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
 import type { Session } from "./session.ts";
+import type { StreamResumer } from "./stream_resumer.ts";
 
 /** How long a request waits for its answer unless it is told otherwise. */
 export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
@@ -38,8 +39,19 @@ export class ClientCore {
   #lastAgent: string | undefined;
   #lastTarget: Uint8Array;
 
+  /** Brings resumable streams back; undefined where the connection is somebody else's. */
+  readonly resumer: StreamResumer | undefined;
+
   /** @param url with the key that the node has shown. */
-  constructor(platform: Platform, identity: Identity, session: Session, messages: CallMessages, url: MxpUrl) {
+  constructor(
+    platform: Platform,
+    identity: Identity,
+    session: Session,
+    messages: CallMessages,
+    url: MxpUrl,
+    resumer?: StreamResumer,
+  ) {
+    this.resumer = resumer;
     this.platform = platform;
     this.identity = identity;
     this.session = session;

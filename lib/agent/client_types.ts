@@ -89,6 +89,22 @@ export interface StreamOptions extends RequestOptions {
   readonly timeoutMs?: number;
   /** True if only we send: the other side answers with nothing but its end. */
   readonly unidirectional?: boolean;
+  /**
+   * Goes on by itself where it was after the connection, or that of the agent to its node, was lost and has come back: no chunk
+   * is lost or doubled. Needs memory on both sides for what may have to be sent again.
+   */
+  readonly resume?: boolean | StreamResumeOptions;
+}
+
+/** How a stream goes on after its connection was lost. */
+export interface StreamResumeOptions {
+  /**
+   * Bytes that each side may have sent ahead of the other side's application: writing waits beyond that, and they are kept to
+   * be sent again. Default 1 MiB, at least 64 KiB; the other side may allow less.
+   */
+  readonly bufferBytes?: number;
+  /** How long the other side is asked to wait for us; default: as long as it likes, which is 30 000 unless it was told otherwise. */
+  readonly windowMs?: number;
 }
 
 /** Why a client is closed. */

@@ -22,6 +22,7 @@ import type { IncomingEvent } from "./incoming_events.ts";
 import { quote } from "./quote.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import type { PackingStats, Unpacker } from "./unpacking.ts";
+import type { ResumableStreams } from "./resumable_streams.ts";
 import { StreamDispatcher } from "./stream_dispatcher.ts";
 
 /** What a dispatcher is made from. */
@@ -29,6 +30,8 @@ export interface DispatcherOptions {
   readonly handlers: HandlerTable;
   readonly maxConcurrentCalls: number;
   readonly maxConcurrentStreams: number;
+  /** Keeps the streams whose openers have lost their connection. */
+  readonly resumable: () => ResumableStreams;
   readonly maxRequestBytes: number;
   /** Answers what agents say and ask; without it there is no registry. */
   readonly registry?: LifecycleHandler;
@@ -85,6 +88,7 @@ export class Dispatcher {
       handlers: options.handlers,
       onward: options.onward,
       maxConcurrentStreams: options.maxConcurrentStreams,
+      resumable: options.resumable,
       closing: () => this.closing,
       begin: () => this.#begin(),
       report: (error, context) => this.#report(error, context),

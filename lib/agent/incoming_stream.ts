@@ -12,21 +12,40 @@ import type { StreamEnding } from "../mesh/agent_streams.ts";
 import { formatId64 } from "../mesh/id_sequence.ts";
 import type { StreamStart } from "../mesh/request_reader.ts";
 import { StreamError } from "../wire/error_codes.ts";
-import type { AgentStream, AgentStreamOwner } from "./agent_stream.ts";
+import type { ResumeRequest } from "../codec/payloads/stream_open.ts";
+import { LEAST_BUFFER_BYTES } from "../mesh/resumable_end.ts";
 import type { AgentStreams } from "./agent_streams.ts";
 import { deferred } from "./deferred.ts";
 import { IncomingRequest } from "./incoming_request.ts";
 import { MxpStream } from "./mxp_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
+import type { ResumableStreamOwner } from "./resumable_stream.ts";
+import type { StreamBody } from "./stream_body.ts";
 import { endingError, resetError } from "./stream_failure.ts";
+import type { StreamUser } from "./stream_user.ts";
 
 /** How a stream ended, for the counters. */
 export type StreamOutcome = "ok" | "failed" | "refused" | "cancelled";
 
+/** Who keeps a resumable stream while there is no connection for it. */
+export interface StreamKeeper {
+  /** The connection is lost; false if nobody waits for another one. */
+  park(): boolean;
+  /** The stream is over. */
+  release(): void;
+}
+
 /** One incoming stream. Its handler sees the {@link MxpStream} and a context. */
-export class IncomingStream extends IncomingRequest implements AgentStreamOwner {
-  readonly stream: AgentStream;
+export class IncomingStream extends IncomingRequest implements ResumableStreamOwner {
+  readonly stream: StreamBody;
+  /** Who has the transport stream at first. */
+  readonly user: StreamUser;
+  /** The agent stream's id, 16 bytes. */
+  readonly streamId: Uint8Array;
+  /** What its opener wants in case that the connection is lost. */
+  readonly resume: ResumeRequest | undefined;
+  keeper: StreamKeeper | undefined = undefined;
   readonly mxpStream: MxpStream;
   /** Called once when the opener has gone, before the handler has come back. */
   onAbandoned: (() => void) | undefined = undefined;
@@ -47,8 +66,15 @@ export class IncomingStream extends IncomingRequest implements AgentStreamOwner 
     this.details = request.details;
     const wait = request.details.deadlineMillis ?? 0;
     this.deadline = wait === 0 ? NEVER : (now + wait * 1000) as Micros;
-    const { streamId, kind } = start.open;
-    this.stream = streams.make(this, "answerer", { streamId, deadline: this.deadline, ids: this }, kind, start.reader);
+    const { streamId, kind, resume } = start.open;
+    this.streamId = streamId;
+    this.resume = resume;
+    const parts = { streamId, deadline: this.deadline, ids: this };
+    if (resume !== undefined && resume.at === undefined) {
+      const stream = streams.makeResumable(this, "answerer", parts, kind, LEAST_BUFFER_BYTES, start.reader);
+      this.stream = stream;
+      this.user = stream.carryOn(streams);
+    } else this.stream = this.user = streams.make(this, "answerer", parts, kind, start.reader);
     this.mxpStream = new MxpStream({
       stream: this.stream,
       id: formatUuid(streamId),
@@ -119,7 +145,20 @@ export class IncomingStream extends IncomingRequest implements AgentStreamOwner 
     this.onAbandoned?.();
   }
 
+  onLost(_error: MxpError): boolean {
+    return this.keeper?.park() ?? false;
+  }
+
+  onState(): void {
+    // Only openers are told.
+  }
+
+  onRefused(): MxpError | undefined {
+    return undefined;
+  }
+
   onOver(): void {
+    this.keeper?.release();
     this.#streams.remove(this.stream, false);
     this.#closed.resolve();
   }

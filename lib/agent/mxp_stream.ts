@@ -5,7 +5,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import type { AgentStream } from "./agent_stream.ts";
+import type { StreamBody } from "./stream_body.ts";
 
 /** What a stream takes: text is sent as UTF-8. */
 export type StreamData = Uint8Array | ArrayBuffer | string;
@@ -19,7 +19,7 @@ const encoder = new TextEncoder();
 
 /** What a stream is made of. */
 export interface MxpStreamParts {
-  readonly stream: AgentStream;
+  readonly stream: StreamBody;
   /** The agent stream's UUID as text. */
   readonly id: string;
   /** 16 hex digits. */
@@ -94,6 +94,11 @@ export class MxpStream implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
   get transferred(): { readonly read: number; readonly written: number } {
     const { bytesRead, bytesWritten } = this.#parts.stream;
     return { read: bytesRead, written: bytesWritten };
+  }
+
+  /** How often it went on over another connection: more than 0 only with the option `resume`. */
+  get resumptions(): number {
+    return this.#parts.stream.resumptions;
   }
 
   /**

@@ -14,6 +14,7 @@ import { formatId64 } from "../mesh/id_sequence.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { AgentStream, AgentStreamOwner } from "./agent_stream.ts";
+import type { StreamBody } from "./stream_body.ts";
 import type { AgentStreams } from "./agent_streams.ts";
 import { deferred } from "./deferred.ts";
 import { MxpStream } from "./mxp_stream.ts";
@@ -37,19 +38,20 @@ export interface StreamRequest extends MessageIds {
 }
 
 /** One stream under way. */
-export class OutgoingStream implements AgentStreamOwner {
+export class OutgoingStream<B extends StreamBody = AgentStream> implements AgentStreamOwner {
   readonly request: StreamRequest;
   readonly mxpStream: MxpStream;
   readonly #streams: AgentStreams;
   readonly #closed = deferred<void>();
-  readonly #stream: AgentStream;
+  readonly #stream: B;
   readonly #onAbort = (): void => this.#cancel(this.request.signal!.reason);
   #failed = false;
 
-  constructor(streams: AgentStreams, request: StreamRequest) {
+  /** @param make what is behind it; told of its owner, which it must not use yet. */
+  constructor(streams: AgentStreams, request: StreamRequest, make: (owner: OutgoingStream<B>) => B) {
     this.#streams = streams;
     this.request = request;
-    this.#stream = streams.make(this, "opener", { ...request, ids: request }, request.kind);
+    this.#stream = make(this);
     this.mxpStream = new MxpStream({
       stream: this.#stream,
       id: formatUuid(request.streamId),
@@ -61,8 +63,8 @@ export class OutgoingStream implements AgentStreamOwner {
     request.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** What the transport deals with. */
-  get stream(): AgentStream {
+  /** What is behind it. */
+  get stream(): B {
     return this.#stream;
   }
 

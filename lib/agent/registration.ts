@@ -5,21 +5,19 @@
  * @module
  */
 
-import { readU32 } from "../base/bytes.ts";
 import { MxpError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { formatUuid } from "../base/uuid.ts";
 import type { AgentStatus } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
+import { pauseBefore } from "./back_off.ts";
 import type { CallContext } from "./call_context.ts";
 import type { Client } from "./client.ts";
 import { deferred } from "./deferred.ts";
 import type { Handlers } from "./handlers.ts";
 import type { LifecycleClient } from "./lifecycle_client.ts";
 
-/** The pause before the second attempt to get back; the first is made after a random part of it. */
-const FIRST_PAUSE_MS = 250;
-/** Pauses double up to this. */
+/** Pauses between attempts to get back double up to this. */
 const LONGEST_PAUSE_MS = 15_000;
 /** Where a node does not say how often it wants heartbeats. */
 const DEFAULT_HEARTBEAT_MS = 10_000;
@@ -249,10 +247,7 @@ export class Registration implements AsyncDisposable {
     const { signal } = this.#stop;
     this.#enter("reconnecting", undefined);
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const longest = attempt === 0 ? FIRST_PAUSE_MS : Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
-      // Between half and all of it, so that those who lost the same node do not come back all at once.
-      const part = attempt === 0 ? this.#chance() : 0.5 + this.#chance() / 2;
-      await this.#pause(longest * part, () => false);
+      await this.#pause(pauseBefore(attempt, LONGEST_PAUSE_MS, this.#parts.random), () => false);
       if (signal.aborted) return undefined;
       let link: RegistrationLink | undefined;
       try {
@@ -312,17 +307,10 @@ export class Registration implements AsyncDisposable {
       // A listener that fails must not end the heartbeats.
     }
   }
-
-  /** Uniform in [0, 1). */
-  #chance(): number {
-    const bytes = new Uint8Array(4);
-    this.#parts.random.fillPublic(bytes);
-    return readU32(bytes, 0) / 0x1_0000_0000;
-  }
 }
 
 /** Whether the node has said something that it will say again. */
-function isFinal(error: unknown): error is MxpError {
+export function isFinal(error: unknown): error is MxpError {
   if (!(error instanceof MxpError) || error.retryable) return false;
   return ["refused", "not_allowed", "key_mismatch", "agent_error", "overloaded", "too_large", "usage"].includes(
     error.code,

@@ -29,6 +29,8 @@ const FREE_KEPT = 16_384;
 /** What one direction sets aside of the memory budget while more than a little waits in it: the kept beginning, what the transport holds, and a message that is not whole. */
 const DIRECTION_BYTES = 409_600;
 
+const EMPTY = new Uint8Array(0);
+
 /** One stream on its way. */
 export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
   readonly deadline: Micros;
@@ -84,7 +86,11 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     const wait = request.details.deadlineMillis ?? 0;
     this.deadline = wait === 0 ? NEVER : (driver.now + wait * 1000) as Micros;
     const { streamId } = start.open;
-    const relay = new StreamRelay(start.reader, router.writer, streamId, ids, { mayChunk: true, mayRefuse: false });
+    const relay = new StreamRelay(start.reader, router.writer, streamId, ids, {
+      mayChunk: true,
+      mayRefuse: false,
+      isResumable: this.#isResumable,
+    });
     this.#opener = new RelayLeg("answerer", session, relay, this);
   }
 
@@ -171,11 +177,20 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
   }
 
   onLost(leg: RelayLeg): void {
-    if (leg === this.#opener) return this.#cancel(StreamError.CANCELLED);
+    if (leg === this.#opener) {
+      // Who wants to go on may come back over another connection.
+      const mayReturn = this.#isResumable && leg.session.streams.isLost;
+      return this.#cancel(mayReturn ? StreamError.GONE : StreamError.CANCELLED);
+    }
     if (leg !== this.#agent) return;
     // What has arrived goes on, and then that no more will.
     this.#pump(leg, this.#opener);
     this.#checkOver();
+  }
+
+  /** Whether the two ends go on where they were if one of them is lost (SPEC §8.13). */
+  get #isResumable(): boolean {
+    return this.start.open.resume !== undefined;
   }
 
   /** Whether another agent could take the stream over as it is. */
@@ -208,6 +223,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     const relay = new StreamRelay(new MessageReader(writer.codec), writer, start.open.streamId, request, {
       mayChunk: start.open.kind === "bidirectional",
       mayRefuse: true,
+      isResumable: this.#isResumable,
     });
     const leg = new RelayLeg("opener", session, relay, this);
     leg.put(this.#router.opening(this, agent), false);
@@ -298,6 +314,9 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     if (ending.kind === "closed") {
       if (from === this.#agent && ending.code !== ErrorCode.UNSPECIFIED) this.#outcome ??= "failed";
       from.drain();
+      // The end of a resumable stream's direction is that of the transport stream, behind the last message.
+      const to = from === this.#opener ? this.#agent : this.#opener;
+      if (this.#isResumable && to?.isEnded === false) to.put(EMPTY, true);
       return;
     }
     if (from.readOver) return;
@@ -329,6 +348,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     }
     this.#router.counters.failed++;
     this.#outcome ??= "failed";
+    if (this.#isResumable) return this.#abandon(this.#opener, StreamError.GONE);
     this.#close(ErrorCode.ANSWER_LOST, `${reason}, in the middle of the stream`);
   }
 

@@ -46,6 +46,7 @@ import { type PlainCarrier, startPlain } from "./plain_carrier.ts";
 import { type PlainOptions, type PlainSettings, plainSettings, type PlainStats } from "./plain_options.ts";
 import { type AccessDecision, type AccessStats, type Authorize, Policy } from "./policy.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
+import { type ResumableStats, ResumableStreams, type ResumeLimits } from "./resumable_streams.ts";
 import { Session, type SessionOwner } from "./session.ts";
 import { type PackingStats, Unpacker } from "./unpacking.ts";
 import { timeLimit } from "./time_limit.ts";
@@ -79,6 +80,8 @@ export interface ServeOptions {
   readonly maxConcurrentCalls?: number;
   /** Agent streams that may be open at once; further ones are answered with `overloaded`. Default 10 240. */
   readonly maxConcurrentStreams?: number;
+  /** How much is kept of streams whose openers have lost their connection, and want to go on. */
+  readonly resume?: ResumeLimits;
   /** Largest body of a call. Default 16 MiB, the protocol's own limit. */
   readonly maxMessageBytes?: number;
   /** Bytes that large requests and answers may take in memory together. Default 256 MiB. */
@@ -141,6 +144,8 @@ export interface ServerStats {
     /** Given up by who opened them, or cut off. */
     readonly cancelled: number;
   };
+  /** Those of the agent streams that go on after their connection was lost. */
+  readonly resumable: ResumableStats;
   /** Events since the server was started. */
   readonly events: {
     /** Handlers that have not come back. */
@@ -244,11 +249,13 @@ async function start(
   });
   const unpacker = new Unpacker(platform, identity);
   const onward = new Onward({ platform, identity, messages, pool, node: () => loopback.client() });
+  const resumable = new ResumableStreams(platform.clock, platform.random, options.resume);
   const dispatcher = new Dispatcher({
     onward,
     handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes), identity.publicKey),
     maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
     maxConcurrentStreams: atLeastOne("maxConcurrentStreams", options.maxConcurrentStreams ?? 10_240),
+    resumable: () => resumable,
     maxRequestBytes: Math.min(
       atLeastOne("maxMessageBytes", options.maxMessageBytes ?? MAX_PAYLOAD_BYTES) + CALL_PREFIX_BYTES,
       MAX_PAYLOAD_BYTES,
@@ -260,7 +267,7 @@ async function start(
   const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
   const endpoint = makeEndpoint(platform, identity, options);
   const plain = options.plain && plainSettings(options.plain);
-  const own = { plain, identity, endpoint, dispatcher, budget, options, onward, loopback, policy };
+  const own = { plain, identity, endpoint, dispatcher, resumable, budget, options, onward, loopback, policy };
   const parts: ServerParts = { platform, messages, registry, ...own };
   const server = new Server(parts);
   await server.start(listen, await addressOf(platform, listen.host));
@@ -276,6 +283,7 @@ interface ServerParts {
   readonly identity: Identity;
   readonly endpoint: Endpoint;
   readonly dispatcher: Dispatcher;
+  readonly resumable: ResumableStreams;
   readonly budget: MemoryBudget;
   readonly options: ServeOptions;
   readonly plain: PlainSettings | undefined;
@@ -361,12 +369,13 @@ export class Server implements AsyncDisposable {
 
   /** A snapshot. */
   stats(): ServerStats {
-    const { dispatcher, budget, endpoint, registry, policy } = this.#parts;
+    const { dispatcher, resumable, budget, endpoint, registry, policy } = this.#parts;
     return {
       connections: this.#sessions.size,
       halfOpen: endpoint.halfOpenCount,
       calls: { running: dispatcher.running, ...dispatcher.counters },
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
+      resumable: resumable.stats(),
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
       access: policy.stats(),
       packing: { ...dispatcher.packing },
@@ -405,6 +414,7 @@ export class Server implements AsyncDisposable {
     const late = timeLimit(options.timeoutMs ?? 10_000);
     dispatcher.closing ??= "the node is shutting down";
     registry?.endWatches(dispatcher.closing);
+    this.#parts.resumable.drain();
     // The clock on the wall may be set while we wait.
     const deadline = clock.now() + millis(options.timeoutMs ?? 10_000);
     await Promise.race([dispatcher.idle(), late.over, this.closed]);
@@ -430,6 +440,7 @@ export class Server implements AsyncDisposable {
     this.#parts.dispatcher.closing ??= "the node is shutting down";
     for (const session of [...this.#sessions]) session.close(TransportError.SHUTDOWN, "the node is shutting down");
     await this.#plain?.close();
+    this.#parts.resumable.drain();
     await this.#driver.flush();
     await this.#closeSockets();
     await this.#parts.registry?.close();

@@ -12,7 +12,7 @@ import type { ResumptionTicket } from "../transport/resumed_handshake.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { isResponderInitiated, isUnidirectional, type StreamId } from "../wire/stream_id.ts";
 import { AgentStreams } from "./agent_streams.ts";
-import { type ConnectionEnd, connectionEnded } from "./call_failure.ts";
+import { type ConnectionEnd, connectionEnded, isLost } from "./call_failure.ts";
 import type { ConnectionUser, Driver, Link } from "./driver.ts";
 import { type CallService, IncomingCalls } from "./incoming_calls.ts";
 import { IncomingEvents } from "./incoming_events.ts";
@@ -212,7 +212,7 @@ export class Session implements ConnectionUser {
     this.onPath?.("ended");
     this.outgoing.close();
     this.incoming?.close();
-    this.streams.close(connectionEnded(reason, "the stream"));
+    this.streams.close(connectionEnded(reason, "the stream"), isLost(reason));
     this.watches.close();
     this.#incomingEvents?.close();
     this.events.close(connectionEnded(reason, "the event"));

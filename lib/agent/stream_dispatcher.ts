@@ -17,6 +17,7 @@ import type { IncomingStream } from "./incoming_stream.ts";
 import type { Onward } from "./onward.ts";
 import { type StreamData, toBytes } from "./mxp_stream.ts";
 import { quote } from "./quote.ts";
+import type { ResumableStreams } from "./resumable_streams.ts";
 
 /** What a server counts about streams. */
 export interface StreamCounters {
@@ -38,6 +39,8 @@ export interface StreamDispatcherOptions {
   /** The ways that handlers have to others. */
   readonly onward: Onward;
   readonly maxConcurrentStreams: number;
+  /** Keeps the resumable ones. */
+  readonly resumable: () => ResumableStreams;
   /** Why requests are turned away, once they are. */
   readonly closing: () => string | undefined;
   /** A handler runs; the result is called when it has come back. */
@@ -64,6 +67,7 @@ export class StreamDispatcher {
 
   /** Finds the handler of a stream and runs it, or turns the stream away. */
   dispatch(streams: AgentStreams, request: IncomingCall, start: StreamStart, refusal?: RequestProblem): void {
+    if (refusal === undefined && this.#options.resumable().resume(streams, request, start)) return;
     this.counters.total++;
     const routed = refusal ?? this.#route(request, start);
     if (routed === true) return;
@@ -123,7 +127,10 @@ export class StreamDispatcher {
       return refuse(ErrorCode.NO_SUCH_AGENT, false, text);
     }
     const handler = handlers.findStream(incoming.target, method, (name) => incoming.agentName = name);
-    if (typeof handler === "function") return handler;
+    if (typeof handler === "function") {
+      const problem = this.#options.resumable().admit(incoming);
+      return problem === undefined ? handler : refuse(problem.code, problem.retryable, problem.text);
+    }
     if (handler === "no_such_agent") return refuse(ErrorCode.NO_SUCH_AGENT, false, `no agent ${incoming.agent} here`);
     const text = method === undefined ? "no handler for streams here" : `no method ${quote(method)} for streams here`;
     return refuse(ErrorCode.NO_SUCH_METHOD, false, text);

@@ -7,13 +7,20 @@
 import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { uuidV4 } from "../base/uuid.ts";
+import { RESUME_TOKEN_BYTES } from "../codec/payloads/stream_open.ts";
+import { LEAST_BUFFER_BYTES } from "../mesh/resumable_end.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { asMxpError, type ClientCore } from "./client_core.ts";
 import type { StreamOptions } from "./client_types.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import { streamClassOf } from "./priority.ts";
 import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
+import type { StreamRequest } from "./outgoing_stream.ts";
+import type { ResumeOptions } from "./resumable_outgoing.ts";
 import { checkTimeout } from "./time_limit.ts";
+
+const DEFAULT_BUFFER_BYTES = 1 << 20;
+const MAX_BUFFER_BYTES = 64 << 20;
 
 /** Opens an agent stream; see `Client.stream`. */
 export function openStream(core: ClientCore, method: string | undefined, options: StreamOptions): MxpStream {
@@ -23,6 +30,7 @@ export function openStream(core: ClientCore, method: string | undefined, options
     throw new MxpError("usage", "a stream goes to an agent or to a capability; give one of them");
   }
   const agent = capability === undefined ? options.agent ?? core.url.agent : undefined;
+  const resume = resumeOptions(core, options.resume);
   core.checkOpen();
   core.session.begin();
   const targetText = core.targetText(agent);
@@ -36,7 +44,7 @@ export function openStream(core: ClientCore, method: string | undefined, options
   const { traceHigh, traceLow } = core.trace(metadata, options.traceId);
   const isEndless = timeoutMs === 0 || timeoutMs === Infinity;
   try {
-    return core.session.streams.open({
+    const request: StreamRequest = {
       idHigh: core.ids.high,
       idLow: core.ids.low,
       traceHigh,
@@ -50,8 +58,31 @@ export function openStream(core: ClientCore, method: string | undefined, options
       timeoutMs,
       targetText,
       signal,
-    }).mxpStream;
+    };
+    const { streams } = core.session;
+    if (resume === undefined) return streams.open(request).mxpStream;
+    return streams.openResumable(request, resume, core.resumer!).mxpStream;
   } catch (error) {
     throw asMxpError(error);
   }
+}
+
+/** What is asked for, with a secret of its own. @throws {MxpError} `usage`. */
+function resumeOptions(core: ClientCore, resume: StreamOptions["resume"]): ResumeOptions | undefined {
+  if (resume === undefined || resume === false) return undefined;
+  if (core.resumer === undefined) {
+    throw new MxpError("usage", "a stream to who has called us ends with its connection; only a client's can go on");
+  }
+  const { bufferBytes = DEFAULT_BUFFER_BYTES, windowMs = 0 } = resume === true ? {} : resume;
+  if (!(bufferBytes >= LEAST_BUFFER_BYTES && bufferBytes <= MAX_BUFFER_BYTES)) {
+    const bounds = `${LEAST_BUFFER_BYTES} to ${MAX_BUFFER_BYTES} bytes`;
+    throw new MxpError("usage", `the buffer of a resumable stream has ${bounds}, not ${bufferBytes}`);
+  }
+  if (!(windowMs >= 0 && windowMs <= 0xffff_ffff)) {
+    throw new MxpError("usage", `a stream waits 0 to ${0xffff_ffff} ms for its opener, not ${windowMs}`);
+  }
+  const token = new Uint8Array(RESUME_TOKEN_BYTES);
+  core.platform.random.fillSecret(token);
+  const { clock } = core.session.driver;
+  return { token, bufferBytes: Math.floor(bufferBytes), windowMs: Math.ceil(windowMs), clock };
 }

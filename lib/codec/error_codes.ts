@@ -26,6 +26,7 @@ export const ErrorCode = {
   CANNOT_DECOMPRESS: 0x0011,
   CANNOT_DECRYPT: 0x0012,
   STREAM_PROTOCOL: 0x0013,
+  CANNOT_RESUME: 0x0016,
   SEAL_REFUSED: 0x0017,
   ANSWER_LOST: 0x0019,
 } as const;
@@ -74,6 +75,7 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   info("CANNOT_DECOMPRESS", false, true, "the payload is not one good zstd frame"),
   info("CANNOT_DECRYPT", false, true, "the payload is not sealed to the receiver's key"),
   info("STREAM_PROTOCOL", false, false, "an agent stream's messages came out of order, doubled or after its end"),
+  info("CANNOT_RESUME", false, false, "the stream that is to go on is not known here, or not any more"),
   info(
     "SEAL_REFUSED",
     false,

@@ -32,6 +32,10 @@ export const MessageType = {
   PUBLISHER: 0x82,
   /** Says how many events are missing at this place. An extension type. */
   MISSED: 0x83,
+  /** What the answerer of a resumable stream has of it. An extension type. */
+  RESUME_STATE: 0x84,
+  /** How far a resumable stream was read. An extension type. */
+  STREAM_PROGRESS: 0x85,
   /** Acknowledges a message. */
   ACK: 0xf0,
   /** Answers that something failed. */
@@ -101,6 +105,8 @@ const EXTENSIONS: ReadonlyMap<number, string> = new Map([
   [MessageType.SUBSCRIBE, "Subscribe"],
   [MessageType.PUBLISHER, "Publisher"],
   [MessageType.MISSED, "Missed"],
+  [MessageType.RESUME_STATE, "ResumeState"],
+  [MessageType.STREAM_PROGRESS, "StreamProgress"],
 ]);
 
 /** The name of a type for people: `Call`, `Metadata`, `Extension 0xa1`, `Unknown 0x7f`. */

@@ -47,9 +47,11 @@ export * from "./payloads/metadata.ts";
 export * from "./payloads/register_response.ts";
 export * from "./payloads/response.ts";
 export * from "./payloads/sealed_head.ts";
+export * from "./payloads/resume_state.ts";
 export * from "./payloads/stream_chunk.ts";
 export * from "./payloads/stream_close.ts";
 export * from "./payloads/stream_open.ts";
+export * from "./payloads/stream_progress.ts";
 export * from "./payloads/subscribe.ts";
 
 export * from "./json/detect.ts";

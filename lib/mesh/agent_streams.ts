@@ -23,7 +23,8 @@ import type { StreamMessages } from "./stream_messages.ts";
  * share of the memory budget; longer pieces are sent as several chunks.
  */
 export const MAX_CHUNK_BYTES = 65_536;
-const MAX_PAYLOAD = MAX_CHUNK_BYTES + STREAM_CHUNK_PREFIX_BYTES;
+/** Largest payload of any message of a stream. */
+export const MAX_STREAM_PAYLOAD = MAX_CHUNK_BYTES + STREAM_CHUNK_PREFIX_BYTES;
 const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 
 /** The half that sends: StreamChunk with ascending sequence, StreamClose at the end. */
@@ -83,11 +84,16 @@ export interface StreamReceiverOptions {
   readonly mayChunk: boolean;
   /** Whether an Error may come instead of chunks: to who opened the stream. */
   readonly mayRefuse: boolean;
+  /**
+   * Takes the extension messages of a resumable stream, which may also follow its StreamClose; the ending if one breaks a
+   * rule. Without it they are skipped.
+   */
+  readonly onExtension?: (message: MessageView) => StreamEnding | undefined;
 }
 
 /** The half that receives. After {@link push}, call {@link next} until it says undefined. */
 export class StreamReceiver {
-  readonly #reader: MessageReader;
+  #reader: MessageReader;
   readonly #streamId: Uint8Array;
   readonly #options: StreamReceiverOptions;
   #piece: Uint8Array | undefined;
@@ -111,9 +117,19 @@ export class StreamReceiver {
     return this.#ending;
   }
 
+  /**
+   * Goes on with another connection's bytes, where the last whole message left off.
+   *
+   * @param piece what the reader has been given last, of which there may be more.
+   */
+  goOn(reader: MessageReader, piece: Uint8Array | undefined): void {
+    this.#reader = reader;
+    this.#piece = piece;
+  }
+
   /** Takes the next bytes, which must not change as long as chunks of them are in use. */
   push(piece: Uint8Array): void {
-    if (this.#ending !== undefined) return;
+    if (this.#ending !== undefined && this.#options.onExtension === undefined) return;
     this.#piece = piece;
     this.#reader.push(piece);
   }
@@ -124,18 +140,33 @@ export class StreamReceiver {
       const message = this.#reader.next();
       if (message === undefined) {
         const pending = this.#reader.pending;
-        if (pending !== undefined && pending.payloadLength > MAX_PAYLOAD) return this.#end(tooLarge());
+        if (pending !== undefined && pending.payloadLength > MAX_STREAM_PAYLOAD) return this.#end(tooLarge());
         return undefined;
       }
       if (message instanceof CodecError) {
         return this.#end(message.code === "payload_too_large" ? tooLarge() : bad(message.message));
       }
-      if (message.payloadLength > MAX_PAYLOAD) return this.#end(tooLarge());
-      if (isExtensionType(message.type)) continue;
+      if (message.payloadLength > MAX_STREAM_PAYLOAD) return this.#end(tooLarge());
+      if (isExtensionType(message.type)) {
+        const problem = this.#options.onExtension?.(message);
+        if (problem !== undefined) return this.#end(problem);
+        continue;
+      }
       const result = this.#take(message);
       return result instanceof Uint8Array ? result : this.#end(result);
     }
     return this.#ending;
+  }
+
+  /** What is wrong with what has come behind the end of a resumable stream, where only extension messages may be. */
+  readBehindEnd(): StreamEnding | undefined {
+    for (let message = this.#reader.next(); message !== undefined; message = this.#reader.next()) {
+      if (message instanceof CodecError) return bad(message.message);
+      if (!isExtensionType(message.type)) return disorder("more than extension messages follow the StreamClose");
+      const problem = this.#options.onExtension?.(message);
+      if (problem !== undefined) return problem;
+    }
+    return (this.#reader.pending?.payloadLength ?? 0) > MAX_STREAM_PAYLOAD ? tooLarge() : undefined;
   }
 
   /** The transport stream has ended. */
@@ -186,7 +217,8 @@ export class StreamReceiver {
     if (close instanceof CodecError) return bad(close.message);
     if (!bytesEqual(close.streamId, this.#streamId)) return disorder("a StreamClose of another stream");
     if ((message.flags & MessageFlag.FINAL) === 0) return disorder("a StreamClose without FINAL");
-    if (this.#reader.next() !== undefined || this.#reader.finish() !== undefined) {
+    const mayGoOn = this.#options.onExtension !== undefined;
+    if (!mayGoOn && (this.#reader.next() !== undefined || this.#reader.finish() !== undefined)) {
       return disorder("more bytes follow the StreamClose");
     }
     return { kind: "closed", code: close.code, reason: close.reason };
@@ -199,15 +231,18 @@ function isSame(id: Uint8Array, bytes: Uint8Array, at: number): boolean {
   return difference === 0;
 }
 
-function disorder(text: string): StreamEnding {
+/** The ending for a message that has no business where it is. */
+export function disorder(text: string): StreamEnding {
   return { kind: "violation", code: ErrorCode.STREAM_PROTOCOL, text };
 }
 
-function bad(text: string): StreamEnding {
+/** The ending for a message that does not decode. */
+export function bad(text: string): StreamEnding {
   return { kind: "violation", code: ErrorCode.BAD_REQUEST, text };
 }
 
-function tooLarge(): StreamEnding {
+/** The ending for a message that is larger than any of a stream. */
+export function tooLarge(): StreamEnding {
   const text = `a chunk holds more than ${MAX_CHUNK_BYTES} bytes`;
   return { kind: "violation", code: ErrorCode.PAYLOAD_TOO_LARGE, text };
 }

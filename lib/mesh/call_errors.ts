@@ -28,6 +28,7 @@ export function codeOfErrorMessage(code: number): MxpErrorCode {
     case ErrorCode.UNAVAILABLE:
       return "closed";
     case ErrorCode.ANSWER_LOST:
+    case ErrorCode.CANNOT_RESUME:
       return "connection_lost";
     default:
       return "agent_error";

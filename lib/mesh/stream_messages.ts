@@ -8,9 +8,11 @@ import { messageLength } from "../codec/message.ts";
 import { MESSAGE_HEADER_BYTES, MessageFlag } from "../codec/message_header.ts";
 import { MessageType } from "../codec/message_type.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
+import { encodeResumeState, type ResumeState, sizeOfResumeState } from "../codec/payloads/resume_state.ts";
 import { encodeStreamChunkPrefix, STREAM_CHUNK_PREFIX_BYTES } from "../codec/payloads/stream_chunk.ts";
 import { encodeStreamClose, sizeOfStreamClose } from "../codec/payloads/stream_close.ts";
 import { encodeStreamOpen, sizeOfStreamOpen, type StreamOpen } from "../codec/payloads/stream_open.ts";
+import { encodeStreamProgress, sizeOfStreamProgress, type StreamProgress } from "../codec/payloads/stream_progress.ts";
 import { cutText, type MessageIds, type MessageWriter } from "./message_writer.ts";
 
 /** Writes messages. One for a driver; knows no stream. */
@@ -49,6 +51,23 @@ export class StreamMessages {
     const out = writer.allocate(messageLength(sizeOfStreamClose(close)));
     const end = encodeStreamClose(out, MESSAGE_HEADER_BYTES, close);
     writer.seal(out, 0, MessageType.STREAM_CLOSE, MessageFlag.FINAL, ids, end);
+    return out;
+  }
+
+  /** A ResumeState. */
+  resumeState(ids: MessageIds, state: ResumeState): Uint8Array {
+    const writer = this.#writer;
+    const out = writer.allocate(messageLength(sizeOfResumeState(state)));
+    writer.seal(out, 0, MessageType.RESUME_STATE, 0, ids, encodeResumeState(out, MESSAGE_HEADER_BYTES, state));
+    return out;
+  }
+
+  /** A StreamProgress. */
+  progress(ids: MessageIds, progress: StreamProgress): Uint8Array {
+    const writer = this.#writer;
+    const out = writer.allocate(messageLength(sizeOfStreamProgress(progress)));
+    const end = encodeStreamProgress(out, MESSAGE_HEADER_BYTES, progress);
+    writer.seal(out, 0, MessageType.STREAM_PROGRESS, 0, ids, end);
     return out;
   }
 }

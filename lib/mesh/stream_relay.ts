@@ -28,6 +28,12 @@ const SEALED = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 /** A message whose place in the order cannot be seen has come, or none has: the next one may have any. */
 const ANY_SEQUENCE = -1;
 
+/** What a direction may have in it. */
+export interface StreamRelayOptions extends StreamReceiverOptions {
+  /** Of a resumable stream (SPEC §8.13): extension messages may follow its StreamClose, and it may end without one. */
+  readonly isResumable: boolean;
+}
+
 /**
  * Passes messages on. After {@link push}, call {@link next} until it says undefined, and then look at {@link ending}.
  *
@@ -38,9 +44,11 @@ export class StreamRelay {
   readonly #writer: MessageWriter;
   readonly #streamId: Uint8Array;
   readonly #ids: MessageIds;
-  readonly #options: StreamReceiverOptions;
+  readonly #options: StreamRelayOptions;
   #piece: Uint8Array | undefined;
   #expected = ANY_SEQUENCE;
+  /** What the StreamClose of a resumable stream has said. */
+  #closed: Extract<StreamEnding, { readonly kind: "closed" }> | undefined;
   #ending: StreamEnding | undefined;
   /** Whether anything was passed on. */
   hasBegun = false;
@@ -55,7 +63,7 @@ export class StreamRelay {
     writer: MessageWriter,
     streamId: Uint8Array,
     ids: MessageIds,
-    options: StreamReceiverOptions,
+    options: StreamRelayOptions,
   ) {
     this.#reader = reader;
     this.#writer = writer;
@@ -101,7 +109,8 @@ export class StreamRelay {
       const at = isInPlace ? message.at : 0;
       const { type, flags, payloadLength } = message;
       this.#writer.seal(whole, at, type, flags, this.#ids, at + MESSAGE_HEADER_BYTES + payloadLength);
-      if (ending !== undefined) {
+      if (ending?.kind === "closed" && this.#options.isResumable) this.#closed = ending;
+      else if (ending !== undefined) {
         const isLast = this.#reader.next() === undefined && this.#reader.finish() === undefined;
         this.#ending = isLast ? ending : disorder("more bytes follow the StreamClose");
         if (!isLast) break;
@@ -123,6 +132,7 @@ export class StreamRelay {
 
   /** The transport stream has ended. */
   finish(): void {
+    if (this.#options.isResumable) this.#ending ??= this.#closed ?? { kind: "closed", code: 0, reason: "" };
     this.#ending ??= disorder("the stream ended without a StreamClose");
   }
 
@@ -139,6 +149,7 @@ export class StreamRelay {
       return message.payloadLength > MAX_EXTENSION_BYTES ? tooLarge() : undefined;
     }
     if (message.payloadLength > MAX_PAYLOAD) return tooLarge();
+    if (this.#closed !== undefined) return disorder("more than extension messages follow the StreamClose");
     switch (message.type) {
       case MessageType.STREAM_CHUNK:
         return this.#checkChunk(message);

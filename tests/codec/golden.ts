@@ -233,6 +233,25 @@ export const GOLDEN_PAYLOADS: readonly GoldenPayload[] = [
     codec.decodeStreamOpen,
   ),
   golden(
+    "StreamOpen that goes on with a stream",
+    "f0e1d2c3b4a5968778695a4b3c2d1e0f 00112233445566778899aabbccddeeff 02 " +
+      "01 1000 0102030405060708090a0b0c0d0e0f10 02 0800 0700000001000000 03 0400 00001000 04 0400 30750000",
+    {
+      streamId: STREAM,
+      target: AGENT,
+      kind: "bidirectional",
+      resume: {
+        token: Uint8Array.from({ length: 16 }, (_, i) => i + 1),
+        at: 0x1_0000_0007,
+        bufferBytes: 1_048_576,
+        windowMillis: 30_000,
+      },
+    } satisfies codec.StreamOpen,
+    codec.sizeOfStreamOpen,
+    codec.encodeStreamOpen,
+    codec.decodeStreamOpen,
+  ),
+  golden(
     "StreamChunk",
     "f0e1d2c3b4a5968778695a4b3c2d1e0f 0700000001000000 746f6b656e",
     { streamId: STREAM, sequence: 0x1_0000_0007, data: unhex("746f6b656e") },
@@ -251,6 +270,28 @@ export const GOLDEN_PAYLOADS: readonly GoldenPayload[] = [
     codec.sizeOfStreamClose,
     codec.encodeStreamClose,
     codec.decodeStreamClose,
+  ),
+  golden(
+    "ResumeState",
+    "f0e1d2c3b4a5968778695a4b3c2d1e0f 00112233445566778899aabbccddeeff 0700000001000000 30750000 00001000",
+    {
+      streamId: STREAM,
+      agentId: AGENT,
+      next: 0x1_0000_0007,
+      windowMillis: 30_000,
+      bufferBytes: 1_048_576,
+    } satisfies codec.ResumeState,
+    codec.sizeOfResumeState,
+    codec.encodeResumeState,
+    codec.decodeResumeState,
+  ),
+  golden(
+    "StreamProgress",
+    "f0e1d2c3b4a5968778695a4b3c2d1e0f 0700000001000000 01",
+    { streamId: STREAM, next: 0x1_0000_0007, isEnough: true } satisfies codec.StreamProgress,
+    codec.sizeOfStreamProgress,
+    codec.encodeStreamProgress,
+    codec.decodeStreamProgress,
   ),
   golden(
     "Ack",

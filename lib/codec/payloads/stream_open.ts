@@ -12,6 +12,21 @@ import { measure, type PayloadWriter, write } from "../payload_writer.ts";
 /** Who may send chunks: only the side that opened the stream, or both. */
 export type AgentStreamKind = "unidirectional" | "bidirectional";
 
+/** Length of the secret by which the opener of a resumable stream proves that it is the same one. */
+export const RESUME_TOKEN_BYTES = 16;
+
+/** What makes a stream one that can go on over another connection (SPEC §8.13). */
+export interface ResumeRequest {
+  /** {@link RESUME_TOKEN_BYTES} bytes that the opener has made up for this stream, and keeps to itself. */
+  readonly token: Uint8Array;
+  /** Only where a stream goes on: the sequence of the next message that the opener expects. */
+  readonly at?: number;
+  /** Bytes that each side may have sent without knowing that the other side's application has taken them. */
+  readonly bufferBytes?: number;
+  /** How long the answerer is asked to keep the stream without a connection. */
+  readonly windowMillis?: number;
+}
+
 /** Opens an agent stream. */
 export interface StreamOpen {
   /** The stream's id, 16 bytes. */
@@ -20,15 +35,27 @@ export interface StreamOpen {
   readonly target: Uint8Array;
   /** Who may send chunks. */
   readonly kind: AgentStreamKind;
+  /** For a resumable stream. */
+  readonly resume?: ResumeRequest;
 }
+
+const TLV = { RESUME_TOKEN: 0x01, RESUME_AT: 0x02, BUFFER: 0x03, WINDOW: 0x04 } as const;
 
 /** Kinds by their number on the wire. Read only. */
 const KINDS: readonly (AgentStreamKind | undefined)[] = [undefined, "unidirectional", "bidirectional"];
 
-function layOut(writer: PayloadWriter, { streamId, target, kind }: StreamOpen): void {
+function layOut(writer: PayloadWriter, { streamId, target, kind, resume }: StreamOpen): void {
   writer.fixed(streamId, UUID_BYTES, "stream id");
   writer.fixed(target, UUID_BYTES, "target");
   writer.u8(KINDS.indexOf(kind), "kind");
+  if (resume === undefined) return;
+  if (resume.token.length !== RESUME_TOKEN_BYTES) {
+    throw new RangeError(`a resume token has ${RESUME_TOKEN_BYTES} bytes, not ${resume.token.length}`);
+  }
+  writer.tlvBytes(TLV.RESUME_TOKEN, resume.token, "resume token");
+  writer.tlvU64(TLV.RESUME_AT, resume.at, "resume at");
+  writer.tlvU32(TLV.BUFFER, resume.bufferBytes, "buffer");
+  writer.tlvU32(TLV.WINDOW, resume.windowMillis, "window");
 }
 
 /** How many bytes it takes. */
@@ -45,7 +72,7 @@ export function encodeStreamOpen(out: Uint8Array, at: number, open: StreamOpen):
   return write(layOut, open, out, at);
 }
 
-/** Decodes `bytes[at, end)`. The ids are copied. TLVs may follow; none is defined yet. */
+/** Decodes `bytes[at, end)`. The ids are copied. */
 export function decodeStreamOpen(bytes: Uint8Array, at = 0, end: number = bytes.length): StreamOpen | CodecError {
   const reader = new PayloadReader(bytes, at, end);
   const streamId = reader.copy(UUID_BYTES, "stream id");
@@ -53,7 +80,30 @@ export function decodeStreamOpen(bytes: Uint8Array, at = 0, end: number = bytes.
   const number = reader.u8("kind");
   const kind = KINDS[number];
   if (kind === undefined) reader.fail("bad_value", "kind", number);
+  const resume: { -readonly [K in keyof ResumeRequest]?: ResumeRequest[K] } = {};
   const tlvs = new TlvReader(reader);
-  while (tlvs.next());
-  return reader.error ?? { streamId, target, kind: kind ?? "unidirectional" };
+  while (tlvs.next()) {
+    switch (tlvs.type) {
+      case TLV.RESUME_TOKEN:
+        resume.token = tlvs.fixed(RESUME_TOKEN_BYTES, "resume token");
+        break;
+      case TLV.RESUME_AT:
+        resume.at = tlvs.u64("resume at");
+        break;
+      case TLV.BUFFER:
+        resume.bufferBytes = tlvs.u32("buffer");
+        break;
+      case TLV.WINDOW:
+        resume.windowMillis = tlvs.u32("window");
+        break;
+    }
+  }
+  const { token } = resume;
+  if (token === undefined && resume.at !== undefined) reader.fail("bad_value", "resume at without a token");
+  return reader.error ?? {
+    streamId,
+    target,
+    kind: kind ?? "unidirectional",
+    ...(token !== undefined && { resume: { ...resume, token } }),
+  };
 }

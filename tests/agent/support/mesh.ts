@@ -11,6 +11,7 @@ import {
   connect,
   generateIdentity,
   type Handlers,
+  type Identity,
   MxpError,
   type Registration,
   type RegistryOptions,
@@ -45,6 +46,7 @@ export function failsWith(code: string, retryable: boolean, message: RegExp): (e
 export interface TestAgent {
   readonly client: Client;
   readonly registration: Registration;
+  readonly identity: Identity;
 }
 
 /** A node with agents behind it. */
@@ -86,13 +88,15 @@ export class Mesh implements AsyncDisposable {
     capabilities: string[],
     call: CallHandler | undefined,
     more: Handlers = {},
+    identity: Identity = generateIdentity(),
   ): Promise<TestAgent> {
-    const client = await connect(this.server.url, { platform: this.platform, identity: generateIdentity() });
+    const client = await connect(this.server.url, { platform: this.platform, identity });
     const registration = await client.register({ name, capabilities }, {
       handlers: { ...(call && { call }), ...more },
     });
-    this.#agents.push({ client, registration });
-    return { client, registration };
+    const agent = { client, registration, identity };
+    this.#agents.push(agent);
+    return agent;
   }
 
   get relayed() {

@@ -160,6 +160,50 @@ const KINDS: readonly Kind[] = [
       ),
   },
   {
+    name: "StreamOpen of a resumable stream",
+    run: (check) =>
+      check(
+        record<codec.StreamOpen>({
+          streamId: uuid,
+          target: uuid,
+          kind: fc.constantFrom<codec.AgentStreamKind>("unidirectional", "bidirectional"),
+          resume: fc.record(
+            { token: uuid, at: fc.maxSafeNat(), bufferBytes: u32, windowMillis: u32 },
+            { requiredKeys: ["token"], noNullPrototype: true },
+          ),
+        }),
+        codec.sizeOfStreamOpen,
+        codec.encodeStreamOpen,
+        codec.decodeStreamOpen,
+      ),
+  },
+  {
+    name: "ResumeState",
+    run: (check) =>
+      check(
+        record<codec.ResumeState>({
+          streamId: uuid,
+          agentId: uuid,
+          next: fc.maxSafeNat(),
+          windowMillis: u32,
+          bufferBytes: u32,
+        }),
+        codec.sizeOfResumeState,
+        codec.encodeResumeState,
+        codec.decodeResumeState,
+      ),
+  },
+  {
+    name: "StreamProgress",
+    run: (check) =>
+      check(
+        record<codec.StreamProgress>({ streamId: uuid, next: fc.maxSafeNat(), isEnough: fc.boolean() }),
+        codec.sizeOfStreamProgress,
+        codec.encodeStreamProgress,
+        codec.decodeStreamProgress,
+      ),
+  },
+  {
     name: "StreamChunk",
     run: (check) =>
       check(

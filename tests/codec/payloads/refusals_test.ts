@@ -35,8 +35,11 @@ test("TLVs of unknown types are skipped, even twice", () => {
   );
   assert.equal(value.leaseMillis, 1);
   assert.equal(accepted(metadata("20 0200 0102 08 0100 07 60 0000")).hopLimit, 7);
-  accepted(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 05 0200 0102`)));
-  assert.equal(refusal(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 05 0200 01`))), "truncated_payload TLV value");
+  accepted(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 25 0200 0102`)));
+  assert.equal(refusal(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 25 0200 01`))), "truncated_payload TLV value");
+  const at = "02 0800 0000000000000000";
+  assert.equal(refusal(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 ${at}`))), "bad_value resume at without a token");
+  assert.equal(refusal(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 01 0100 00`))), "bad_value resume token length");
 });
 
 test("a priority that is not known is the least urgent one", () => {
