@@ -7,6 +7,7 @@
 
 import process from "node:process";
 import { connect, generateIdentity, serve } from "../mod.ts";
+import { answerQuestions, say } from "./party.ts";
 
 /** What the agents of a run can do. */
 export const CAPABILITY = "mesh.work";
@@ -23,15 +24,7 @@ export interface Work {
 
 async function main([role, ...args]: readonly string[]): Promise<void> {
   const answer = role === "node" ? await node() : await agents(args[0], Number(args[1]), args.slice(2));
-  const decoder = new TextDecoder();
-  for await (const chunk of process.stdin) {
-    for (const line of decoder.decode(chunk as Uint8Array).trim().split("\n")) await answer(line);
-  }
-  process.exit(0);
-}
-
-function say(value: unknown): void {
-  process.stdout.write(JSON.stringify(value) + "\n");
+  await answerQuestions(answer);
 }
 
 async function node(): Promise<(line: string) => void> {

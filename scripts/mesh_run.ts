@@ -5,13 +5,10 @@
  * @module
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { type Client, connect, MxpError, type ServerStats } from "../mod.ts";
 import { SeededRandom } from "../lib/testing/seeded_random.ts";
 import { CAPABILITY, type Work } from "./mesh_party.ts";
-import { projectRoot } from "./source_files.ts";
-import { resolveBun, resolveDeno } from "./tools.ts";
+import { Party } from "./party.ts";
 
 /** What a run is to do. */
 export interface MeshOptions {
@@ -62,6 +59,8 @@ export interface MeshDeath {
   readonly goneMs: number;
 }
 
+/** What the processes run. */
+const FILE = "mesh_party.ts";
 /** Every how many calls one has a large answer, which takes some packets. */
 const LARGE_EVERY = 20;
 const LARGE_BYTES = 1 << 20;
@@ -70,18 +69,18 @@ const LONGEST_WORK_MS = 4;
 /** How often is looked who is listed. */
 const LOOK_EVERY_MS = 50;
 
-interface Party {
+/** One process of agents. */
+interface AgentProcess {
   readonly runtime: string;
   readonly agents: readonly string[];
-  readonly child: ChildProcess;
-  readonly lines: AsyncIterator<string>;
+  readonly party: Party;
 }
 
 /** A running mesh. */
 export class MeshRun implements AsyncDisposable {
   readonly #options: MeshOptions;
   readonly #random: SeededRandom;
-  readonly #parties: Party[] = [];
+  readonly #parties: AgentProcess[] = [];
   readonly #clients: Client[] = [];
   #node!: Party;
   #counter = 0;
@@ -105,15 +104,16 @@ export class MeshRun implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { agents, processes, clients, leaseMs } = this.#options;
-    this.#node = this.#spawn("deno", [], ["node"]);
-    const { url } = await answerOf(this.#node) as { readonly url: string };
+    this.#node = new Party("deno", FILE, ["node"]);
+    const { url } = await this.#node.next() as { readonly url: string };
     const names = Array.from({ length: agents }, (_, n) => `agent-${n + 1}`);
     const starting: Promise<unknown>[] = [];
     for (let p = 0; p < processes; p++) {
       const own = names.filter((_, n) => n % processes === p);
-      const party = this.#spawn(p % 2 === 0 ? "deno" : "bun", own, ["agents", url, String(leaseMs), ...own]);
-      this.#parties.push(party);
-      starting.push(answerOf(party));
+      const runtime = p % 2 === 0 ? "deno" : "bun";
+      const party = new Party(runtime, FILE, ["agents", url, String(leaseMs), ...own]);
+      this.#parties.push({ runtime, agents: own, party });
+      starting.push(party.next());
     }
     await Promise.all(starting);
     for (let c = 0; c < clients; c++) this.#clients.push(await connect(url));
@@ -177,7 +177,7 @@ export class MeshRun implements AsyncDisposable {
     let watching: Promise<Pick<MeshDeath, "offlineMs" | "goneMs">> | undefined;
     const round = await this.round((answered) => {
       if (answered < afterCalls || watching !== undefined) return;
-      victim.child.kill("SIGKILL");
+      victim.party.child.kill("SIGKILL");
       watching = this.#watchDeath(victim);
     });
     if (watching === undefined) throw new Error("the round was over before anybody was killed");
@@ -185,7 +185,7 @@ export class MeshRun implements AsyncDisposable {
     return { round, death: { runtime, agents, afterCalls, ...await watching } };
   }
 
-  async #watchDeath({ agents }: Party): Promise<Pick<MeshDeath, "offlineMs" | "goneMs">> {
+  async #watchDeath({ agents }: AgentProcess): Promise<Pick<MeshDeath, "offlineMs" | "goneMs">> {
     const began = performance.now();
     let offlineMs: number | undefined;
     const latest = 4 * this.#options.leaseMs;
@@ -202,28 +202,12 @@ export class MeshRun implements AsyncDisposable {
   /** Ends every process. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close()));
-    await Promise.all([...this.#parties, this.#node].map(async (party) => {
-      if (party === undefined || party.child.exitCode !== null || party.child.signalCode !== null) return;
-      const dead = once(party.child, "close");
-      party.child.kill("SIGKILL");
-      await dead;
-    }));
+    const parties = [...this.#parties.map(({ party }) => party), this.#node];
+    await Promise.all(parties.map((party) => party?.[Symbol.asyncDispose]()));
   }
 
   async #relayed(): Promise<NonNullable<ServerStats["registry"]>["relayed"]> {
-    this.#node.child.stdin!.write("stats\n");
-    return (await answerOf(this.#node) as ServerStats).registry!.relayed;
-  }
-
-  #spawn(runtime: "deno" | "bun", agents: readonly string[], args: readonly string[]): Party {
-    const script = `${projectRoot}scripts/mesh_party.ts`;
-    const [program, leading] = runtime === "deno"
-      ? [resolveDeno(), ["run", "-A", `--config=${projectRoot}deno.json`, script]] as const
-      : [resolveBun(), [script]] as const;
-    // Ends by itself when this process does: its standard input is closed then.
-    const child = spawn(program, [...leading, ...args], { cwd: projectRoot, stdio: ["pipe", "pipe", "inherit"] });
-    child.stdin!.on("error", () => {});
-    return { runtime, agents, child, lines: lines(child) };
+    return (await this.#node.ask("stats") as ServerStats).registry!.relayed;
   }
 }
 
@@ -240,23 +224,6 @@ function failureOf(error: unknown): MeshFailure {
   if (!(error instanceof MxpError)) throw error;
   const { code, remoteName, retryable, message: text } = error;
   return { code, remoteName, retryable, text };
-}
-
-async function answerOf({ lines }: Party): Promise<unknown> {
-  const { value, done } = await lines.next();
-  if (done === true) throw new Error("a process of the mesh ended before it had answered");
-  return JSON.parse(value);
-}
-
-async function* lines(child: ChildProcess): AsyncGenerator<string, void, void> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of child.stdout!) {
-    rest += decoder.decode(chunk as Uint8Array, { stream: true });
-    const parts = rest.split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-  }
 }
 
 /** What is to be said of a round against what is promised: nothing, if every promise was kept. */
