@@ -129,6 +129,7 @@ export type { Agent, AgentCard, AgentQuery } from "./lib/agent/agent_card.ts";
 export type { AgentStatus } from "./lib/codec/payloads/agent_record.ts";
 export type { AgentChange, DiscoverOptions, LifecycleOptions } from "./lib/agent/lifecycle_client.ts";
 export { Registration, type RegistrationOptions, type RegistrationState } from "./lib/agent/registration.ts";
+export type { OnceStats } from "./lib/agent/once_calls.ts";
 export type { RelayStats } from "./lib/agent/call_router.ts";
 export type { StreamRelayStats } from "./lib/agent/stream_router.ts";
 export type { RegistryEvent, RegistryOptions, RegistryStats } from "./lib/agent/registry_service.ts";

@@ -10,6 +10,7 @@ import { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { CallContext } from "./call_context.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Handlers, HandlerTable } from "./handlers.ts";
+import type { OnceCalls } from "./once_calls.ts";
 import { Onward, type OnwardParts } from "./onward.ts";
 import { type PackingStats, Unpacker } from "./unpacking.ts";
 import { ResumableStreams } from "./resumable_streams.ts";
@@ -42,7 +43,7 @@ export class AgentHost {
   #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
 
   /** From now on the session's peer may call. @throws {MxpError} `usage` for what is not a handler. */
-  constructor(session: Session, parts: OnwardParts, options: HostOptions) {
+  constructor(session: Session, parts: OnwardParts, options: HostOptions, once: OnceCalls) {
     this.#session = session;
     this.#unpacker = new Unpacker(parts.platform, parts.identity);
     this.onward = new Onward(parts);
@@ -53,6 +54,7 @@ export class AgentHost {
     this.#dispatcher = new Dispatcher({
       handlers: this.#table,
       onward: this.onward,
+      once,
       maxConcurrentCalls: MAX_CALLS,
       maxConcurrentStreams: MAX_STREAMS,
       resumable: () => this.resumable,

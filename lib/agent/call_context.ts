@@ -118,7 +118,7 @@ export class CallContext {
     return this.#call.details.attempt?.number ?? 0;
   }
 
-  /** Calls with the same key are meant to take effect once. */
+  /** Calls with the same key are meant to take effect once. The library sees to it for some minutes; who needs more keeps keys itself. */
   get idempotencyKey(): string | undefined {
     return this.#call.details.idempotencyKey;
   }

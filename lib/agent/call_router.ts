@@ -4,10 +4,12 @@
  * @module
  */
 
+import { concatBytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import { type Clock, NEVER } from "../base/time.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
+import { ORIGIN_BYTES } from "../codec/payloads/metadata.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { IdSequence } from "../mesh/id_sequence.ts";
 import { PACKED_FLAGS } from "../mesh/answer_reader.ts";
@@ -44,7 +46,11 @@ export interface RouterParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly messages: CallMessages;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
 }
+
+const ORIGIN_LABEL = new TextEncoder().encode("mxp1 origin:");
+const EMPTY = new Uint8Array(0);
 
 /** Finds agents for calls. One for a node. */
 export class CallRouter {
@@ -120,7 +126,7 @@ export class CallRouter {
     const seconds = left === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(left / 1000)), MAX_CALL_TIMEOUT_SECONDS);
     const request = messages.call(
       out,
-      relayedMetadata(call, hops, left),
+      { ...relayedMetadata(call, hops, left), ...this.#origin(call) },
       agent.stored.agentId,
       seconds,
       payload,
@@ -131,6 +137,13 @@ export class CallRouter {
     if (session.outgoing.send(out, message)) return out;
     this.links.end(link, relay);
     return undefined;
+  }
+
+  /** Says of a call with an idempotency key whose it is: to the agent, all calls come from this node. */
+  #origin({ peer, details: { idempotencyKey, origin } }: IncomingCall): { readonly origin?: Uint8Array } {
+    if (idempotencyKey === undefined) return {};
+    const from = concatBytes(ORIGIN_LABEL, peer.publicKey, origin ?? EMPTY);
+    return { origin: this.#parts.sha256(from).slice(0, ORIGIN_BYTES) };
   }
 }
 

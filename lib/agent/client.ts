@@ -25,6 +25,7 @@ import { migrate } from "./migration.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
+import { OnceCalls } from "./once_calls.ts";
 import { type Connected, RepeatedCalls } from "./repeated_calls.ts";
 import { Reply } from "./reply.ts";
 import { ResumableStreams } from "./resumable_streams.ts";
@@ -86,6 +87,9 @@ export class Client implements AsyncDisposable {
   #host: AgentHost | undefined;
   /** Streams to the agents that are registered here, whatever connection they come over. */
   #resumable: ResumableStreams | undefined;
+  /** What agents here have answered, also over connections that were lost: later ones in place of this one share it. */
+  #once: OnceCalls | undefined;
+  #ownsOnce = true;
   /** Who answers. */
   readonly peer: PeerInfo;
   /** Settles when the connection has ended, for whatever reason. Never rejects. */
@@ -126,8 +130,12 @@ export class Client implements AsyncDisposable {
     const pool = new ConnectionPool({ clock: platform.clock, connect });
     this.#pool = pool;
     this.#dialler = new DirectDialler({ core, lifecycle: this.#lifecycle, connect, pool });
-    this.#makeHost = () =>
-      new AgentHost(session, { platform, identity: parts.identity, messages: parts.messages, pool }, parts.hosting);
+    const sha256 = (bytes: Uint8Array): Uint8Array => platform.crypto.sha256.hash(bytes);
+    const onward = { platform, identity: parts.identity, messages: parts.messages, pool };
+    this.#makeHost = () => {
+      this.#once ??= new OnceCalls({ clock: platform.clock, random: platform.random, sha256 });
+      return new AgentHost(session, onward, parts.hosting, this.#once);
+    };
     if (parts.hosting.handlers !== undefined) this.#host = this.#makeHost();
     this.#reconnect = parts.reconnect;
     this.#identity = parts.identity;
@@ -226,7 +234,12 @@ export class Client implements AsyncDisposable {
       return Registration.start({
         register: toRegister(card, () => defaultAgentId(sha256, this.#identity.publicKey, card.name)),
         link: link(this),
-        reconnect: async (signal) => link(await this.#reconnect(signal)),
+        reconnect: async (signal) => {
+          const client = await this.#reconnect(signal);
+          client.#once ??= this.#once;
+          client.#ownsOnce = client.#once !== this.#once;
+          return link(client);
+        },
         random: this.#core.platform.random,
         options,
       });
@@ -397,6 +410,7 @@ export class Client implements AsyncDisposable {
     await this.#pool.close();
     await this.#core.resumer!.close(new MxpError("closed", "the stream ended: the client was closed here"));
     this.#core.session.close(TransportError.NO_ERROR, "");
+    if (this.#ownsOnce) this.#once?.close();
     await this.#core.session.driver.flush();
     this.#core.session.driver.close();
     await this.#resumption.settled();

@@ -32,7 +32,10 @@ export interface RequestOptions {
   readonly traceId?: string;
   /** How often the request may be passed on by nodes, and lead to further ones (SPEC §8.11); default 32. */
   readonly hopLimit?: number;
-  /** Two requests with the same key are one. */
+  /**
+   * Two calls with the same key from the same identity are one: they are carried out once, and get the same answer, for as long as the
+   * other side remembers, which is five minutes.
+   */
   readonly idempotencyKey?: string;
   /** Media type of the body, or of the chunks. */
   readonly contentType?: string;

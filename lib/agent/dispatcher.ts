@@ -19,6 +19,7 @@ import { EventDispatcher } from "./event_dispatcher.ts";
 import { handlerFailure } from "./handler_failure.ts";
 import type { Onward } from "./onward.ts";
 import type { IncomingEvent } from "./incoming_events.ts";
+import type { OnceCalls } from "./once_calls.ts";
 import { quote } from "./quote.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import type { PackingStats, Unpacker } from "./unpacking.ts";
@@ -37,6 +38,8 @@ export interface DispatcherOptions {
   readonly registry?: LifecycleHandler;
   /** The ways that handlers have to others. */
   readonly onward: Onward;
+  /** Remembers calls with idempotency keys. */
+  readonly once: OnceCalls;
   readonly onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
   /** Opens and decompresses what comes so. */
   readonly unpacker: Unpacker;
@@ -62,6 +65,8 @@ export class Dispatcher {
   readonly streams: StreamDispatcher;
   readonly events: EventDispatcher;
   readonly maxRequestBytes: number;
+  /** Remembers calls with idempotency keys. */
+  readonly once: OnceCalls;
   /** Why requests are turned away, once they are. */
   closing: string | undefined = undefined;
   readonly #handlers: HandlerTable;
@@ -82,6 +87,7 @@ export class Dispatcher {
     this.#maxConcurrentCalls = options.maxConcurrentCalls;
     this.#onward = options.onward;
     this.#unpacker = options.unpacker;
+    this.once = options.once;
     this.maxRequestBytes = options.maxRequestBytes;
     this.#onHandlerError = options.onHandlerError;
     this.streams = new StreamDispatcher({
@@ -159,6 +165,18 @@ export class Dispatcher {
       this.#runEvent(call, payload);
       return;
     }
+    const { idempotencyKey, accept } = call.details;
+    // What is sealed for an agent cannot be compared here, and its answer is for this one request: the agent sees to it.
+    if (idempotencyKey === undefined || call.packed !== 0) return this.#carryOut(call, payload);
+    // Each of equal calls has its answer packed for itself.
+    if (accept !== undefined && call.answerPacking === undefined && this.#isForUs(call)) {
+      this.#unpacker.prepareAnswer(call);
+    }
+    this.once.dispatch(call, idempotencyKey, payload, (standIn) => this.#carryOut(standIn, payload));
+  }
+
+  /** A call for whoever answers it, here or behind this node. */
+  #carryOut(call: IncomingCall, payload: Uint8Array): void {
     const { capability } = call.details;
     if (capability !== undefined) {
       if (this.#route(call, payload)) return;
@@ -194,6 +212,7 @@ export class Dispatcher {
       return;
     }
     const done = (result: Uint8Array | RequestProblem): void => {
+      call.handling = false;
       if (call.state !== "running") return;
       if (result instanceof Uint8Array) this.#dispatch(call, result);
       else call.calls.refuse(call, result.code, result.retryable, result.text, StreamError.MALFORMED);
@@ -208,8 +227,7 @@ export class Dispatcher {
     const ended = this.#begin();
     call.handling = true;
     result.then(done).finally(() => {
-      call.handling = false;
-      if (call.state === "done") call.calls.release(call);
+      if (call.state === "done" && !call.handling) call.calls.release(call);
       ended();
     });
   }

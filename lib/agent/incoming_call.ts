@@ -82,8 +82,8 @@ export class IncomingCall extends IncomingRequest {
   reserved = 0;
   /** Whether the answer is among them already. */
   answerReserved = false;
-  /** Ends the collecting of an answer that the handler yields. */
-  stopAnswer: (() => void) | undefined = undefined;
+  /** Told why nobody waits for the answer any more: ends the collecting of one that the handler yields, or the waiting elsewhere. */
+  stopAnswer: ((code: MxpErrorCode) => void) | undefined = undefined;
   /** Whether the handler has the call and has not come back. */
   handling = false;
 
@@ -107,7 +107,7 @@ export class IncomingCall extends IncomingRequest {
 
   override abort(code: MxpErrorCode, text: string): boolean {
     if (!super.abort(code, text)) return false;
-    this.stopAnswer?.();
+    this.stopAnswer?.(code);
     return true;
   }
 

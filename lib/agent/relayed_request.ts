@@ -25,7 +25,7 @@ export function canTryOthers({ code, retryable }: { readonly code: number; reado
 
 /** The Metadata that goes on to the agent: all of it but what is about the way there, and the time that is left. */
 export function relayedMetadata({ details }: IncomingRequest, hopLimit: number, left: number): Metadata {
-  const { values: _, capability: _chosen, deadlineMillis: _then, head: _inData, ...rest } = details;
+  const { values: _, capability: _chosen, deadlineMillis: _then, head: _inData, origin: _others, ...rest } = details;
   const deadlineMillis = Math.min(Math.max(1, Math.ceil(left)), MAX_DEADLINE_MS);
   return { ...rest, ...(left !== Infinity && { deadlineMillis }), hopLimit };
 }

@@ -39,6 +39,7 @@ import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
 import { addressOf, bindProblem } from "./listening.ts";
 import { Loopback } from "./loopback.ts";
 import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp_url.ts";
+import { OnceCalls, type OnceStats } from "./once_calls.ts";
 import { Onward } from "./onward.ts";
 import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
@@ -130,6 +131,8 @@ export interface ServerStats {
     /** Given up by the caller or cut off. */
     readonly cancelled: number;
   };
+  /** Calls with idempotency keys: what is remembered, and what was answered from memory. */
+  readonly once: OnceStats;
   /** Agent streams that peers opened since the server was started. */
   readonly streams: {
     /** Handlers that have not come back. */
@@ -252,6 +255,11 @@ async function start(
   const resumable = new ResumableStreams(platform.clock, platform.random, options.resume);
   const dispatcher = new Dispatcher({
     onward,
+    once: new OnceCalls({
+      clock: platform.clock,
+      random: platform.random,
+      sha256: (bytes) => platform.crypto.sha256.hash(bytes),
+    }),
     handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes), identity.publicKey),
     maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
     maxConcurrentStreams: atLeastOne("maxConcurrentStreams", options.maxConcurrentStreams ?? 10_240),
@@ -374,6 +382,7 @@ export class Server implements AsyncDisposable {
       connections: this.#sessions.size,
       halfOpen: endpoint.halfOpenCount,
       calls: { running: dispatcher.running, ...dispatcher.counters },
+      once: dispatcher.once.stats(),
       streams: { running: dispatcher.streams.running, ...dispatcher.streams.counters },
       resumable: resumable.stats(),
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
@@ -439,6 +448,7 @@ export class Server implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#parts.dispatcher.closing ??= "the node is shutting down";
     for (const session of [...this.#sessions]) session.close(TransportError.SHUTDOWN, "the node is shutting down");
+    this.#parts.dispatcher.once.close();
     await this.#plain?.close();
     this.#parts.resumable.drain();
     await this.#driver.flush();
@@ -490,6 +500,7 @@ export class Server implements AsyncDisposable {
   #onSocketError(error: Error): void {
     this.#closing ??= Promise.resolve();
     for (const session of [...this.#sessions]) session.abandon(error.message);
+    this.#parts.dispatcher.once.close();
     void this.#closeOnward();
     // Nobody waits for this who could be told that a store cannot be closed.
     this.#parts.registry?.close().catch((failure) => this.#parts.options.onInternalError?.(failure));

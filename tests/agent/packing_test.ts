@@ -200,12 +200,13 @@ test("a sealed call is read by its agent alone, which knows who sent it, and the
     e2e: mesh.e2e,
     metadata: { tenant: "Tenant of the secret" },
     contentType: "text/secret",
-    idempotencyKey: "key-of-the-secret",
     compress: HAS_ZSTD,
   };
+  const keyFor = (body: string): string => `key-of-the-secret-${body.length}`;
   for (const body of [SECRET, TEXT]) {
     const seen = await watchStreams(async () => {
-      assert.equal((await mesh.client.call("keep", body, options)).text(), `kept: ${body}`);
+      const idempotencyKey = keyFor(body);
+      assert.equal((await mesh.client.call("keep", body, { ...options, idempotencyKey })).text(), `kept: ${body}`);
     });
     assert.ok(seen.length >= 8, "the streams of both connections were watched");
     const all = seen.join("\n");
@@ -217,9 +218,15 @@ test("a sealed call is read by its agent alone, which knows who sent it, and the
   assert.deepEqual(context.sealedBy, mesh.caller.publicKey);
   assert.deepEqual(context.peer.publicKey, mesh.server.identity.publicKey);
   assert.deepEqual([context.method, context.metadata.tenant], ["keep", "Tenant of the secret"]);
-  assert.deepEqual([context.contentType, context.idempotencyKey], ["text/secret", "key-of-the-secret"]);
+  assert.deepEqual([context.contentType, context.idempotencyKey], ["text/secret", keyFor(SECRET)]);
   assert.ok(context.remainingMs() <= 30_000);
   assert.deepEqual(mesh.agentClient.stats().packing?.opened, 2);
+  // The same call again is sealed anew, and answered from the agent's memory; nobody gets that answer without the seal.
+  const again = { ...options, idempotencyKey: keyFor(SECRET) };
+  assert.equal((await mesh.client.call("keep", SECRET, again)).text(), `kept: ${SECRET}`);
+  assert.equal(mesh.contexts.length, 2);
+  await mesh.client.call("keep", SECRET, { ...again, e2e: undefined });
+  assert.equal(mesh.contexts.length, 3);
 });
 
 test("the same watch sees the words of a call that is not sealed", async () => {

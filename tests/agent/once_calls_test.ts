@@ -1,0 +1,238 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { deferred } from "../../lib/agent/deferred.ts";
+import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
+import { SeededRandom } from "../../lib/testing/seeded_random.ts";
+import {
+  type CallHandler,
+  type Client,
+  connect,
+  generateIdentity,
+  MxpError,
+  RetryBudget,
+  serve,
+  type Server,
+} from "../../mod.ts";
+import { memoryPlatform } from "./support/platform.ts";
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 1_000; i++) {
+    if (condition()) return;
+    await sleep(5);
+  }
+  assert.fail(`timed out waiting until ${what}`);
+}
+
+function failsWith(code: string, remoteName: string, retryable: boolean): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MxpError, String(error));
+    assert.deepEqual([error.code, error.remoteName, error.retryable], [code, remoteName, retryable], error.message);
+    return true;
+  };
+}
+
+/** A server, and clients with the keys that they are asked for. */
+class Bench implements AsyncDisposable {
+  readonly platform = memoryPlatform();
+  readonly identity = generateIdentity();
+  server!: Server;
+  readonly #clients: Client[] = [];
+
+  static async start(handler: CallHandler): Promise<Bench> {
+    const bench = new Bench();
+    bench.server = await serve({ listen: "127.0.0.1:0", platform: bench.platform, registry: true }, handler);
+    return bench;
+  }
+
+  async client(identity = this.identity): Promise<Client> {
+    const client = await connect(this.server.url, { platform: this.platform, identity });
+    this.#clients.push(client);
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) await client.close();
+    await this.server.close();
+  }
+}
+
+test("calls with the same key from the same sender are carried out once, whether they overlap or follow each other", async () => {
+  let runs = 0;
+  const gate = deferred<void>();
+  await using bench = await Bench.start(async (payload) => {
+    runs++;
+    await gate.promise;
+    return `${new TextDecoder().decode(payload)} ${runs}`;
+  });
+  const one = await bench.client();
+  const two = await bench.client();
+  const stranger = await bench.client(generateIdentity());
+  const options = { idempotencyKey: "order-17" };
+  const both = [one.call("buy", options), two.call("buy", options)];
+  await until(() => bench.server.stats().once.joined === 1, "the second one waits");
+  gate.resolve();
+  for (const call of both) assert.equal((await call).text(), "buy 1");
+  assert.equal((await one.call("buy", options)).text(), "buy 1", "from memory");
+  assert.equal((await stranger.call("buy", options)).text(), "buy 2", "whose key that is, is another matter");
+  assert.equal((await one.call("buy", { idempotencyKey: "order-18" })).text(), "buy 3");
+  assert.equal((await one.call("buy")).text(), "buy 4");
+  const { joined, repeated, conflicts, remembered } = bench.server.stats().once;
+  assert.deepEqual([joined, repeated, conflicts, remembered], [1, 1, 0, 3]);
+  // The same key for something else is a mistake.
+  const conflict = failsWith("agent_error", "BAD_REQUEST", false);
+  await assert.rejects(one.call("sell", options), conflict);
+  await assert.rejects(one.call("buy", { ...options, method: "later" }), conflict);
+  await assert.rejects(one.call("x", { idempotencyKey: "ü".repeat(128) }), conflict);
+  assert.deepEqual([runs, bench.server.stats().once.conflicts, bench.server.stats().memory.used], [4, 2, 0]);
+});
+
+test("what failed for good fails again, what may succeed is carried out again, and large answers are not kept", async () => {
+  let runs = 0;
+  let act: () => Uint8Array | string = () => "";
+  await using bench = await Bench.start(() => {
+    runs++;
+    return act();
+  });
+  const client = await bench.client();
+  const twice = async (key: string, matches: (error: unknown) => boolean): Promise<number> => {
+    runs = 0;
+    for (let i = 0; i < 2; i++) await assert.rejects(client.call("x", { idempotencyKey: key }), matches);
+    return runs;
+  };
+  act = () => {
+    throw new Error("broken");
+  };
+  assert.equal(await twice("a", failsWith("agent_error", "HANDLER_FAILED", false)), 1);
+  act = () => {
+    throw new MxpError("overloaded", "busy", { retryable: true });
+  };
+  assert.equal(await twice("b", failsWith("overloaded", "OVERLOADED", true)), 2);
+  act = () => new Uint8Array(65_537);
+  runs = 0;
+  assert.equal((await client.call("x", { idempotencyKey: "c" })).bytes.length, 65_537);
+  await assert.rejects(client.call("x", { idempotencyKey: "c" }), failsWith("connection_lost", "ANSWER_LOST", false));
+  assert.deepEqual([runs, bench.server.stats().once.notKept], [1, 1]);
+});
+
+test("a caller that loses its connection finds its request again, and one that gives it up ends it for itself alone", async () => {
+  let runs = 0;
+  let aborted = 0;
+  const gate = deferred<void>();
+  await using bench = await Bench.start(async (payload, { signal }) => {
+    runs++;
+    signal.addEventListener("abort", () => aborted++);
+    await Promise.race([gate.promise, new Promise((_, reject) => signal.addEventListener("abort", reject))]);
+    return payload;
+  });
+  const options = { idempotencyKey: "k" };
+  const lost = await bench.client();
+  const first = assert.rejects(lost.call("x", options), MxpError);
+  await until(() => runs === 1, "it is carried out");
+  await lost.close();
+  await first;
+  await until(() => bench.server.stats().connections === 0, "the node knows");
+  const client = await bench.client();
+  const abort = new AbortController();
+  const givenUp = assert.rejects(client.call("x", { ...options, signal: abort.signal }), MxpError);
+  const kept = client.call("x", options);
+  await until(() => bench.server.stats().once.joined === 2, "both wait");
+  abort.abort();
+  await givenUp;
+  gate.resolve();
+  assert.equal((await kept).text(), "x");
+  assert.deepEqual([runs, aborted], [1, 0]);
+});
+
+test("a request whose last caller gives it up is ended and forgotten", async () => {
+  let runs = 0;
+  const reasons: string[] = [];
+  await using bench = await Bench.start((_payload, { signal }) => {
+    runs++;
+    return new Promise((_, reject) =>
+      signal.addEventListener("abort", () => {
+        reasons.push(signal.reason.code);
+        reject(signal.reason);
+      })
+    );
+  });
+  const client = await bench.client();
+  const abort = new AbortController();
+  const call = assert.rejects(client.call("x", { idempotencyKey: "k", signal: abort.signal }), MxpError);
+  await until(() => runs === 1, "it is carried out");
+  abort.abort();
+  await call;
+  await until(() => reasons.length === 1, "the handler knows");
+  await assert.rejects(
+    client.call("x", { idempotencyKey: "k", timeoutMs: 30 }),
+    (error: MxpError) => error.code === "deadline",
+  );
+  await until(() => reasons.length === 2, "the handler knows");
+  assert.deepEqual([runs, reasons], [2, ["cancelled", "deadline"]]);
+  // The end of the server ends what nobody waits for any more.
+  const lost = assert.rejects(client.call("x", { idempotencyKey: "k" }), MxpError);
+  await until(() => runs === 3, "it is carried out");
+  await client.close();
+  await lost;
+  await until(() => bench.server.stats().connections === 0, "the node knows");
+  assert.equal(reasons.length, 2);
+  await bench.server.close();
+  await until(() => reasons.length === 3, "the handler knows");
+});
+
+test("through a node, the agent keeps the callers' keys apart, and remembers them when the node does not", async () => {
+  const platform = memoryPlatform();
+  const store = new MemoryAgentStore(new SeededRandom(4));
+  const identity = generateIdentity();
+  const node = async (listen: string): Promise<Server> =>
+    await serve({ listen, platform, identity, registry: { store } }, () => "the node");
+  let server = await node("127.0.0.1:0");
+  const listen = `127.0.0.1:${server.address.port}`;
+  let runs = 0;
+  const started = deferred<void>();
+  const gate = deferred<void>();
+  await using host = await connect(server.url, { platform, identity: generateIdentity() });
+  await using registration = await host.register({ name: "shop", capabilities: ["buy"] }, {
+    handlers: {
+      call: async (payload) => {
+        runs++;
+        started.resolve();
+        if (payload.length > 1) await gate.promise;
+        return `${runs}`;
+      },
+    },
+  });
+  await using one = await connect(server.url, { platform, identity: generateIdentity() });
+  await using two = await connect(server.url, { platform, identity: generateIdentity() });
+  const options = { capability: "buy", idempotencyKey: "k" };
+  assert.equal((await one.call("a", options)).text(), "1");
+  assert.equal((await two.call("a", options)).text(), "2", "another caller");
+  assert.equal((await one.call("a", options)).text(), "1");
+  assert.equal(server.stats().once.repeated, 1, "the node itself remembers, too");
+  // The node is started anew while a call is under way: the agent goes on with it, and its caller asks again.
+  const budget = new RetryBudget({ reserve: 100 });
+  const retry = { attempts: 100, firstPauseMs: 20, longestPauseMs: 50, budget };
+  // Until the agent has found back, the node has nobody for it.
+  const again = async (): Promise<string> => {
+    for (;;) {
+      try {
+        return (await one.call("long", { ...options, idempotencyKey: "long", retry })).text();
+      } catch (error) {
+        if ((error as MxpError).code !== "no_such_agent") throw error;
+        await sleep(10);
+      }
+    }
+  };
+  const call = again();
+  await until(() => runs === 3, "it is carried out");
+  await server.close();
+  server = await node(listen);
+  await until(() => registration.renewals === 1, "the agent is there again");
+  gate.resolve();
+  assert.equal(await call, "3");
+  assert.deepEqual([runs, server.stats().once.repeated], [3, 0]);
+  await registration.close();
+  await one.close();
+  await server.close();
+});
