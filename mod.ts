@@ -96,6 +96,10 @@ export {
 } from "./lib/mesh/retry_policy.ts";
 export type { RepetitionStats, RetryOptions } from "./lib/agent/repeated_calls.ts";
 export type { HedgeOptions } from "./lib/agent/hedge.ts";
+export { ReceivedEvent } from "./lib/agent/received_event.ts";
+export { type SlowPolicy, type SubscribeOptions, Subscription } from "./lib/agent/subscription.ts";
+export type { EventCounters } from "./lib/agent/event_dispatcher.ts";
+export type { PubSubOptions, PubSubStats } from "./lib/agent/pubsub.ts";
 export { Reply, type ReplyTiming } from "./lib/agent/reply.ts";
 export { MxpStream, type StreamData } from "./lib/agent/mxp_stream.ts";
 export type { PeerInfo } from "./lib/agent/peer_info.ts";
@@ -132,6 +136,7 @@ export { Registration, type RegistrationOptions, type RegistrationState } from "
 export type { OnceStats } from "./lib/agent/once_calls.ts";
 export type { RelayStats } from "./lib/agent/call_router.ts";
 export type { StreamRelayStats } from "./lib/agent/stream_router.ts";
+export type { EventRelayStats } from "./lib/agent/event_router.ts";
 export type { RegistryEvent, RegistryOptions, RegistryStats } from "./lib/agent/registry_service.ts";
 export type { RegistrySettings } from "./lib/mesh/registry_settings.ts";
 export type { StoredAgent } from "./lib/mesh/registered_agent.ts";

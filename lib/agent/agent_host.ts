@@ -9,6 +9,7 @@ import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { CallContext } from "./call_context.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import type { SeenEvents } from "./event_dispatcher.ts";
 import { type Handlers, HandlerTable } from "./handlers.ts";
 import type { OnceCalls } from "./once_calls.ts";
 import { Onward, type OnwardParts } from "./onward.ts";
@@ -43,7 +44,7 @@ export class AgentHost {
   #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
 
   /** From now on the session's peer may call. @throws {MxpError} `usage` for what is not a handler. */
-  constructor(session: Session, parts: OnwardParts, options: HostOptions, once: OnceCalls) {
+  constructor(session: Session, parts: OnwardParts, options: HostOptions, once: OnceCalls, seenEvents: SeenEvents) {
     this.#session = session;
     this.#unpacker = new Unpacker(parts.platform, parts.identity);
     this.onward = new Onward(parts);
@@ -60,6 +61,8 @@ export class AgentHost {
       resumable: () => this.resumable,
       maxRequestBytes: MAX_PAYLOAD_BYTES,
       unpacker: this.#unpacker,
+      seenEvents,
+      believesPublisher: true,
       onHandlerError: (error, context) => this.#onHandlerError?.(error, context),
     });
     session.serve(this.#dispatcher.service(new MemoryBudget(BUDGET_BYTES)));
@@ -70,12 +73,17 @@ export class AgentHost {
     return { ...this.#unpacker.counters };
   }
 
+  /** Which events were seen lately. */
+  set seenEvents(seenEvents: SeenEvents) {
+    this.#dispatcher.events.seen = seenEvents;
+  }
+
   /** Settles when no handler is running, and what they have answered has arrived. */
   async drained(): Promise<void> {
     await this.#dispatcher.idle();
-    // An answer that is on its way has an open stream until it is acknowledged. A watch has one for good.
-    const { link: { connection }, watches } = this.#session;
-    while (this.#session.closeReason === undefined && connection.stats().openStreams > watches.size) {
+    // An answer that is on its way has an open stream until it is acknowledged. Watches and subscriptions have one for good.
+    const { link: { connection }, longAnswers } = this.#session;
+    while (this.#session.closeReason === undefined && connection.stats().openStreams > longAnswers.size) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

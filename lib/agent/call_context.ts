@@ -4,6 +4,7 @@
  * @module
  */
 
+import { toBase64Url } from "../base/bytes.ts";
 import { formatId64 } from "../mesh/id_sequence.ts";
 import { ContextClient, type ContextTarget } from "./context_client.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
@@ -73,6 +74,15 @@ export class CallContext {
    */
   get sealedBy(): Uint8Array | undefined {
     return this.#call.sealedBy;
+  }
+
+  /**
+   * Who an event is from, as the node says that has passed it on to this agent: the public key as it stands in URLs. Undefined if {@link peer} sent it, and
+   * for everything that is no event.
+   */
+  get publisher(): string | undefined {
+    const { publisher } = this.#call;
+    return publisher === undefined ? undefined : toBase64Url(publisher);
   }
 
   /** The caller's key/value pairs; empty if it sent none. */

@@ -22,7 +22,7 @@ const ON_PURPOSE: ReadonlySet<number> = new Set([
 const MAX_TEXT = 300;
 
 /** What can fail. A request is one about agents. */
-export type Errand = "call" | "stream" | "event" | "request" | "ping";
+export type Errand = "call" | "stream" | "event" | "request" | "ping" | "subscription";
 
 /** What a RESET_STREAM or STOP_SENDING from the other side says about one of them. */
 export function resetMeaning(

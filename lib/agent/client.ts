@@ -18,6 +18,7 @@ import { ConnectionPool, type PoolParts } from "./connection_pool.ts";
 import { type DialOptions, type DialTarget, DirectDialler } from "./direct_dialler.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
 import { Emitter } from "./emitter.ts";
+import { newSeenEvents, type SeenEvents } from "./event_dispatcher.ts";
 import type { Identity } from "./identity.ts";
 import { type AgentChange, type DiscoverOptions, LifecycleClient, type LifecycleOptions } from "./lifecycle_client.ts";
 import type { MxpStream } from "./mxp_stream.ts";
@@ -28,12 +29,14 @@ import { Registration, type RegistrationLink, type RegistrationOptions } from ".
 import { OnceCalls } from "./once_calls.ts";
 import { type Connected, RepeatedCalls } from "./repeated_calls.ts";
 import { Reply } from "./reply.ts";
+import { emitRepeatedly, type EventSender } from "./repeated_event.ts";
 import { ResumableStreams } from "./resumable_streams.ts";
 import type { Resumption } from "./resumption.ts";
 import { roundTrip } from "./round_trip.ts";
 import type { Session } from "./session.ts";
 import { openStream } from "./stream_opener.ts";
 import { StreamResumer } from "./stream_resumer.ts";
+import { DatagramSubscribers, type SubscribeOptions, Subscription, type SubscriptionLink } from "./subscription.ts";
 import { checkTimeout, timeLimit } from "./time_limit.ts";
 import { formatMxpUrl, type MxpUrl } from "./mxp_url.ts";
 
@@ -79,11 +82,13 @@ export class Client implements AsyncDisposable {
   readonly #repeated: RepeatedCalls;
   readonly #emitter: Emitter;
   readonly #lifecycle: LifecycleClient;
+  #datagrams: DatagramSubscribers | undefined;
   readonly #reconnect: (signal: AbortSignal) => Promise<Client>;
   readonly #identity: Identity;
   readonly #pool: ConnectionPool;
   readonly #dialler: DirectDialler;
   readonly #makeHost: () => AgentHost;
+  #seenEvents: SeenEvents;
   #host: AgentHost | undefined;
   /** Streams to the agents that are registered here, whatever connection they come over. */
   #resumable: ResumableStreams | undefined;
@@ -126,6 +131,7 @@ export class Client implements AsyncDisposable {
         session.begin();
       },
     });
+    this.#seenEvents = newSeenEvents(platform.random, platform.clock);
     const { connect } = parts;
     const pool = new ConnectionPool({ clock: platform.clock, connect });
     this.#pool = pool;
@@ -134,10 +140,14 @@ export class Client implements AsyncDisposable {
     const onward = { platform, identity: parts.identity, messages: parts.messages, pool };
     this.#makeHost = () => {
       this.#once ??= new OnceCalls({ clock: platform.clock, random: platform.random, sha256 });
-      return new AgentHost(session, onward, parts.hosting, this.#once);
+      return new AgentHost(session, onward, parts.hosting, this.#once, this.#seenEvents);
     };
     if (parts.hosting.handlers !== undefined) this.#host = this.#makeHost();
-    this.#reconnect = parts.reconnect;
+    this.#reconnect = async (signal) => {
+      const client = await parts.reconnect(signal);
+      client.#share(this.#seenEvents);
+      return client;
+    };
     this.#identity = parts.identity;
     this.peer = peer;
     this.#resumption = parts.resumption;
@@ -201,13 +211,58 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Tells the node something. Settles when the transport has taken the event, which is at once while the node keeps up; with
-   * `ack` when the node's handler has. An `unreliable` one is sent once, in one packet, and may be lost. Events overtake each other; {@link close} and {@link drain} let them arrive.
+   * Publishes something: the node's own handler gets it, and all who have subscribed; with an agent (the URL's, or that of the options) or a
+   * capability, that agent alone. Settles when the transport has taken the event, which is at once while the node keeps up; with
+   * `ack` when the node or the agent's handler has. An `unreliable` one is sent once, in one packet, and may be lost. Events overtake each other; {@link close} and {@link drain} let them arrive.
    *
    * @throws {MxpError} `too_large`, `usage`, `overloaded`, `connection_lost`, `closed`; with `ack` whatever a call throws.
    */
   emit(topic: string, data?: CallBody, options: EventOptions = NO_OPTIONS): Promise<void> {
-    return this.#emitter.emit(topic, data, options);
+    if (options.attempts === undefined) return this.#emitter.emit(topic, data, options);
+    const sender = (client: Client): EventSender => ({
+      get isOver() {
+        return client.#core.session.closeReason !== undefined;
+      },
+      emit: (topic, data, options) => client.#emitter.emit(topic, data, options),
+      close: () => client.close(),
+    });
+    const { random } = this.#core.platform;
+    const reconnect = async (signal: AbortSignal): Promise<EventSender> => sender(await this.#reconnect(signal));
+    return emitRepeatedly({ sender: sender(this), reconnect, random }, topic, data, options);
+  }
+
+  /**
+   * Subscribes to events at the node: to a topic such as `orders.created`, or to all that meet a pattern, in which `*` stands for exactly one
+   * token and `>` at the end for one or more. An event that meets several patterns of one subscription comes once. Events of one publisher that were
+   * sent one after the other need not come in that order; all subscribers get them in the order in which they have reached the node.
+   *
+   * @throws {MxpError} `usage`, `closed`, `connection_lost`, `cancelled` (the signal was aborted before).
+   */
+  subscribe(patterns: string | readonly string[], options: SubscribeOptions = {}): Subscription {
+    return new Subscription(this.#subscriptionLink(() => Promise.resolve()), patterns, options);
+  }
+
+  /** An event that is repeated because a connection was lost comes over the next one. */
+  #share(seenEvents: SeenEvents): void {
+    this.#seenEvents = seenEvents;
+    if (this.#host !== undefined) this.#host.seenEvents = seenEvents;
+  }
+
+  #subscriptionLink(close: () => Promise<void>): SubscriptionLink {
+    const core = this.#core;
+    if (this.#datagrams === undefined) {
+      const datagrams = this.#datagrams = new DatagramSubscribers(core.messages.codec, core.platform.random);
+      core.session.onDatagram = (data) => datagrams.take(data);
+    }
+    return {
+      core,
+      datagrams: this.#datagrams,
+      reconnect: async (signal) => {
+        const client = await this.#reconnect(signal);
+        return client.#subscriptionLink(() => client.close());
+      },
+      close,
+    };
   }
 
   /**

@@ -75,13 +75,20 @@ export interface CallOptions extends RequestOptions, PackingOptions {
 }
 
 /** What an event may be told. */
-export interface EventOptions extends Omit<RequestOptions, "agent" | "method">, PackingOptions {
-  /** Waits until the other side's handler has taken the event. */
+export interface EventOptions extends Omit<RequestOptions, "method">, PackingOptions {
+  /** Any agent that has this capability, or with `.*` at the end one below it, in place of a certain one; the node chooses. */
+  readonly capability?: string;
+  /** Waits until whoever the event is for has accepted it: the node, or the agent's handler. */
   readonly ack?: boolean;
   /** Sends it once, in one packet: it may be lost, and has to be small. Not with `ack`. */
   readonly unreliable?: boolean;
-  /** How long to wait for that; default 30 000, 0 = without end. */
+  /** How long to wait for an `ack`; default 30 000, 0 = without end. With `attempts`, how long to wait for each. */
   readonly timeoutMs?: number;
+  /**
+   * How often to send it at most until it is accepted, if need be over another connection; implies `ack`. All attempts have the same
+   * `idempotencyKey` (a random one if none is given), by which whoever has accepted one knows the others, for five minutes.
+   */
+  readonly attempts?: number;
 }
 
 /** What a stream may be told. */

@@ -15,11 +15,13 @@ import type { CallContext } from "./call_context.ts";
 import type { CallHandler, HandlerResult, HandlerTable } from "./handlers.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import type { CallCounters, CallService } from "./incoming_calls.ts";
-import { EventDispatcher } from "./event_dispatcher.ts";
+import { EventDispatcher, type EventRoute, type SeenEvents } from "./event_dispatcher.ts";
 import { handlerFailure } from "./handler_failure.ts";
 import type { Onward } from "./onward.ts";
 import type { IncomingEvent } from "./incoming_events.ts";
 import type { OnceCalls } from "./once_calls.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
+import type { PubSub } from "./pubsub.ts";
 import { quote } from "./quote.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import type { PackingStats, Unpacker } from "./unpacking.ts";
@@ -40,13 +42,19 @@ export interface DispatcherOptions {
   readonly onward: Onward;
   /** Remembers calls with idempotency keys. */
   readonly once: OnceCalls;
+  /** Looks after subscriptions; without it there are none. */
+  readonly pubsub?: PubSub;
+  /** Which events were seen lately. */
+  readonly seenEvents: SeenEvents;
+  /** Whether the peer's word is taken on whom an event is from. */
+  readonly believesPublisher: boolean;
   readonly onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
   /** Opens and decompresses what comes so. */
   readonly unpacker: Unpacker;
 }
 
-/** Who answers messages about agents. */
-export interface LifecycleHandler {
+/** Who answers messages about agents, and knows the ways to them. */
+export interface LifecycleHandler extends EventRoute {
   /** Leads to an answer, at once or later. */
   handle(call: IncomingCall, kind: LifecycleKind, payload: Uint8Array): void;
   /** Passes a call on to an agent; false if none is meant. `ended` is called once, when the call is settled. */
@@ -72,6 +80,7 @@ export class Dispatcher {
   readonly #handlers: HandlerTable;
   readonly #registry: LifecycleHandler | undefined;
   readonly #unpacker: Unpacker;
+  readonly #pubsub: PubSub | undefined;
   readonly #maxConcurrentCalls: number;
   readonly #onward: Onward;
   readonly #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
@@ -84,6 +93,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#handlers = options.handlers;
     this.#registry = options.registry;
+    this.#pubsub = options.pubsub;
     this.#maxConcurrentCalls = options.maxConcurrentCalls;
     this.#onward = options.onward;
     this.#unpacker = options.unpacker;
@@ -101,12 +111,14 @@ export class Dispatcher {
       ...(options.registry && { route: options.registry.routeStream.bind(options.registry) }),
     });
     this.events = new EventDispatcher({
-      handler: options.handlers.event,
       onward: options.onward,
+      handlers: options.handlers,
+      pubsub: options.pubsub,
+      route: options.registry,
+      seen: options.seenEvents,
+      believesPublisher: options.believesPublisher,
       begin: () => this.#begin(),
-      report: (error, context) => {
-        if (!(error instanceof MxpError)) this.#report(error, context);
-      },
+      report: (error, context) => this.#report(error, context),
     });
   }
 
@@ -128,13 +140,16 @@ export class Dispatcher {
 
   /** What one connection gets. */
   service(budget: MemoryBudget): CallService {
+    const { events } = this;
     return {
       budget,
       counters: this.counters,
       maxRequestBytes: this.maxRequestBytes,
       dispatch: (call, payload) => this.#dispatch(call, payload),
       dispatchStream: (...stream) => this.streams.dispatch(...stream),
-      takesEvents: this.events.hasHandler,
+      get takesEvents() {
+        return events.takesEvents;
+      },
       dispatchEvent: (event, data, done, reserve) => this.#dispatchEvent(event, data, done, reserve),
       countBadEvent: () => void this.events.counters.refused++,
       countDroppedEvent: () => void this.events.counters.dropped++,
@@ -144,6 +159,12 @@ export class Dispatcher {
   #dispatch(call: IncomingCall, payload: Uint8Array): void {
     if (this.closing !== undefined) {
       call.calls.refuse(call, ErrorCode.UNAVAILABLE, true, this.closing, StreamError.REFUSED);
+      return;
+    }
+    if (call.lifecycle === "subscribe") {
+      if (this.#pubsub !== undefined) return this.#pubsub.subscribe(call, payload);
+      const text = "nobody can subscribe to events here";
+      call.calls.refuse(call, ErrorCode.UNSUPPORTED_TYPE, false, text, StreamError.REFUSED);
       return;
     }
     if (call.lifecycle !== undefined) {
@@ -198,10 +219,12 @@ export class Dispatcher {
   }
 
   /** Whether a call or event is answered here, and not passed on. Without a connection, there is nobody else. */
-  #isForUs(call: IncomingCall): boolean {
-    if (call.topic !== undefined || call.calls.session === undefined) return true;
+  #isForUs(call: IncomingRequest): boolean {
+    if (call.session === undefined) return true;
     if (call.details.capability !== undefined) return false;
-    return this.#handlers.find(call.target, undefined, (name) => call.agentName = name) !== "no_such_agent";
+    const named = (name: string): void => void (call.agentName = name);
+    if (call.topic !== undefined) return this.#handlers.findEvent(call.target, named) !== "no_such_agent";
+    return this.#handlers.find(call.target, undefined, named) !== "no_such_agent";
   }
 
   /** Opens and decompresses a request; what it says then is dispatched. */
@@ -252,7 +275,7 @@ export class Dispatcher {
       this.events.counters.refused++;
       done();
     };
-    if (event.packed === 0) return dispatch(data);
+    if (event.packed === 0 || !this.#isForUs(event)) return dispatch(data);
     const result = this.#unpacker.unpack(event, data, this.maxRequestBytes, reserve);
     if (!(result instanceof Promise)) return dispatch(result);
     const ended = this.#begin();
@@ -261,23 +284,12 @@ export class Dispatcher {
 
   /** An event whose sender waits for an Ack. */
   #runEvent(call: IncomingCall, data: Uint8Array): void {
-    if (!this.events.hasHandler) {
-      this.events.counters.refused++;
-      call.calls.refuse(
-        call,
-        ErrorCode.UNSUPPORTED_TYPE,
-        false,
-        "nobody listens to events here",
-        StreamError.REFUSED,
-      );
-      return;
-    }
     this.#running++;
     call.handling = true;
     this.events.dispatch(call, data, (failure) => {
       if (failure === undefined) call.calls.respond(call, NOTHING);
-      else if (call.state === "running") {
-        const { code, retryable, text } = handlerFailure(failure.error);
+      else if (call.state === "running" && !call.isAborted) {
+        const { code, retryable, text } = "error" in failure ? handlerFailure(failure.error) : failure;
         call.calls.fail(call, code, retryable, text);
       }
       this.#ended(call);

@@ -12,6 +12,7 @@ import { sizeOfEvent } from "../codec/payloads/event.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
 import { EventMessages } from "../mesh/event_messages.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
+import { topicProblem } from "../mesh/topics.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { bodyUnlessAborted, type CallBody, eventTooLarge } from "./call_body.ts";
@@ -20,11 +21,19 @@ import { asMxpError, type ClientCore, DEFAULT_CALL_TIMEOUT_MS } from "./client_c
 import type { EventOptions } from "./client_types.ts";
 import type { OutgoingCall } from "./outgoing_calls.ts";
 import { streamClassOf } from "./priority.ts";
+import { quote } from "./quote.ts";
 import { type Packed, RequestPacking } from "./request_packing.ts";
 import { metadataOf } from "./request_metadata.ts";
 import { checkTimeout } from "./time_limit.ts";
 
 const encoder = new TextEncoder();
+
+/** @throws {MxpError} `usage` for what nothing can be published under. */
+export function checkTopic(topic: string): void {
+  if (typeof topic !== "string") throw new MxpError("usage", `a topic is text, got ${typeof topic}`);
+  const problem = topicProblem(topic);
+  if (problem !== undefined) throw new MxpError("usage", `the topic ${quote(topic)} ${problem}`);
+}
 
 /** Sends events. One for a client. */
 export class Emitter {
@@ -39,22 +48,27 @@ export class Emitter {
   /** See `Client.emit`. */
   async emit(topic: string, data: CallBody | undefined, options: EventOptions): Promise<void> {
     const core = this.#core;
-    const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, ack = false } = options;
-    if (typeof topic !== "string") throw new MxpError("usage", `a topic is text, got ${typeof topic}`);
+    const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, ack = false, capability } = options;
+    checkTopic(topic);
     checkTimeout(timeoutMs);
+    if (capability !== undefined && options.agent !== undefined) {
+      throw new MxpError("usage", "an event goes to an agent or to a capability; give one of them");
+    }
+    const agent = capability === undefined ? options.agent ?? core.url.agent : undefined;
     core.checkOpen();
     const collected = bodyUnlessAborted(data, MAX_PAYLOAD_BYTES, "the event", signal);
     const bytes = collected instanceof Promise ? await collected : collected;
-    if (bytes === undefined) throw core.failure({ kind: "aborted" }, undefined, timeoutMs, signal, "event");
+    if (bytes === undefined) throw core.failure({ kind: "aborted" }, agent, timeoutMs, signal, "event");
     const packing = options === NO_OPTIONS ? undefined : RequestPacking.of(core.platform, core.identity, options);
     if (packing?.isSealed && ack) {
       throw new MxpError("usage", "an Ack is not sealed, so a sealed event has none; call the agent to be sure of it");
     }
-    const clear = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, ack ? timeoutMs : 0);
+    const target = agent === undefined ? nilUuid() : core.target(agent);
+    const clear = this.#metadata(options, agent, ack ? timeoutMs : 0);
     const trace = core.trace(clear, options.traceId);
     const event = packing === undefined
       ? { data: bytes, flags: 0, metadata: clear }
-      : await packing.pack({ type: MessageType.EVENT, ...trace, more: encoder.encode(topic) }, nilUuid(), clear, bytes);
+      : await packing.pack({ type: MessageType.EVENT, ...trace, more: encoder.encode(topic) }, target, clear, bytes);
     core.checkOpen();
     core.session.begin();
     if (!ack || options.unreliable === true) {
@@ -82,7 +96,12 @@ export class Emitter {
     });
     if (outcome.kind === "response") return;
     if (call.problem !== undefined) throw asMxpError(call.problem);
-    throw core.failure(outcome, undefined, timeoutMs, signal, "event");
+    throw core.failure(outcome, agent, timeoutMs, signal, "event", !call.isBegun);
+  }
+
+  #metadata(options: EventOptions, agent: string | undefined, timeoutMs: number): Metadata | undefined {
+    const metadata = options === NO_OPTIONS ? undefined : metadataOf(options, undefined, timeoutMs);
+    return agent === undefined ? metadata : { ...metadata, target: this.#core.target(agent) };
   }
 
   /** An encoded Event. @throws {MxpError} `too_large`, `usage`. */

@@ -8,6 +8,7 @@ import { UUID_BYTES } from "../base/uuid.ts";
 import { CodecError } from "../codec/codec_error.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { decodeAgentRegister } from "../codec/payloads/agent_register.ts";
+import { decodeSubscribe } from "../codec/payloads/subscribe.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { AccessAction } from "./access_list.ts";
 import type { IncomingCall } from "./incoming_call.ts";
@@ -73,6 +74,11 @@ function actionOf(call: IncomingCall, payload: Uint8Array): AccessAction {
       };
     case "discover":
       return { kind: "discover", permission: "call" };
+    case "subscribe": {
+      const wish = decodeSubscribe(payload);
+      const topic = wish instanceof CodecError ? undefined : wish.patterns.join(" ");
+      return { kind: "subscribe", permission: "subscribe", ...(topic !== undefined && { topic }) };
+    }
   }
 }
 

@@ -65,7 +65,7 @@ export interface Handlers {
   readonly stream?: StreamHandler;
   /** Agent streams by method. */
   readonly streams?: Readonly<Record<string, StreamHandler>>;
-  /** Events, which go to the node: not for `agents`. */
+  /** Events: of `agents` those that are for that agent, beside them those that are for the node. */
   readonly event?: EventHandler;
   /** By agent, UUID or name; what stands beside this is the node itself. */
   readonly agents?: Readonly<Record<string, CallHandler | Handlers>>;
@@ -81,13 +81,12 @@ interface Table {
   readonly methods: ReadonlyMap<string, CallHandler>;
   readonly stream: StreamHandler | undefined;
   readonly streams: ReadonlyMap<string, StreamHandler>;
+  readonly event: EventHandler | undefined;
 }
 
 /** Finds handlers. */
 export class HandlerTable {
   readonly #node: Table;
-  /** Takes events. */
-  readonly event: EventHandler | undefined;
   /** By the text of the target. */
   readonly #agents = new Map<string, Table>();
 
@@ -102,16 +101,11 @@ export class HandlerTable {
     publicKey: Uint8Array | undefined,
   ) {
     this.#node = toTable(handlers, undefined);
-    this.event = typeof handlers === "function" ? undefined : handlers.event;
-    if (this.event !== undefined) check(this.event, "events");
     if (typeof handlers === "function") return;
     for (const [name, agent] of Object.entries(handlers.agents ?? {})) {
       const table = toTable(agent, name);
       if (typeof agent !== "function" && agent.agents !== undefined) {
         throw new MxpError("usage", `the agent ${quote(name)} has agents of its own; list them beside it`);
-      }
-      if (typeof agent !== "function" && agent.event !== undefined) {
-        throw new MxpError("usage", `the agent ${quote(name)} has an event handler; events go to the node itself`);
       }
       this.#agents.set(formatUuid(agentTarget(sha256, name)), table);
       if (publicKey !== undefined) this.#agents.set(formatUuid(defaultAgentId(sha256, publicKey, name)), table);
@@ -142,6 +136,19 @@ export class HandlerTable {
     return (method === undefined ? undefined : table.streams.get(method)) ?? table.stream ?? "no_such_method";
   }
 
+  /** Whether there is a handler for any events. */
+  get takesEvents(): boolean {
+    if (this.#node.event !== undefined) return true;
+    for (const { event } of this.#agents.values()) if (event !== undefined) return true;
+    return false;
+  }
+
+  /** The handler for events to a target, if that has one. */
+  findEvent(target: Uint8Array, named: (name: string) => void): EventHandler | undefined | "no_such_agent" {
+    const table = this.#tableFor(target, named);
+    return table === undefined ? "no_such_agent" : table.event;
+  }
+
   #tableFor(target: Uint8Array, named: (name: string) => void): Table | undefined {
     if (isNilUuid(target)) return this.#node;
     const table = this.#agents.get(formatUuid(target));
@@ -153,7 +160,7 @@ export class HandlerTable {
 function toTable(handlers: CallHandler | Handlers, name: string | undefined): Table {
   const what = name === undefined ? "the node" : `the agent ${quote(name)}`;
   if (typeof handlers === "function") {
-    return { name, call: handlers, methods: new Map(), stream: undefined, streams: new Map() };
+    return { name, call: handlers, methods: new Map(), stream: undefined, streams: new Map(), event: undefined };
   }
   if (typeof handlers !== "object" || handlers === null) {
     throw new MxpError(
@@ -167,7 +174,8 @@ function toTable(handlers: CallHandler | Handlers, name: string | undefined): Ta
   const streams = new Map(Object.entries(handlers.streams ?? {}));
   for (const [method, handler] of streams) check(handler, `the stream method ${quote(method)} of ${what}`);
   if (handlers.stream !== undefined) check(handlers.stream, `the streams of ${what}`);
-  return { name, call: handlers.call, methods, stream: handlers.stream, streams };
+  if (handlers.event !== undefined) check(handlers.event, `the events of ${what}`);
+  return { name, call: handlers.call, methods, stream: handlers.stream, streams, event: handlers.event };
 }
 
 function check(handler: unknown, what: string): void {

@@ -27,6 +27,8 @@ export type IncomingCallState =
 
 /** An answer in several messages, each of which is asked for when the one before has been taken. */
 export interface AnswerSource {
+  /** Whether the peer may take as long as it likes with what it has begun to read: who says so bounds what waits meanwhile. */
+  readonly mayStall?: boolean;
   /** The next message, if there is one now; the last one ends the answer. */
   next(): { readonly message: Uint8Array; readonly isLast: boolean } | undefined;
   /** The call is over, whoever ended it. Called once. */

@@ -254,6 +254,7 @@ export class IncomingCalls implements CallAnswers {
       this.#driver.touch(this.#link);
       if (accepted < call.message.length) {
         call.message = call.message.subarray(accepted);
+        if (call.source.mayStall && !call.isLast) return;
         call.deadline = (this.#driver.now + STALL_TIMEOUT) as Micros;
         this.#watch(call);
         return;

@@ -54,6 +54,10 @@ export class IncomingEvent extends IncomingRequest {
     return this.#events.session;
   }
 
+  override get isUnreliable(): boolean {
+    return this.stream === -1;
+  }
+
   /** Nobody waits for an event. */
   override remainingMs(): number {
     return Infinity;

@@ -12,8 +12,8 @@ import type { MessageIds } from "../mesh/message_writer.ts";
 import {
   type CallDetails,
   type ExtensionMessage,
-  type LifecycleKind,
   NO_DETAILS,
+  type NodeRequestKind,
   type RequestTarget,
 } from "../mesh/request_reader.ts";
 import type { AnswerPacking } from "./answer_packing.ts";
@@ -44,8 +44,12 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   extensions: readonly ExtensionMessage[] = NO_EXTENSIONS;
   /** What an event is about; undefined for everything else. */
   topic: string | undefined = undefined;
-  /** What is wanted of the registry; undefined for everything else. */
-  lifecycle: LifecycleKind | undefined = undefined;
+  /** Who an event is from, as the node says that passed it on; undefined where nobody's word on that is taken. */
+  publisher: Uint8Array | undefined = undefined;
+  /** What is wanted of the node; undefined for everything else. */
+  lifecycle: NodeRequestKind | undefined = undefined;
+  /** Told once that it is off; for whoever passes it on. */
+  onAbort: (() => void) | undefined = undefined;
   packed = 0;
   /** Who sealed it, end to end; undefined for what came in the clear. */
   sealedBy: Uint8Array | undefined = undefined;
@@ -63,6 +67,16 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
 
   /** The connection that it came over; undefined if there is none that leads back. */
   abstract get session(): Session | undefined;
+
+  /** Whether it came in a DATAGRAM frame. */
+  get isUnreliable(): boolean {
+    return false;
+  }
+
+  /** Whether whoever handles it was told that it is off. */
+  get isAborted(): boolean {
+    return this.#abortReason !== undefined;
+  }
 
   /** Whether it came with the first UDP datagram of a resumed connection. */
   get early(): boolean {
@@ -94,6 +108,7 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
     if (this.#abortReason !== undefined) return false;
     this.#abortReason = new MxpError(code, text);
     this.#controller?.abort(this.#abortReason);
+    this.onAbort?.();
     return true;
   }
 

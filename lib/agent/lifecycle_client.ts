@@ -8,6 +8,8 @@ import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
 import { parseUuid } from "../base/uuid.ts";
 import { CodecError } from "../codec/codec_error.ts";
+import type { MessageView } from "../codec/message.ts";
+import { isExtensionType, MessageType, messageTypeName } from "../codec/message_type.ts";
 import type { DiscoverQuery } from "../codec/payloads/agent_discover.ts";
 import type { AgentHeartbeat } from "../codec/payloads/agent_heartbeat.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
@@ -23,12 +25,14 @@ import { StreamError } from "../wire/error_codes.ts";
 import { type Agent, type AgentQuery, toAgent, toQuery } from "./agent_card.ts";
 import { callFailure } from "./call_failure.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
-import type { OutgoingWatch, WatchEnd } from "./outgoing_watches.ts";
+import type { AnswerEnd, LongAnswer } from "./long_answers.ts";
 import { quote } from "./quote.ts";
 import type { Session } from "./session.ts";
 
 /** How long a request to a registry may take. */
 const DEFAULT_TIMEOUT_MS = 10_000;
+/** More than a node puts into one answer. */
+const MAX_ANSWER_BYTES = 4 << 20;
 /** Agents on one page. */
 const PAGE_SIZE = 500;
 /** Agents that a listing may hold; a node's registry has far fewer. */
@@ -132,7 +136,12 @@ export class LifecycleClient {
     if (signal?.aborted) throw this.#failure({ kind: "aborted" }, 0, signal);
     const ids = this.#nextIds();
     const request = this.#messages.discover(ids, { query: wanted, limit: PAGE_SIZE, watch: true });
-    const watch = this.#parts.session.watches.open(ids, request);
+    const watch = this.#parts.session.longAnswers.open({
+      message: request,
+      streamClass: StreamClass.CONTROL,
+      maxPayload: MAX_ANSWER_BYTES,
+      take: (message) => takeListing(message, ids),
+    });
     const onAbort = (): void => watch.cancel();
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
@@ -144,7 +153,10 @@ export class LifecycleClient {
   }
 
   /** Turns listings and changes into what is new to somebody who was told everything before. */
-  async *#changes(watch: OutgoingWatch, signal: AbortSignal | undefined): AsyncGenerator<AgentChange, void, void> {
+  async *#changes(
+    watch: LongAnswer<DiscoverResponse>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<AgentChange, void, void> {
     const known = new Map<string, Agent>();
     /** What the listing that is under way has shown. */
     let listed: Set<string> | undefined;
@@ -234,10 +246,19 @@ export class LifecycleClient {
     throw this.#failure({ kind: "malformed", what: response.message }, 0, undefined);
   }
 
-  #failure(outcome: WatchEnd, timeoutMs: number, signal: AbortSignal | undefined): MxpError {
+  #failure(outcome: AnswerEnd, timeoutMs: number, signal: AbortSignal | undefined): MxpError {
     const { node, session } = this.#parts;
     return callFailure(outcome, node, timeoutMs, signal?.reason, session.closeReason, "request");
   }
+}
+
+/** What a message of the answer to a watch says. */
+function takeListing(message: MessageView, { idHigh, idLow }: MessageIds): DiscoverResponse | string | undefined {
+  if (isExtensionType(message.type)) return undefined;
+  if (message.type !== MessageType.RESPONSE) return `it is a ${messageTypeName(message.type)} message`;
+  if (message.idLow !== idLow || message.idHigh !== idHigh) return "it answers another message";
+  const response = decodeDiscoverResponse(message.bytes, message.payloadStart, message.payloadEnd);
+  return response instanceof CodecError ? response.message : response;
 }
 
 /** Whether there is anything to tell; the age of the last heartbeat is not. */

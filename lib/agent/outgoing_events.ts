@@ -56,6 +56,7 @@ export class OutgoingEvents {
   readonly #events = new NumberMap<OutgoingEvent>();
   #queue: OutgoingEvent[] = [];
   #queueHead = 0;
+  #queuedBytes = 0;
   #drained: (() => void)[] = [];
   #emitted = 0;
   #delivered = 0;
@@ -72,23 +73,29 @@ export class OutgoingEvents {
 
   /** Events that have neither been delivered nor turned away. */
   get pending(): number {
-    return this.#events.size + this.#queued;
+    return this.#events.size + this.queued;
   }
 
-  get #queued(): number {
+  /** Events that wait for the peer to allow more streams, or for others to arrive, … */
+  get queued(): number {
     return this.#queue.length - this.#queueHead;
+  }
+
+  /** … and their bytes. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
   }
 
   /** A snapshot. */
   stats(): EventStats {
     const { pending } = this;
     const [emitted, delivered, refused, lost] = [this.#emitted, this.#delivered, this.#refused, this.#lost];
-    return { emitted, delivered, refused, lost, pending, queued: this.#queued, unreliable: this.#unreliable };
+    return { emitted, delivered, refused, lost, pending, queued: this.queued, unreliable: this.#unreliable };
   }
 
   /** Sends an encoded event. Settles when the transport has taken it. @throws {MxpError} `overloaded` (rejects). */
   emit(message: Uint8Array, streamClass: StreamClass): Promise<void> {
-    if (this.#queued >= MAX_QUEUED) {
+    if (this.queued >= MAX_QUEUED) {
       const text = "too many events are waiting for the node already";
       return Promise.reject(new MxpError("overloaded", text, { retryable: true }));
     }
@@ -100,7 +107,10 @@ export class OutgoingEvents {
       resolve: undefined,
       reject: undefined,
     };
-    if (this.#queued > 0 || !this.#open(event)) this.#queue.push(event);
+    if (this.queued > 0 || !this.#open(event)) {
+      this.#queue.push(event);
+      this.#queuedBytes += event.size;
+    }
     if (event.message === undefined) return DONE;
     return new Promise((resolve, reject) => {
       event.resolve = resolve;
@@ -133,6 +143,15 @@ export class OutgoingEvents {
     }
   }
 
+  /** The same, but false where it has to be sent reliably. */
+  tryUnreliable(message: Uint8Array, streamClass: StreamClass): boolean {
+    const outcome = this.#link.connection.datagrams.send(message, streamClass);
+    if (outcome !== "queued" && outcome !== "full") return false;
+    this.#unreliable++;
+    this.#driver.touch(this.#link);
+    return true;
+  }
+
   /** Settles when none is pending. */
   drained(): Promise<void> {
     if (this.pending === 0) return Promise.resolve();
@@ -142,8 +161,10 @@ export class OutgoingEvents {
   // Events of the connection.
 
   onStreamsAvailable(): void {
-    while (this.#queued > 0 && this.#open(this.#queue[this.#queueHead])) this.#queueHead++;
-    if (this.#queued > 0 && this.#queueHead < 1024) return;
+    while (this.queued > 0 && this.#open(this.#queue[this.#queueHead])) {
+      this.#queuedBytes -= this.#queue[this.#queueHead++].size;
+    }
+    if (this.queued > 0 && this.#queueHead < 1024) return;
     this.#queue = this.#queue.slice(this.#queueHead);
     this.#queueHead = 0;
   }
@@ -176,7 +197,7 @@ export class OutgoingEvents {
     const events = [...this.#events.values(), ...this.#queue.slice(this.#queueHead)];
     this.#events.clear();
     this.#queue = [];
-    this.#queueHead = 0;
+    this.#queueHead = this.#queuedBytes = 0;
     this.#lost += events.length;
     if (error.code !== "closed" && events.some((event) => event.reject === undefined)) this.failure = error;
     for (const event of events) event.reject?.(error);
@@ -185,7 +206,7 @@ export class OutgoingEvents {
 
   #makeRoom({ size }: OutgoingEvent): void {
     this.#unacknowledged -= size;
-    if (this.#queued > 0) this.onStreamsAvailable();
+    if (this.queued > 0) this.onStreamsAvailable();
   }
 
   #open(event: OutgoingEvent): boolean {

@@ -41,8 +41,8 @@ export type RegistrationState =
 export interface RegistrationOptions {
   /** Told of every change of its state; with the error that led there, if there was one. */
   readonly onState?: (state: RegistrationState, error: MxpError | undefined) => void;
-  /** Answers the calls that the node passes on to the agent. Without it, it can be found, and not be called through the node. */
-  readonly handlers?: Omit<Handlers, "agents" | "event">;
+  /** Answers what the node passes on to the agent. Without it, it can be found, and not be reached through the node. */
+  readonly handlers?: Omit<Handlers, "agents">;
   /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
   readonly onHandlerError?: (error: unknown, context: CallContext) => void;
   /** How long the node may take to answer at first; default 10 000. */

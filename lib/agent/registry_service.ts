@@ -30,6 +30,9 @@ import type { AgentStore } from "../store/agent_store.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import { AgentLinks } from "./agent_links.ts";
 import { CallRouter, type RelayStats } from "./call_router.ts";
+import type { EventDone } from "./event_dispatcher.ts";
+import { type EventRelayStats, EventRouter } from "./event_router.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
 import type { LifecycleHandler } from "./dispatcher.ts";
 import type { AnswerSource, CallAnswers, IncomingCall } from "./incoming_call.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
@@ -95,6 +98,8 @@ export interface RegistryStats {
   readonly relayed: RelayStats;
   /** The same of agent streams. */
   readonly relayedStreams: StreamRelayStats;
+  /** Events that were passed on to the agents that they were for. */
+  readonly relayedEvents: EventRelayStats;
 }
 
 /** What an administrator does with agents of others. */
@@ -110,6 +115,7 @@ export class RegistryService implements LifecycleHandler {
   readonly #links: AgentLinks;
   readonly #router: CallRouter;
   readonly #streamRouter: StreamRouter;
+  readonly #eventRouter: EventRouter;
   readonly #journal: RegistryJournal;
   readonly #options: RegistryOptions;
   readonly #policy: Policy;
@@ -149,6 +155,7 @@ export class RegistryService implements LifecycleHandler {
           ...(agent && { agentId: formatUuid(agent.stored.agentId), name: agent.register.name }),
         }),
     });
+    this.#eventRouter = new EventRouter({ ...parts, links: this.#links });
     this.#journal = new RegistryJournal(this.#registry, options.store, () => this.#clock.now(), (error) => {
       this.#storeFailures++;
       this.#report({ type: "not_stored", reason: error instanceof Error ? error.message : String(error) });
@@ -192,6 +199,7 @@ export class RegistryService implements LifecycleHandler {
       storeFailures: this.#storeFailures,
       relayed: { ...this.#router.counters },
       relayedStreams: { ...this.#streamRouter.counters },
+      relayedEvents: { ...this.#eventRouter.counters },
     };
   }
 
@@ -234,6 +242,10 @@ export class RegistryService implements LifecycleHandler {
     ended: (outcome: StreamOutcome) => void,
   ): boolean | RequestProblem {
     return this.#streamRouter.route(request, start, ended);
+  }
+
+  routeEvent(request: IncomingRequest, data: Uint8Array, done: EventDone): boolean {
+    return this.#eventRouter.routeEvent(request, data, done);
   }
 
   /** Ends all watches: the node is going down. */

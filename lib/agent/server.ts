@@ -32,6 +32,7 @@ import {
 import { defaultPlatform } from "./default_platform.ts";
 import { deferred } from "./deferred.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { type EventCounters, newSeenEvents } from "./event_dispatcher.ts";
 import { type Driver, type Link, startDriver } from "./driver.ts";
 import { guarded } from "./guarded_service.ts";
 import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
@@ -46,6 +47,7 @@ import type { Platform } from "./platform.ts";
 import { type PlainCarrier, startPlain } from "./plain_carrier.ts";
 import { type PlainOptions, type PlainSettings, plainSettings, type PlainStats } from "./plain_options.ts";
 import { type AccessDecision, type AccessStats, type Authorize, Policy } from "./policy.ts";
+import { PubSub, type PubSubOptions, type PubSubStats } from "./pubsub.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
 import { type ResumableStats, ResumableStreams, type ResumeLimits } from "./resumable_streams.ts";
 import { Session, type SessionOwner } from "./session.ts";
@@ -102,6 +104,8 @@ export interface ServeOptions {
    * says about it.
    */
   readonly plain?: PlainOptions;
+  /** Whether clients can subscribe to events that come to this node, and how many. Default: they cannot. */
+  readonly pubsub?: boolean | PubSubOptions;
   /** Told what handlers throw, for the log. `MxpError`s are answers and are not reported. */
   readonly onHandlerError?: (error: unknown, context: CallContext) => void;
   /** Told of faults of this library: each has ended one connection. */
@@ -149,24 +153,14 @@ export interface ServerStats {
   };
   /** Those of the agent streams that go on after their connection was lost. */
   readonly resumable: ResumableStats;
-  /** Events since the server was started. */
-  readonly events: {
-    /** Handlers that have not come back. */
-    readonly running: number;
-    /** Events that arrived whole. */
-    readonly total: number;
-    readonly ok: number;
-    /** Handlers that failed. */
-    readonly failed: number;
-    /** Turned away: malformed, too large, or with nobody to take them. */
-    readonly refused: number;
-    /** Unreliable ones that arrived while too many handlers of their connection ran. */
-    readonly dropped: number;
-  };
+  /** Events since the server was started; `running` are handlers that have not come back. */
+  readonly events: { readonly running: number } & Readonly<EventCounters>;
   /** What was decided about peers. */
   readonly access: AccessStats;
   /** Compressed and sealed calls and events to this node itself; those to agents behind it are theirs to count. */
   readonly packing: PackingStats;
+  /** Publish and subscribe, if there is that. */
+  readonly pubsub?: PubSubStats;
   /** The registry, if there is one. */
   readonly registry?: RegistryStats;
   /** Connections that handlers have made to other nodes. */
@@ -253,6 +247,8 @@ async function start(
   const unpacker = new Unpacker(platform, identity);
   const onward = new Onward({ platform, identity, messages, pool, node: () => loopback.client() });
   const resumable = new ResumableStreams(platform.clock, platform.random, options.resume);
+  const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
+  const pubsub = PubSub.of(options.pubsub, { messages, random: platform.random, budget });
   const dispatcher = new Dispatcher({
     onward,
     once: new OnceCalls({
@@ -270,13 +266,15 @@ async function start(
     ),
     onHandlerError: options.onHandlerError,
     unpacker,
+    seenEvents: newSeenEvents(platform.random, platform.clock),
+    believesPublisher: false,
     ...(registry && { registry }),
+    ...(pubsub && { pubsub }),
   });
-  const budget = new MemoryBudget(atLeastOne("memoryBudget", options.memoryBudget ?? 256 << 20));
   const endpoint = makeEndpoint(platform, identity, options);
   const plain = options.plain && plainSettings(options.plain);
   const own = { plain, identity, endpoint, dispatcher, resumable, budget, options, onward, loopback, policy };
-  const parts: ServerParts = { platform, messages, registry, ...own };
+  const parts: ServerParts = { platform, messages, registry, pubsub, ...own };
   const server = new Server(parts);
   await server.start(listen, await addressOf(platform, listen.host));
   return server;
@@ -288,6 +286,7 @@ interface ServerParts {
   readonly messages: CallMessages;
   readonly registry: RegistryService | undefined;
   readonly policy: Policy;
+  readonly pubsub: PubSub | undefined;
   readonly identity: Identity;
   readonly endpoint: Endpoint;
   readonly dispatcher: Dispatcher;
@@ -377,7 +376,7 @@ export class Server implements AsyncDisposable {
 
   /** A snapshot. */
   stats(): ServerStats {
-    const { dispatcher, resumable, budget, endpoint, registry, policy } = this.#parts;
+    const { dispatcher, resumable, budget, endpoint, registry, pubsub, policy } = this.#parts;
     return {
       connections: this.#sessions.size,
       halfOpen: endpoint.halfOpenCount,
@@ -388,6 +387,7 @@ export class Server implements AsyncDisposable {
       events: { running: dispatcher.events.running, ...dispatcher.events.counters },
       access: policy.stats(),
       packing: { ...dispatcher.packing },
+      ...(pubsub && { pubsub: pubsub.stats() }),
       ...(registry && { registry: registry.stats() }),
       dialled: this.#parts.onward.pool.stats(),
       ...(this.#plain && { plain: this.#plain.stats() }),
@@ -419,11 +419,12 @@ export class Server implements AsyncDisposable {
    * `timeoutMs` (default 10 000), then closes.
    */
   async drain(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    const { dispatcher, registry, platform: { clock } } = this.#parts;
+    const { dispatcher, registry, pubsub, platform: { clock } } = this.#parts;
     const late = timeLimit(options.timeoutMs ?? 10_000);
     dispatcher.closing ??= "the node is shutting down";
     registry?.endWatches(dispatcher.closing);
     this.#parts.resumable.drain();
+    pubsub?.close(dispatcher.closing);
     // The clock on the wall may be set while we wait.
     const deadline = clock.now() + millis(options.timeoutMs ?? 10_000);
     await Promise.race([dispatcher.idle(), late.over, this.closed]);

@@ -19,7 +19,7 @@ import { IncomingEvents } from "./incoming_events.ts";
 import type { MigrationOutcome } from "./migration.ts";
 import { OutgoingCalls } from "./outgoing_calls.ts";
 import { OutgoingEvents } from "./outgoing_events.ts";
-import { type OutgoingWatch, OutgoingWatches } from "./outgoing_watches.ts";
+import { type LongAnswer, LongAnswers } from "./long_answers.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { StreamUser } from "./stream_user.ts";
 
@@ -54,12 +54,14 @@ export class Session implements ConnectionUser {
   outgoing!: OutgoingCalls;
   incoming: IncomingCalls | undefined = undefined;
   streams!: AgentStreams;
-  watches!: OutgoingWatches;
+  longAnswers!: LongAnswers;
   events!: OutgoingEvents;
   #incomingEvents: IncomingEvents | undefined;
   closeReason: ConnectionEnd | undefined = undefined;
   /** Told before anything else that the connection has ended. */
   onEnd: (() => void) | undefined = undefined;
+  /** Asked first about what has come in a DATAGRAM frame; true if it was for whoever is asked. */
+  onDatagram: ((data: Uint8Array) => boolean) | undefined = undefined;
   /** Whether streams can be used. */
   established = false;
   /** Told how a move has ended, while there is one. */
@@ -78,7 +80,7 @@ export class Session implements ConnectionUser {
     this.link = link;
     this.outgoing = new OutgoingCalls(driver, link, messages, maxAnswerBytes);
     this.events = new OutgoingEvents(driver, link);
-    this.watches = new OutgoingWatches(driver, link, messages.codec);
+    this.longAnswers = new LongAnswers(driver, link, messages.codec);
     this.streams = new AgentStreams(driver, link, messages, () => this.incoming?.peer ?? peer(this));
     this.streams.session = this;
     if (service !== undefined) this.serve(service);
@@ -106,8 +108,8 @@ export class Session implements ConnectionUser {
       if (isUnidirectional(event.id)) return this.#onOneWay(event);
       const stream = this.streams.size > 0 ? this.streams.get(event.id) : undefined;
       if (stream !== undefined) return onStreamEvent(stream, event);
-      const watch = this.watches.size > 0 ? this.watches.get(event.id) : undefined;
-      if (watch !== undefined) return onWatchEvent(watch, event);
+      const answer = this.longAnswers.size > 0 ? this.longAnswers.get(event.id) : undefined;
+      if (answer !== undefined) return onAnswerEvent(answer, event);
     }
     switch (event.type) {
       case "readable":
@@ -131,7 +133,7 @@ export class Session implements ConnectionUser {
         if (event.unidirectional) return this.events.onStreamsAvailable();
         // There are fewer of them, and each lives longer: a backlog of calls must not keep them waiting for good.
         this.streams.onStreamsAvailable();
-        this.watches.onStreamsAvailable();
+        this.longAnswers.onStreamsAvailable();
         this.outgoing.onStreamsAvailable();
         return;
       case "datagram":
@@ -213,7 +215,7 @@ export class Session implements ConnectionUser {
     this.outgoing.close();
     this.incoming?.close();
     this.streams.close(connectionEnded(reason, "the stream"), isLost(reason));
-    this.watches.close();
+    this.longAnswers.close();
     this.#incomingEvents?.close();
     this.events.close(connectionEnded(reason, "the event"));
     const pings = [...this.#pings.values()];
@@ -227,7 +229,7 @@ export class Session implements ConnectionUser {
     if (this.link.connection.role !== "initiator") return;
     this.events.onStreamsAvailable();
     this.streams.onStreamsAvailable();
-    this.watches.onStreamsAvailable();
+    this.longAnswers.onStreamsAvailable();
     this.outgoing.onStreamsAvailable();
   }
 
@@ -251,8 +253,13 @@ export class Session implements ConnectionUser {
 
   #readDatagrams(): void {
     const { datagrams } = this.link.connection;
+    const { onDatagram } = this;
     const events = this.#incomingEvents;
-    for (let data; events !== undefined && (data = datagrams.read()) !== undefined;) events.onDatagram(data);
+    if (onDatagram !== undefined || events !== undefined) {
+      for (let data = datagrams.read(); data !== undefined; data = datagrams.read()) {
+        if (onDatagram === undefined || !onDatagram(data)) events?.onDatagram(data);
+      }
+    }
     datagrams.drop();
   }
 
@@ -285,13 +292,13 @@ function onStreamEvent(stream: StreamUser, event: StreamEvent): void {
   }
 }
 
-function onWatchEvent(watch: OutgoingWatch, event: StreamEvent): void {
+function onAnswerEvent(answer: LongAnswer<object>, event: StreamEvent): void {
   switch (event.type) {
     case "readable":
-      return watch.onReadable();
+      return answer.onReadable();
     case "writable":
-      return watch.onWritable();
+      return answer.onWritable();
     case "stream_reset":
-      return watch.onReset(event.code);
+      return answer.onReset(event.code);
   }
 }

@@ -26,6 +26,8 @@ export const ErrorCode = {
   CANNOT_DECOMPRESS: 0x0011,
   CANNOT_DECRYPT: 0x0012,
   STREAM_PROTOCOL: 0x0013,
+  TOO_SLOW: 0x0014,
+  BAD_TOPIC: 0x0015,
   CANNOT_RESUME: 0x0016,
   SEAL_REFUSED: 0x0017,
   ANSWER_LOST: 0x0019,
@@ -75,6 +77,8 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   info("CANNOT_DECOMPRESS", false, true, "the payload is not one good zstd frame"),
   info("CANNOT_DECRYPT", false, true, "the payload is not sealed to the receiver's key"),
   info("STREAM_PROTOCOL", false, false, "an agent stream's messages came out of order, doubled or after its end"),
+  info("TOO_SLOW", true, false, "the subscriber did not take its events fast enough"),
+  info("BAD_TOPIC", false, true, "what should be a topic or a pattern of topics is none"),
   info("CANNOT_RESUME", false, false, "the stream that is to go on is not known here, or not any more"),
   info(
     "SEAL_REFUSED",

@@ -14,6 +14,7 @@ export function codeOfErrorMessage(code: number): MxpErrorCode {
       return "no_such_agent";
     case ErrorCode.OVERLOADED:
     case ErrorCode.LIMIT_REACHED:
+    case ErrorCode.TOO_SLOW:
       return "overloaded";
     case ErrorCode.DEADLINE_EXCEEDED:
       return "deadline";

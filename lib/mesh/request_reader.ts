@@ -14,9 +14,11 @@ import { MessageFlag, type MessageHeader } from "../codec/message_header.ts";
 import { MessageReader } from "../codec/message_reader.ts";
 import { isExtensionType, MessageType, messageTypeName } from "../codec/message_type.ts";
 import { CALL_PREFIX_BYTES } from "../codec/payloads/call.ts";
+import { decodePublisher } from "../codec/payloads/delivery.ts";
 import { decodeEvent } from "../codec/payloads/event.ts";
 import { decodeMetadata, type Metadata } from "../codec/payloads/metadata.ts";
 import { decodeStreamOpen, type StreamOpen } from "../codec/payloads/stream_open.ts";
+import { topicProblem } from "./topics.ts";
 
 /** Extension messages that may precede a request. */
 const MAX_EXTENSIONS = 8;
@@ -37,6 +39,8 @@ export const NO_DETAILS: CallDetails = Object.freeze({ values: Object.freeze({})
 
 /** What agents say to a registry, and what is asked of it. */
 export type LifecycleKind = "register" | "heartbeat" | "deregister" | "discover";
+/** What is asked of the node itself: its registry, or to be told of events. */
+export type NodeRequestKind = LifecycleKind | "subscribe";
 
 /** A message of a type that is not known here, as it came. */
 export interface ExtensionMessage {
@@ -60,8 +64,10 @@ export interface RequestTarget {
   extensions: readonly ExtensionMessage[];
   /** What an Event is about; undefined for everything else. */
   topic: string | undefined;
-  /** What is wanted of the registry; undefined for everything else. */
-  lifecycle: LifecycleKind | undefined;
+  /** Who an Event is from, as whoever passed it on says: 32 bytes. */
+  publisher: Uint8Array | undefined;
+  /** What is wanted of the node; undefined for everything else. */
+  lifecycle: NodeRequestKind | undefined;
   /** The flags COMPRESSED and ENCRYPTED of a Call or Event: how its data has to be unpacked before a handler sees it. */
   packed: number;
   /** Whether the other side waits for an answer: false where there is no way back. */
@@ -106,7 +112,7 @@ export function readRequest(
   if (message instanceof CodecError) {
     return message.code === "short_buffer" ? undefined : problemOf(message, maxPayload);
   }
-  if (isExtensionType(message.type) || message.type === MessageType.STREAM_OPEN) return undefined;
+  if (isInFront(message.type) || message.type === MessageType.STREAM_OPEN) return undefined;
   if (message.end !== chunk.length) return surplus(message, into);
   return readBody(message, into);
 }
@@ -143,7 +149,7 @@ export class RequestReader {
       const message = this.#reader.next();
       if (message === undefined) return this.#checkPending();
       if (message instanceof CodecError) return problemOf(message, this.#maxPayload);
-      if (!isExtensionType(message.type)) {
+      if (!isInFront(message.type)) {
         if (message.type === MessageType.STREAM_OPEN) return readOpen(message, this.#reader, this.#into);
         const isLast = this.#reader.finish() === undefined;
         return isLast ? readBody(message, this.#into) : surplus(message, this.#into);
@@ -172,6 +178,7 @@ export class RequestReader {
     if (++this.#extensions > MAX_EXTENSIONS) return bad("too many messages before the Call");
     this.#extensionBytes += message.payloadLength;
     if (this.#extensionBytes > MAX_EXTENSION_BYTES) return largeExtension();
+    if (message.type === MessageType.PUBLISHER) return readPublisher(message, this.#into);
     if (message.type !== MessageType.METADATA) {
       const { type, flags } = message;
       this.#into.extensions = [...this.#into.extensions, { type, flags, payload: message.payload.slice() }];
@@ -188,6 +195,11 @@ export class RequestReader {
     this.#into.details = { ...metadata, values };
     return undefined;
   }
+}
+
+/** Whether a message only says something about the one that follows. */
+function isInFront(type: number): boolean {
+  return isExtensionType(type) && type !== MessageType.SUBSCRIBE;
 }
 
 /** The ids are taken; a problem if the message cannot be what it says, whatever its type. */
@@ -222,12 +234,14 @@ function readBody(message: MessageView, into: RequestTarget): Uint8Array | Reque
   return head === undefined ? data : concatBytes(head, data);
 }
 
-function lifecycleOf({ type, flags }: MessageHeader): LifecycleKind | undefined {
+function lifecycleOf({ type, flags }: MessageHeader): NodeRequestKind | undefined {
   switch (type) {
     case MessageType.AGENT_REGISTER:
       return "register";
     case MessageType.AGENT_DISCOVER:
       return "discover";
+    case MessageType.SUBSCRIBE:
+      return "subscribe";
     case MessageType.AGENT_HEARTBEAT:
       return (flags & MessageFlag.FINAL) === 0 ? "heartbeat" : "deregister";
     default:
@@ -243,9 +257,20 @@ function readEvent(message: MessageView, into: RequestTarget): Uint8Array | Requ
   }
   const event = decodeEvent(message.bytes, message.payloadStart, message.payloadEnd);
   if (event instanceof CodecError) return bad(event.message);
+  const problem = topicProblem(event.topic);
+  if (problem !== undefined) return { code: ErrorCode.BAD_TOPIC, retryable: false, text: `the topic ${problem}` };
   into.topic = event.topic;
-  into.target = NODE;
+  const { target } = into.details;
+  into.target = target === undefined || isNilUuid(target) ? NODE : target;
   return event.data;
+}
+
+function readPublisher(message: MessageView, into: RequestTarget): RequestProblem | undefined {
+  if (into.publisher !== undefined) return bad("two Publisher messages");
+  const publisher = decodePublisher(message.bytes, message.payloadStart, message.payloadEnd);
+  if (publisher instanceof CodecError) return bad(publisher.message);
+  into.publisher = publisher.publicKey;
+  return undefined;
 }
 
 function readOpen(message: MessageView, reader: MessageReader, into: RequestTarget): StreamStart | RequestProblem {

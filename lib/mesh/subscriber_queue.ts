@@ -53,6 +53,8 @@ export class SubscriberQueue {
   #gaps: number[] = [];
   #head = 0;
   #bytes = 0;
+  /** The event that was taken last: it is charged until the next one is taken. */
+  #taken: SharedEvent | undefined;
   /** Dropped behind the last one. */
   #gapAtEnd = 0;
   #dropped = 0;
@@ -111,14 +113,26 @@ export class SubscriberQueue {
     return gap;
   }
 
-  /** Takes the event that has waited longest; undefined if there is none. */
+  /**
+   * Takes the event that has waited longest; undefined if there is none. It is charged as if it waited until this is called again, because
+   * whoever takes it may not get rid of it at once.
+   */
   shift(): SharedEvent | undefined {
+    if (this.#taken !== undefined) this.#discharge(this.#taken);
+    this.#taken = this.#removeFirst();
+    return this.#taken;
+  }
+
+  /** Lets go of everything. */
+  clear(): void {
+    while (this.shift() !== undefined);
+  }
+
+  #removeFirst(): SharedEvent | undefined {
     if (this.length === 0) return undefined;
     const event = this.#events[this.#head]!;
     this.#events[this.#head++] = undefined;
     this.#bytes -= event.bytes.length;
-    this.#connection.release(event.bytes.length);
-    event.release();
     if (this.#head === this.#events.length) {
       this.#events.length = this.#gaps.length = this.#head = 0;
     } else if (this.#head >= 1_024) {
@@ -129,9 +143,9 @@ export class SubscriberQueue {
     return event;
   }
 
-  /** Lets go of everything. */
-  clear(): void {
-    while (this.shift() !== undefined);
+  #discharge(event: SharedEvent): void {
+    this.#connection.release(event.bytes.length);
+    event.release();
   }
 
   #hasRoom(size: number): boolean {
@@ -146,7 +160,7 @@ export class SubscriberQueue {
 
   #dropOldest(): void {
     const gap = this.#gaps[this.#head] + 1;
-    this.shift();
+    this.#discharge(this.#removeFirst()!);
     this.#dropped++;
     if (this.length > 0) this.#gaps[this.#head] += gap;
     else this.#gapAtEnd += gap;

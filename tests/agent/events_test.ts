@@ -71,7 +71,15 @@ for (const [name, makePlatform] of platforms) {
         queued: 0,
         unreliable: 0,
       });
-      assert.deepEqual(server.stats().events, { running: 0, total: 306, ok: 306, failed: 0, refused: 0, dropped: 0 });
+      assert.deepEqual(server.stats().events, {
+        running: 0,
+        total: 306,
+        ok: 306,
+        failed: 0,
+        refused: 0,
+        dropped: 0,
+        repeated: 0,
+      });
       assert.equal(server.stats().memory.used, 0);
     });
   });
@@ -269,7 +277,12 @@ test("what is no event, or too large, is turned away by its stream and counted",
 
 test("topics and data that cannot be sent are refused before anything is", async () => {
   await withPair(memoryPlatform(), { event: () => {} }, async ({ client }) => {
-    await assert.rejects(client.emit("x".repeat(70_000)), failsWith("usage", /topic/));
+    await assert.rejects(client.emit("x".repeat(1_025)), failsWith("usage", /topic "x+…" has 1025 bytes/));
+    await assert.rejects(client.emit("a.*"), failsWith("usage", /the topic "a.\*" has a \*, which only patterns have/));
+    await assert.rejects(
+      client.emit("a", "", { agent: "x", capability: "y" }),
+      failsWith("usage", /an agent or to a capability/),
+    );
     await assert.rejects(client.emit(5 as never), failsWith("usage", /topic/));
     await assert.rejects(client.emit("x", new Uint8Array(16_777_216)), failsWith("too_large"));
     await assert.rejects(client.emit("x", new Uint8Array(16_777_216), { ack: true }), failsWith("too_large"));
@@ -280,7 +293,10 @@ test("topics and data that cannot be sent are refused before anything is", async
   const bad = (handlers: unknown): Promise<Server> =>
     serve({ listen: "127.0.0.1:0", platform: memoryPlatform() }, handlers as Handlers);
   await assert.rejects(bad({ event: 5 }), failsWith("usage", /expected a function/));
-  await assert.rejects(bad({ agents: { a: { event: () => {} } } }), failsWith("usage", /events go to the node/));
+  await assert.rejects(
+    bad({ agents: { a: { event: 5 } } }),
+    failsWith("usage", /the events of the agent "a" is number/),
+  );
 });
 
 test("the end of the connection ends what waits", async () => {

@@ -51,6 +51,7 @@ function target(): RequestTarget {
     details: NO_DETAILS,
     extensions: [],
     topic: undefined,
+    publisher: undefined,
     lifecycle: undefined,
     packed: 0,
     isAnswered: true,
@@ -193,7 +194,7 @@ test("messages of unknown extension types in front of a Call are skipped", () =>
   const call = messages.call(IDS, { method: "m" }, TARGET, 0, Uint8Array.of(9));
   const into = target();
   const read = readAll(
-    join(message(0x81, new Uint8Array(100)), message(0xef, new Uint8Array(0)), call),
+    join(message(0xa1, new Uint8Array(100)), message(0xef, new Uint8Array(0)), call),
     [10, 60, 150],
     into,
   );

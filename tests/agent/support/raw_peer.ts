@@ -8,6 +8,7 @@ import { address } from "../../../lib/base/address.ts";
 import { type CloseReason, type ConnectionEvent } from "../../../lib/transport/events.ts";
 import { Endpoint } from "../../../lib/transport/endpoint.ts";
 import type { Connection } from "../../../lib/transport/connection.ts";
+import type { TransportSettings } from "../../../lib/transport/settings.ts";
 import type { StreamId } from "../../../lib/wire/stream_id.ts";
 import { type Driver, type Link, startDriver } from "../../../lib/agent/driver.ts";
 import { keyPairOf, newIdentity } from "../../../lib/agent/identity.ts";
@@ -35,10 +36,11 @@ export class RawPeer {
     this.#driver = driver;
   }
 
-  static async connect(platform: Platform, url: string): Promise<RawPeer> {
+  static async connect(platform: Platform, url: string, settings: Partial<TransportSettings> = {}): Promise<RawPeer> {
     const { host, port, publicKey } = parseMxpUrl(url);
     const { crypto, random, clock, bindUdp } = platform;
-    const endpoint = new Endpoint({ identity: keyPairOf(newIdentity(crypto, random)), crypto, random, accept: false });
+    const identity = keyPairOf(newIdentity(crypto, random));
+    const endpoint = new Endpoint({ identity, crypto, random, settings, accept: false });
     const driver = await startDriver({
       endpoint,
       clock,

@@ -1,5 +1,5 @@
 /**
- * The watches that this side has open on one connection: one request each, and answers for as long as both sides like.
+ * Requests of this side that are answered for as long as both sides like: watches and subscriptions.
  *
  * @module
  */
@@ -7,35 +7,40 @@
 import { MxpError } from "../base/errors.ts";
 import { NumberMap } from "../base/number_map.ts";
 import { CodecError } from "../codec/codec_error.ts";
-import type { MessageCodec } from "../codec/message.ts";
+import type { MessageCodec, MessageView } from "../codec/message.ts";
 import { MessageReader } from "../codec/message_reader.ts";
-import { isExtensionType, MessageType, messageTypeName } from "../codec/message_type.ts";
-import { decodeDiscoverResponse, type DiscoverResponse } from "../codec/payloads/discover_response.ts";
+import { MessageType } from "../codec/message_type.ts";
 import { decodeError } from "../codec/payloads/error.ts";
-import type { MessageIds } from "../mesh/message_writer.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
-import { StreamClass } from "../transport/scheduler.ts";
+import type { StreamClass } from "../transport/scheduler.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
 
-/** More than a node puts into one answer. */
-const MAX_ANSWER_BYTES = 4 << 20;
+/** How a long answer ends. */
+export type AnswerEnd = Exclude<CallOutcome, { readonly kind: "response" }>;
 
-/** How a watch ends. */
-export type WatchEnd = Exclude<CallOutcome, { readonly kind: "response" }>;
-
-/** Watches that may wait for the peer to allow more streams. */
+/** Requests that may wait for the peer to allow more streams. */
 const MAX_QUEUED = 256;
 
-/** All watches of a connection. */
-export class OutgoingWatches {
+/** What is asked, and what to make of what comes back. */
+export interface LongRequest<T extends object> {
+  readonly message: Uint8Array;
+  readonly streamClass: StreamClass;
+  /** More than the largest payload that is expected back. */
+  readonly maxPayload: number;
+  /** Makes something of a message, which is valid until this returns: undefined if it needs further ones, a text that says what is wrong with it. */
+  readonly take: (message: MessageView) => T | string | undefined;
+}
+
+/** All of a connection. */
+export class LongAnswers {
   readonly #driver: Driver;
   readonly #link: Link;
   readonly #codec: MessageCodec;
-  readonly #watches = new NumberMap<OutgoingWatch>();
+  readonly #answers = new NumberMap<LongAnswer<object>>();
   /** Those that wait for a stream, first come first served. */
-  #queue: OutgoingWatch[] = [];
+  #queue: LongAnswer<object>[] = [];
 
   constructor(driver: Driver, link: Link, codec: MessageCodec) {
     this.#driver = driver;
@@ -45,71 +50,73 @@ export class OutgoingWatches {
 
   /** Those that have a stream. */
   get size(): number {
-    return this.#watches.size;
+    return this.#answers.size;
   }
 
-  /** The watch on a stream. */
-  get(id: StreamId): OutgoingWatch | undefined {
-    return this.#watches.get(id);
+  /** The one on a stream. */
+  get(id: StreamId): LongAnswer<object> | undefined {
+    return this.#answers.get(id);
   }
 
   /** Sends a request, or queues it. @throws {MxpError} `overloaded` if too many wait already. */
-  open(ids: MessageIds, request: Uint8Array): OutgoingWatch {
+  open<T extends object>(request: LongRequest<T>): LongAnswer<T> {
     if (this.#queue.length >= MAX_QUEUED) {
-      throw new MxpError("overloaded", "too many watches are waiting for the node already", { retryable: true });
+      const text = "too many watches and subscriptions are waiting for the node already";
+      throw new MxpError("overloaded", text, { retryable: true });
     }
-    const watch: OutgoingWatch = new OutgoingWatch(this.#driver, this.#link, this.#codec, ids, request, () => {
-      if (watch.id !== -1) this.#watches.delete(watch.id);
-      else this.#queue = this.#queue.filter((waiting) => waiting !== watch);
+    const answer: LongAnswer<T> = new LongAnswer(this.#driver, this.#link, this.#codec, request, () => {
+      if (answer.id !== -1) this.#answers.delete(answer.id);
+      else this.#queue = this.#queue.filter((waiting) => waiting !== answer);
     });
-    this.#queue.push(watch);
+    this.#queue.push(answer);
     this.onStreamsAvailable();
-    return watch;
+    return answer;
   }
 
   /** The peer allows more streams, or some at last. */
   onStreamsAvailable(): void {
     while (this.#queue.length > 0) {
-      const id = this.#link.connection.openStream(false, StreamClass.CONTROL);
+      const id = this.#link.connection.openStream(false, this.#queue[0].streamClass);
       if (id === -1) return;
-      const watch = this.#queue.shift()!;
-      this.#watches.set(id, watch);
-      watch.attach(id);
+      const answer = this.#queue.shift()!;
+      this.#answers.set(id, answer);
+      answer.attach(id);
     }
   }
 
   /** The connection is over. */
   close(): void {
-    for (const watch of [...this.#queue, ...this.#watches.values()]) watch.finish({ kind: "lost" });
+    for (const answer of [...this.#queue, ...this.#answers.values()]) answer.finish({ kind: "lost" });
   }
 }
 
-/** One watch. Nothing is read before somebody asks for it: the node holds back what does not fit in between. */
-export class OutgoingWatch {
+/** One of them. Nothing is read before somebody asks for it: the node holds back what does not fit in between. */
+export class LongAnswer<T extends object> {
   /** −1 while it waits for a stream. */
   id: StreamId | -1 = -1;
   readonly #driver: Driver;
   readonly #link: Link;
-  readonly #ids: MessageIds;
+  readonly streamClass: StreamClass;
+  readonly #take: LongRequest<T>["take"];
   readonly #reader: MessageReader;
   readonly #onOver: () => void;
   #unsent: Uint8Array | undefined;
-  #end: WatchEnd | undefined;
+  #end: AnswerEnd | undefined;
   #wake: (() => void) | undefined;
 
   constructor(
     driver: Driver,
     link: Link,
     codec: MessageCodec,
-    ids: MessageIds,
-    request: Uint8Array,
+    { message, streamClass, maxPayload, take }: LongRequest<T>,
     onOver: () => void,
   ) {
     this.#driver = driver;
     this.#link = link;
-    this.#ids = ids;
-    this.#unsent = request;
-    this.#reader = new MessageReader(codec, { maxPayload: MAX_ANSWER_BYTES });
+    this.streamClass = streamClass;
+    this.#take = take;
+    this.#unsent = message;
+    this.#reader = new MessageReader(codec, { maxPayload });
     this.#onOver = onOver;
   }
 
@@ -119,14 +126,29 @@ export class OutgoingWatch {
     this.onWritable();
   }
 
-  /** The next answer, or how it ended. One call at a time. */
-  async next(): Promise<DiscoverResponse | WatchEnd> {
+  /** The next part of the answer, or how it ended. One call at a time. */
+  async next(): Promise<T | AnswerEnd> {
     for (;;) {
-      const answer = this.#read();
-      if (answer !== undefined) return answer;
-      if (this.#end !== undefined) return this.#end;
-      await new Promise<void>((resolve) => this.#wake = resolve);
+      const part = this.poll();
+      if (part !== undefined) return part;
+      await this.wait();
     }
+  }
+
+  /** The same, or undefined if there is none yet. */
+  poll(): T | AnswerEnd | undefined {
+    return this.#read() ?? this.#end;
+  }
+
+  /** Settles when {@link poll} may say something else. One call at a time. */
+  wait(): Promise<void> {
+    return new Promise<void>((resolve) => this.#wake = resolve);
+  }
+
+  /** Wakes whoever waits. */
+  wakeUp(): void {
+    this.#wake?.();
+    this.#wake = undefined;
   }
 
   /** Nobody wants more of it. */
@@ -137,18 +159,18 @@ export class OutgoingWatch {
   }
 
   /** It is over. What was not read by then is not read any more. */
-  finish(end: WatchEnd): void {
+  finish(end: AnswerEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
     this.#unsent = undefined;
     this.#onOver();
-    this.#wakeUp();
+    this.wakeUp();
   }
 
   // Events of the connection.
 
   onReadable(): void {
-    this.#wakeUp();
+    this.wakeUp();
   }
 
   onWritable(): void {
@@ -163,17 +185,12 @@ export class OutgoingWatch {
     this.finish({ kind: "reset", code });
   }
 
-  #wakeUp(): void {
-    this.#wake?.();
-    this.#wake = undefined;
-  }
-
-  #read(): DiscoverResponse | WatchEnd | undefined {
+  #read(): T | AnswerEnd | undefined {
     if (this.#end !== undefined || this.id === -1) return undefined;
     const { connection } = this.#link;
     for (;;) {
-      const answer = this.#decode();
-      if (answer !== undefined) return answer;
+      const part = this.#decode();
+      if (part !== undefined) return part;
       const piece = connection.read(this.id);
       this.#driver.touch(this.#link);
       if (piece === undefined) {
@@ -183,25 +200,19 @@ export class OutgoingWatch {
     }
   }
 
-  #decode(): DiscoverResponse | WatchEnd | undefined {
+  #decode(): T | AnswerEnd | undefined {
     for (let message = this.#reader.next(); message !== undefined; message = this.#reader.next()) {
       if (message instanceof CodecError) return this.#malformed(message.message);
-      if (isExtensionType(message.type)) continue;
-      const { bytes, payloadStart, payloadEnd } = message;
       if (message.type === MessageType.ERROR) {
-        const error = decodeError(bytes, payloadStart, payloadEnd);
+        const error = decodeError(message.bytes, message.payloadStart, message.payloadEnd);
         if (error instanceof CodecError) return this.#malformed(error.message);
-        const end: WatchEnd = { kind: "error", ...error };
+        const end: AnswerEnd = { kind: "error", ...error };
         this.finish(end);
         return end;
       }
-      if (message.type !== MessageType.RESPONSE) {
-        return this.#malformed(`it is a ${messageTypeName(message.type)} message`);
-      }
-      const isOurs = message.idLow === this.#ids.idLow && message.idHigh === this.#ids.idHigh;
-      if (!isOurs) return this.#malformed("it answers another message");
-      const response = decodeDiscoverResponse(bytes, payloadStart, payloadEnd);
-      return response instanceof CodecError ? this.#malformed(response.message) : response;
+      const part = this.#take(message);
+      if (typeof part === "string") return this.#malformed(part);
+      if (part !== undefined) return part;
     }
     return undefined;
   }
@@ -213,8 +224,8 @@ export class OutgoingWatch {
     this.#driver.touch(this.#link);
   }
 
-  #malformed(what: string): WatchEnd {
-    const end: WatchEnd = { kind: "malformed", what };
+  #malformed(what: string): AnswerEnd {
+    const end: AnswerEnd = { kind: "malformed", what };
     this.#giveUp(StreamError.MALFORMED);
     this.finish(end);
     return end;

@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { deferred } from "../../lib/agent/deferred.ts";
+import {
+  type CallContext,
+  type Client,
+  connect,
+  type EventHandler,
+  generateIdentity,
+  MxpError,
+  type MxpErrorCode,
+  serve,
+  type Server,
+} from "../../mod.ts";
+import type { Platform } from "../../lib/agent/platform.ts";
+import { memoryPlatform, platforms } from "./support/platform.ts";
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 800; i++) {
+    if (condition()) return;
+    await sleep(5);
+  }
+  assert.fail(`timed out waiting until ${what}`);
+}
+
+function failsWith(code: MxpErrorCode, pattern: RegExp = /./): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof MxpError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, pattern);
+    return true;
+  };
+}
+
+const node = (platform: Platform): Promise<Server> =>
+  serve({ listen: "127.0.0.1:0", platform, registry: true, pubsub: true }, {
+    agents: { local: { event: (topic) => void localEvents.push(topic) }, deaf: () => "" },
+  });
+const localEvents: string[] = [];
+
+/** An agent of its own connection. */
+async function agent(platform: Platform, url: string, name: string, event?: EventHandler): Promise<Client> {
+  const client = await connect(url, { platform });
+  const capabilities = ["log", `log.${name}`];
+  await client.register({ name, capabilities }, { handlers: { call: () => "", ...(event && { event }) } });
+  return client;
+}
+
+for (const [name, makePlatform] of platforms) {
+  test(`an event for an agent reaches that agent alone, and is acknowledged when its handler has accepted it, ${name}`, async () => {
+    const platform = makePlatform();
+    await using server = await node(platform);
+    const seen: string[] = [];
+    let accepted = 0;
+    const handler = (who: string): EventHandler => async (topic, data, context: CallContext) => {
+      const { publisher, peer, agent, metadata } = context;
+      assert.equal(peer.publicKeyText, server.identity.publicKeyText);
+      seen.push(`${who} ${topic} ${text(data)} ${agent} ${publisher} ${JSON.stringify({ ...metadata })}`);
+      await sleep(2);
+      accepted++;
+    };
+    await using _one = await agent(platform, server.url, "one", handler("one"));
+    await using _two = await agent(platform, server.url, "two", handler("two"));
+    const identity = generateIdentity();
+    await using client = await connect(server.url, { platform, identity });
+    const all = client.subscribe(">");
+    await all.ready;
+    await client.emit("a.b", "x", { agent: "one", ack: true, metadata: { k: "v" } });
+    assert.equal(accepted, 1);
+    await client.emit("a.c", "y", { capability: "log.two", ack: true });
+    await client.emit("a.d", "z", { agent: "two" });
+    await until(() => accepted === 3, "it has arrived");
+    await client.emit("a.e", "w", { agent: "one", unreliable: true });
+    await until(() => accepted === 4, "all have arrived");
+    const key = identity.publicKeyText;
+    assert.deepEqual(seen, [
+      `one a.b x one ${key} {"k":"v"}`,
+      `two a.c y two ${key} {}`,
+      `two a.d z two ${key} {}`,
+      `one a.e w one ${key} {}`,
+    ]);
+    assert.equal(server.stats().pubsub!.published, 0, "subscribers see nothing of it");
+    const { total, ok, failed, running } = server.stats().registry!.relayedEvents;
+    assert.deepEqual([total, ok, failed, running], [4, 4, 0, 0]);
+  });
+}
+
+test("whoever waits for an Ack learns why an agent does not take an event, and nobody else is told", async () => {
+  const platform = memoryPlatform();
+  await using server = await node(platform);
+  await using _strict = await agent(platform, server.url, "strict", () => {
+    throw new MxpError("refused", "not today");
+  });
+  await using _slow = await agent(
+    platform,
+    server.url,
+    "slow",
+    (_topic, _data, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+  );
+  await using _mute = await agent(platform, server.url, "mute");
+  await using client = await connect(server.url, { platform });
+  const emit = (agent: string, timeoutMs = 5_000): Promise<void> =>
+    client.emit("a", "x", { agent, ack: true, timeoutMs });
+  await assert.rejects(emit("nobody"), failsWith("no_such_agent", /no agent "nobody" at/));
+  await assert.rejects(emit("strict"), failsWith("not_allowed", /not today/));
+  await assert.rejects(emit("mute"), failsWith("agent_error", /nobody|takes no events/));
+  await assert.rejects(emit("deaf"), failsWith("agent_error", /the agent deaf takes no events/));
+  await assert.rejects(client.emit("a", "", { capability: "x.*", ack: true }), failsWith("no_such_agent", /"x\.\*"/));
+  await assert.rejects(emit("slow", 60), failsWith("deadline"));
+  await emit("local");
+  assert.deepEqual(localEvents, ["a"]);
+  await using own = await connect(`${server.url}/local`, { platform });
+  await own.emit("b", "", { ack: true });
+  assert.deepEqual(localEvents, ["a", "b"], "an agent in the URL is meant");
+  await client.emit("a", "x", { agent: "nobody" });
+  await until(() => server.stats().events.refused >= 4, "it is counted");
+  await until(() => server.stats().registry!.relayedEvents.running === 0, "nothing is left");
+});
+
+test("an event for a capability goes to another agent if one has gone before it accepted", async () => {
+  const platform = memoryPlatform();
+  await using server = await node(platform);
+  const has = deferred<void>();
+  const seen: string[] = [];
+  const first = await agent(platform, server.url, "first", () => {
+    has.resolve();
+    return new Promise(() => {});
+  });
+  await using client = await connect(server.url, { platform });
+  const emitted = client.emit("a", "x", { capability: "log", ack: true });
+  await has.promise;
+  await using _second = await agent(platform, server.url, "second", (topic) => void seen.push(topic));
+  await first.close();
+  await emitted;
+  assert.deepEqual(seen, ["a"]);
+  assert.equal(server.stats().registry!.relayedEvents.failovers, 1);
+});
+
+test("an event that is repeated under its key is acknowledged again and handled once, over whichever connection it comes", async () => {
+  const platform = memoryPlatform();
+  const gate = deferred<void>();
+  const handled: string[] = [];
+  await using server = await serve({ listen: "127.0.0.1:0", platform, pubsub: true }, {
+    event: async (topic) => {
+      handled.push(topic);
+      if (topic === "slow") await gate.promise;
+      if (topic === "bad") throw new Error("cannot take it");
+    },
+  });
+  const identity = generateIdentity();
+  const options = { ack: true, idempotencyKey: "k1" };
+  await using client = await connect(server.url, { platform, identity });
+  await using again = await connect(server.url, { platform, identity });
+  await using other = await connect(server.url, { platform });
+  const events = other.subscribe(">");
+  await events.ready;
+  for (const sender of [client, again, client]) await sender.emit("a", "x", options);
+  await client.emit("a", "x", { idempotencyKey: "k1" });
+  await other.emit("a", "x", options);
+  await until(() => server.stats().events.repeated === 3, "all have come");
+  assert.deepEqual(handled, ["a", "a"], "another sender's key is another event");
+  const joined = [client, again, client].map((sender) => sender.emit("slow", "x", { ack: true, idempotencyKey: "k2" }));
+  await until(() => server.stats().events.repeated === 5, "two wait for the first");
+  assert.equal(handled.length, 3);
+  gate.resolve();
+  await Promise.all(joined);
+  assert.equal(handled.length, 3);
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(client.emit("bad", "", { ack: true, idempotencyKey: "k3" }), failsWith("agent_error"));
+  }
+  assert.equal(handled.filter((topic) => topic === "bad").length, 2, "what failed is tried again");
+  assert.equal(server.stats().pubsub!.published, 5);
+});
+
+test("attempts go on until the node has accepted the event, over a new connection if need be, and it is handled once", async () => {
+  const platform = memoryPlatform();
+  const handled: string[] = [];
+  let failures = 1;
+  const handler: EventHandler = (topic) => {
+    if (failures-- > 0) throw new MxpError("overloaded", "later", { retryable: true });
+    handled.push(topic);
+  };
+  const first = await serve({ listen: "127.0.0.1:0", platform }, { event: handler });
+  const { identity, address: { port } } = first;
+  await using client = await connect(first.url, { platform });
+  await client.emit("a", "x", { attempts: 3 });
+  assert.deepEqual(handled, ["a"]);
+  failures = 9;
+  await assert.rejects(client.emit("b", "x", { attempts: 2 }), failsWith("overloaded", /later/));
+  assert.equal(failures, 7);
+  failures = 0;
+  await first.close();
+  const emitted = client.emit(
+    "c",
+    async function* () {
+      yield "only ";
+      yield "once";
+    }(),
+    { attempts: 20, timeoutMs: 500 },
+  );
+  await sleep(20);
+  await using second = await serve({ listen: `127.0.0.1:${port}`, platform, identity }, { event: handler });
+  await emitted;
+  assert.deepEqual(handled, ["a", "c"]);
+  await until(() => second.stats().connections === 0, "the connection for it is closed again");
+  await assert.rejects(client.emit("d", "", { attempts: 0 }), failsWith("usage", /attempts/));
+  await assert.rejects(client.emit("d", "", { attempts: 2, unreliable: true }), failsWith("usage", /unreliable/));
+});
+
+test("an agent knows an event again that is repeated because its own connection was lost", async () => {
+  const platform = memoryPlatform();
+  const first = await node(platform);
+  const { identity, address: { port } } = first;
+  let handled = 0;
+  const client = await connect(first.url, { platform });
+  await using registration = await client.register({ name: "keeper" }, { handlers: { event: () => void handled++ } });
+  const publisher = generateIdentity();
+  const emit = async (url: string): Promise<void> => {
+    await using sender = await connect(url, { platform, identity: publisher });
+    await sender.emit("a", "x", { agent: "keeper", ack: true, idempotencyKey: "k" });
+  };
+  await emit(first.url);
+  await first.close();
+  await using second = await node2(platform, port, identity);
+  await until(() => registration.state === "registered" && second.stats().registry!.agents === 1, "it is there again");
+  await emit(second.url);
+  assert.equal(handled, 1, "the node has forgotten the event, the agent has not");
+  await client.close();
+});
+
+function node2(platform: Platform, port: number, identity: Server["identity"]): Promise<Server> {
+  return serve({ listen: `127.0.0.1:${port}`, platform, identity, registry: true }, {});
+}
