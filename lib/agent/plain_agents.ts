@@ -197,7 +197,7 @@ export class PlainAgents {
   }
 
   #problemWith(
-    { details }: IncomingCall,
+    { details, packed }: IncomingCall,
     payload: Uint8Array,
     { running }: Manner,
   ): { readonly code: ErrorCode; readonly retryable: boolean; readonly text: string } | undefined {
@@ -209,6 +209,10 @@ export class PlainAgents {
     if (method !== undefined) {
       const text = `the agent is on the plain carrier, where calls have no method such as ${quote(method)}`;
       return { code: ErrorCode.NO_SUCH_METHOD, retryable: false, text };
+    }
+    if (packed !== 0) {
+      const text = "the agent is on the plain carrier, where calls are neither compressed nor sealed";
+      return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
     }
     const most = MAX_PLAIN_PAYLOAD - CALL_PREFIX_BYTES;
     if (payload.length > most) {

@@ -106,8 +106,11 @@ export class PlainCalls implements CallAnswers {
     this.#port.arm();
   }
 
-  respond(call: IncomingCall, data: Uint8Array): void {
+  respond(call: IncomingCall, data: Uint8Array, packed = 0): void {
     if (call.state !== "running") return;
+    if (packed !== 0) {
+      return this.fail(call, ErrorCode.HANDLER_FAILED, false, "the agent's answer is compressed or sealed");
+    }
     if (data.length > MAX_PLAIN_PAYLOAD) {
       const text = `the answer has ${data.length} bytes; a datagram holds ${MAX_PLAIN_PAYLOAD}`;
       return this.fail(call, ErrorCode.PAYLOAD_TOO_LARGE, false, text);
