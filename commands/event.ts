@@ -11,6 +11,7 @@ import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatMilliseconds, LONGEST_DELAY_MS } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
+import { COMPRESS, E2E, E2E_HELP } from "./packing.ts";
 import { keyValue, metadata, notEmpty, PRIORITY, untilAborted } from "./values.ts";
 
 interface Flags {
@@ -19,6 +20,8 @@ interface Flags {
   readonly unreliable?: boolean;
   readonly meta?: readonly (readonly [string, string])[];
   readonly priority?: "interactive" | "bulk";
+  readonly compress?: boolean;
+  readonly e2e?: string;
   readonly trustNew?: boolean;
 }
 
@@ -46,6 +49,8 @@ export const event: CommandSpec<Flags> = {
         "bulk gives way to interactive where the path is full; the default is bulk, and interactive with --ack",
       parse: PRIORITY,
     },
+    COMPRESS,
+    E2E,
     TRUST_NEW,
   ],
   details: [
@@ -53,6 +58,7 @@ export const event: CommandSpec<Flags> = {
     "has reached the node, and with --ack that its handler has accepted it.",
     "At most 16 MiB, less the topic and two bytes.",
     "With --unreliable it says that the event was sent, and that the node was still there afterwards.",
+    ...E2E_HELP,
     'With --json: {"ok", "topic", "bytes", "acknowledged", "unreliable", "url"}; acknowledged is true with --ack.',
     ...URL_HELP,
   ],
@@ -62,12 +68,16 @@ export const event: CommandSpec<Flags> = {
     ["jq -c . report.json | mxp event mxp://KEY@127.0.0.1 reports -d @- --ack", "and wait until it was accepted"],
   ],
   async run({ args, flags, settings, console, stop }) {
-    const { parseMxpUrl } = await import("../mod.ts");
+    const { parseMxpUrl, parsePublicKey } = await import("../mod.ts");
     const url = parseMxpUrl(args[0]!);
+    const e2e = flags.e2e === undefined ? undefined : parsePublicKey(flags.e2e, "--e2e");
     if (url.agent !== undefined) {
       throw new CliError("usage", `events go to the node itself; leave /${url.agent} out of the URL`);
     }
     const ack = flags.ack === true, unreliable = flags.unreliable === true;
+    if (ack && flags.e2e !== undefined) {
+      throw new CliError("usage", "--ack and --e2e exclude each other: an Ack is not sealed; use mxp call to be sure");
+    }
     if (ack && unreliable) throw new CliError("usage", "--ack and --unreliable exclude each other");
     const topic = notEmpty(args[1]!, "TOPIC");
     const source = dataSource(args[2], flags.data);
@@ -83,6 +93,8 @@ export const event: CommandSpec<Flags> = {
         unreliable,
         metadata: metadata(flags.meta),
         priority: flags.priority,
+        compress: flags.compress,
+        e2e,
         timeoutMs: deadline.left,
         signal,
       };

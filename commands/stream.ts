@@ -12,6 +12,7 @@ import { Deadline } from "./deadline.ts";
 import { formatMilliseconds } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
+import { COMPRESS, E2E, E2E_HELP } from "./packing.ts";
 import { keyValue, metadata, notEmpty, PRIORITY } from "./values.ts";
 
 interface Flags {
@@ -22,6 +23,8 @@ interface Flags {
   readonly meta?: readonly (readonly [string, string])[];
   readonly direct?: boolean;
   readonly priority?: "interactive" | "bulk";
+  readonly compress?: boolean;
+  readonly e2e?: string;
   readonly resume?: boolean;
   readonly trustNew?: boolean;
 }
@@ -54,6 +57,8 @@ export const stream: CommandSpec<Flags> = {
       parse: PRIORITY,
     },
     { flags: "--resume", description: "go on where it was after the connection, or the agent's to its node, was lost" },
+    COMPRESS,
+    E2E,
     TRUST_NEW,
   ],
   details: [
@@ -67,6 +72,7 @@ export const stream: CommandSpec<Flags> = {
     "With --resume a lost connection is made anew, and the stream goes on with nothing lost or doubled, for as long as the agent keeps it: " +
     "30 seconds, unless it was told otherwise. Both sides keep up to 1 MiB that may have to be sent again. How often the stream went on is said on " +
     'standard error, and with --json as "resumptions" in the last line. The agent has to be an mxp of this version or later.',
+    ...E2E_HELP,
     "A stream may last as long as it wants to: --timeout limits it only if it is given, and connecting in any case.",
     "With --direct, the node is only asked where the agent is and which key it has proven; the stream goes there, and nowhere else if " +
     "that fails.",
@@ -79,12 +85,17 @@ export const stream: CommandSpec<Flags> = {
       "tail -f app.log | mxp stream mxp://KEY@10.0.0.7/alerts --lines --resume",
       "the same over a network that comes and goes",
     ],
+    ["cat diary.txt | mxp stream mxp://KEY@192.0.2.7/vault --e2e AGENTKEY", "sealed, so that the node cannot read it"],
     ["echo 'tell me a story' | mxp stream mxp://KEY@127.0.0.1/model", "an answer that prints as it is made"],
   ],
   async run({ args, flags, settings, console, stop }) {
     if (flags.lines && flags.raw) throw new CliError("usage", "--lines and --raw exclude each other");
-    const { parseMxpUrl } = await import("../mod.ts");
+    if (flags.resume && (flags.compress || flags.e2e !== undefined)) {
+      throw new CliError("usage", "--resume excludes --compress and --e2e");
+    }
+    const { parseMxpUrl, parsePublicKey } = await import("../mod.ts");
     const url = parseMxpUrl(args[0]!);
+    const e2e = flags.e2e === undefined ? undefined : parsePublicKey(flags.e2e, "--e2e");
     const { capability } = flags;
     if (capability !== undefined && url.agent !== undefined) {
       throw new CliError("usage", `stream: give --capability or /${url.agent} in the URL, not both`);
@@ -113,6 +124,8 @@ export const stream: CommandSpec<Flags> = {
         method: flags.method,
         metadata: metadata(flags.meta),
         priority: flags.priority,
+        compress: flags.compress,
+        e2e,
         timeoutMs: timeoutMs === undefined ? 0 : deadline.left,
         resume: flags.resume === true,
         signal,

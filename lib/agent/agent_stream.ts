@@ -14,6 +14,7 @@ import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import type { Driver, Link } from "./driver.ts";
 import type { StreamBody } from "./stream_body.ts";
+import type { StreamPacking } from "./stream_packing.ts";
 import type { StreamUser } from "./stream_user.ts";
 
 /** What whoever made the stream adds to it: words for errors, and what else an end means. */
@@ -127,6 +128,12 @@ export class AgentStream implements StreamBody, StreamUser, WheelEntry {
   /** Whether both halves are over. */
   get isOver(): boolean {
     return this.#over;
+  }
+
+  /** Packs what goes and comes from now on. */
+  set packing({ packer, unpacker }: StreamPacking) {
+    this.#sender.packer = packer;
+    this.#receiver.unpacker = unpacker;
   }
 
   // What the application does.

@@ -101,13 +101,15 @@ export class AgentStreams {
   /** Opens one. @throws {MxpError} `overloaded` if too many wait already. @throws RangeError for bad metadata. */
   open(request: StreamRequest): OutgoingStream {
     if (this.#queue.length >= MAX_QUEUED) throw tooMany();
-    const { streamId, target, kind } = request;
-    const opening = this.#messages.open(request, request.metadata, { streamId, target, kind });
+    const { streamId, target, kind, packing } = request;
+    const seal = packing?.seal;
+    const opening = this.#messages.open(request, request.metadata, { streamId, target, kind, ...(seal && { seal }) });
     const outgoing = new OutgoingStream(
       this,
       request,
       (owner) => this.make(owner, "opener", { ...request, ids: request }, request.kind),
     );
+    if (packing !== undefined) outgoing.stream.packing = packing;
     const { stream } = outgoing;
     this.opened++;
     this.#outgoing++;

@@ -92,7 +92,7 @@ export interface EventOptions extends Omit<RequestOptions, "method">, PackingOpt
 }
 
 /** What a stream may be told. */
-export interface StreamOptions extends RequestOptions {
+export interface StreamOptions extends RequestOptions, PackingOptions {
   /** Any agent that has this capability, or with `.*` at the end one below it, in place of a certain one; the node chooses. */
   readonly capability?: string;
   /** How long the stream may last altogether; default 0 = without end. */

@@ -101,6 +101,7 @@ export class Dispatcher {
     this.maxRequestBytes = options.maxRequestBytes;
     this.#onHandlerError = options.onHandlerError;
     this.streams = new StreamDispatcher({
+      unpacker: options.unpacker,
       handlers: options.handlers,
       onward: options.onward,
       maxConcurrentStreams: options.maxConcurrentStreams,

@@ -104,6 +104,8 @@ export class IncomingStream extends IncomingRequest implements ResumableStreamOw
   /** Turns the stream away before any handler has it. */
   refuse(code: number, retryable: boolean, text: string): void {
     this.outcome = "refused";
+    // Who has sealed it is told under the seal, which an Error has no room for.
+    if (this.sealedBy !== undefined) return this.stream.finish(code, text);
     this.stream.refuse(this.#streams.errorMessage(this, code, retryable, text), StreamError.REFUSED);
   }
 

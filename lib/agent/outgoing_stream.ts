@@ -17,6 +17,8 @@ import type { AgentStream, AgentStreamOwner } from "./agent_stream.ts";
 import type { StreamBody } from "./stream_body.ts";
 import type { AgentStreams } from "./agent_streams.ts";
 import { deferred } from "./deferred.ts";
+import { unsealedError } from "./request_packing.ts";
+import type { OpeningPacking } from "./stream_packing.ts";
 import { MxpStream } from "./mxp_stream.ts";
 import { endingError, resetError } from "./stream_failure.ts";
 
@@ -35,6 +37,8 @@ export interface StreamRequest extends MessageIds {
   /** Names the other side in errors. */
   readonly targetText: string;
   readonly signal: AbortSignal | undefined;
+  /** How it is packed; undefined for a stream that goes as it is. */
+  readonly packing: OpeningPacking | undefined;
 }
 
 /** One stream under way. */
@@ -70,8 +74,10 @@ export class OutgoingStream<B extends StreamBody = AgentStream> implements Agent
 
   endingError(ending: StreamEnding): MxpError | undefined {
     const error = endingError(ending, this.request.targetText);
-    if (error !== undefined) this.#failed = true;
-    return error;
+    if (error === undefined) return undefined;
+    this.#failed = true;
+    const isUnsealed = ending.kind === "refused" && this.request.packing?.seal !== undefined;
+    return isUnsealed ? unsealedError(error) : error;
   }
 
   resetError(code: number): MxpError {

@@ -63,17 +63,9 @@ export class RequestPacking {
   }
 
   private constructor(platform: Platform, identity: Identity, { compress, e2e }: PackingOptions) {
-    if (compress === true) {
-      this.#compressor = platform.compressor;
-      if (this.#compressor === undefined) {
-        throw new MxpError("usage", "this runtime has no zstd to compress with (Deno, Bun and Node 22.15 have)");
-      }
-    }
+    if (compress === true) this.#compressor = compressorOf(platform);
     if (e2e === undefined) return;
-    this.#recipient = typeof e2e === "string" ? parsePublicKey(e2e, "e2e") : e2e.slice();
-    if (!isAcceptablePublicKey(this.#recipient)) {
-      throw new MxpError("usage", "e2e is no public key of an agent: expected 32 bytes that are an X25519 key");
-    }
+    this.#recipient = recipientOf(e2e);
     this.#sealer = new Sealer(platform.crypto, platform.random, identity);
   }
 
@@ -146,6 +138,19 @@ export class RequestPacking {
     }
     return { kind: "response", payload: data, packed: 0 };
   }
+}
+
+/** What compresses. @throws {MxpError} `usage` if nothing does. */
+export function compressorOf(platform: Platform): Compressor {
+  if (platform.compressor !== undefined) return platform.compressor;
+  throw new MxpError("usage", "this runtime has no zstd to compress with (Deno, Bun and Node 22.15 have)");
+}
+
+/** Whom something is to be sealed to. @throws {MxpError} `usage` for what is no key. */
+export function recipientOf(e2e: string | Uint8Array): Uint8Array {
+  const key = typeof e2e === "string" ? parsePublicKey(e2e, "e2e") : e2e.slice();
+  if (isAcceptablePublicKey(key)) return key;
+  throw new MxpError("usage", "e2e is no public key of an agent: expected 32 bytes that are an X25519 key");
 }
 
 /**

@@ -17,6 +17,7 @@ import {
   sizeOfSealedHead,
 } from "../codec/payloads/sealed_head.ts";
 import type { CryptoProvider } from "../crypto/types.ts";
+import type { CipherState } from "../noise/cipher_state.ts";
 import { EnvelopeOpener, type EnvelopeParts, EnvelopeSealer } from "../noise/envelope.ts";
 import { type Identity, keyPairOf } from "./identity.ts";
 
@@ -59,6 +60,8 @@ export interface OpenedRequest {
   readonly bodyLength: number;
   /** The body; undefined if it is not authentic. */
   readonly body: () => Uint8Array | undefined | Promise<Uint8Array | undefined>;
+  /** What opens the messages behind it; for what has no body. */
+  readonly cipher: () => CipherState;
 }
 
 /** A sealed answer, opened. */
@@ -82,8 +85,7 @@ export class Sealer {
     head: SealedHead,
     body: Uint8Array,
   ): SealedRequest {
-    const encoded = new Uint8Array(sizeOfSealedHead(head));
-    encodeSealedHead(encoded, 0, head);
+    const encoded = encodedHead(head);
     const sealer = new EnvelopeSealer(this.#parts, recipient, prologueOf(context, packed), encoded, body);
     encoded.fill(0);
     const { hash, bytes } = sealer;
@@ -97,7 +99,14 @@ export class Sealer {
     const head = decodeSealedHead(opener.head);
     if (head instanceof CodecError) return undefined;
     const { sender, hash, bodyLength } = opener;
-    return { sender, hash, head, bodyLength, body: () => finish(opener, bodyLength, () => opener.body) };
+    return {
+      sender,
+      hash,
+      head,
+      bodyLength,
+      body: () => finish(opener, bodyLength, () => opener.body),
+      cipher: () => opener.cipher,
+    };
   }
 
   /** Seals an answer to whoever sealed the request with the hash in the context. */
@@ -138,6 +147,24 @@ export class Sealer {
     });
   }
 
+  /** Begins the sealing of a direction of an agent stream: the envelope that goes ahead, and what seals the messages behind it. */
+  beginStream(
+    recipient: Uint8Array,
+    context: SealContext,
+    head: Uint8Array,
+  ): { readonly payload: Uint8Array; readonly cipher: CipherState; readonly hash: Uint8Array } {
+    const prologue = prologueOf(context, MessageFlag.ENCRYPTED);
+    const { bytes, cipher, hash } = new EnvelopeSealer(this.#parts, recipient, prologue, head, EMPTY);
+    return { payload: bytes, cipher, hash };
+  }
+
+  /** What opens the answers on an agent stream; undefined if they are not sealed to us, by that sender, for that stream. */
+  openStream(sender: Uint8Array, context: SealContext, sealed: Uint8Array): CipherState | undefined {
+    const opener = EnvelopeOpener.open(this.#parts, prologueOf(context, MessageFlag.ENCRYPTED), sealed);
+    if (opener === undefined || opener.bodyLength > 0 || opener.head.length > 0) return undefined;
+    return bytesEqual(opener.sender, sender) ? opener.cipher : undefined;
+  }
+
   #answer(
     recipient: Uint8Array,
     context: SealContext,
@@ -149,6 +176,13 @@ export class Sealer {
     const sealer = new EnvelopeSealer(this.#parts, recipient, prologue, Uint8Array.of(kind), body);
     return finish(sealer, body.length, () => sealer.bytes);
   }
+}
+
+/** A sealed head as bytes. @throws RangeError for metadata out of bounds. */
+export function encodedHead(head: SealedHead): Uint8Array {
+  const encoded = new Uint8Array(sizeOfSealedHead(head));
+  encodeSealedHead(encoded, 0, head);
+  return encoded;
 }
 
 /** What of a request's metadata is for its recipient alone, and what nodes need on the way. */

@@ -16,6 +16,7 @@ import type { IncomingCall } from "./incoming_call.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { Onward } from "./onward.ts";
 import { type StreamData, toBytes } from "./mxp_stream.ts";
+import type { Unpacker } from "./unpacking.ts";
 import { quote } from "./quote.ts";
 import type { ResumableStreams } from "./resumable_streams.ts";
 
@@ -46,6 +47,8 @@ export interface StreamDispatcherOptions {
   /** A handler runs; the result is called when it has come back. */
   readonly begin: () => () => void;
   readonly report: (error: unknown, context: CallContext) => void;
+  /** Opens and decompresses what comes so. */
+  readonly unpacker: Unpacker;
   /** Passes streams on to agents elsewhere, where there is a registry; see `LifecycleHandler`. */
   readonly route?: LifecycleHandler["routeStream"];
 }
@@ -82,6 +85,12 @@ export class StreamDispatcher {
       incoming.refuse(routed.code, routed.retryable, routed.text);
       return;
     }
+    const problem = this.#unpack(incoming, start);
+    if (problem !== undefined) {
+      this.counters.refused++;
+      incoming.refuse(problem.code, problem.retryable, problem.text);
+      return;
+    }
     const handler = this.#handlerFor(incoming);
     if (handler === undefined) this.counters.refused++;
     else this.#run(incoming, handler);
@@ -105,6 +114,15 @@ export class StreamDispatcher {
     });
     if (routed !== true) settle();
     return routed;
+  }
+
+  /** Opens a sealed stream, and prepares every other one for compressed chunks. */
+  #unpack(incoming: IncomingStream, { open: { seal } }: StreamStart): RequestProblem | undefined {
+    const { handlers, unpacker } = this.#options;
+    // What is for nobody here is not for us to open.
+    const found = handlers.findStream(incoming.target, undefined, (name) => incoming.agentName = name);
+    if (found === "no_such_agent" || incoming.details.capability !== undefined) return undefined;
+    return unpacker.unpackStream(incoming, seal);
   }
 
   #handlerFor(incoming: IncomingStream): StreamHandler | undefined {

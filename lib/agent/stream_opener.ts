@@ -17,6 +17,7 @@ import { streamClassOf } from "./priority.ts";
 import { MAX_DEADLINE_MS, metadataOf } from "./request_metadata.ts";
 import type { StreamRequest } from "./outgoing_stream.ts";
 import type { ResumeOptions } from "./resumable_outgoing.ts";
+import { openingPacking } from "./stream_packing.ts";
 import { checkTimeout } from "./time_limit.ts";
 
 const DEFAULT_BUFFER_BYTES = 1 << 20;
@@ -31,6 +32,12 @@ export function openStream(core: ClientCore, method: string | undefined, options
   }
   const agent = capability === undefined ? options.agent ?? core.url.agent : undefined;
   const resume = resumeOptions(core, options.resume);
+  if (resume !== undefined && (options.compress === true || options.e2e !== undefined)) {
+    throw new MxpError(
+      "usage",
+      "a stream that is resumable is neither compressed nor sealed; leave out one or the other",
+    );
+  }
   core.checkOpen();
   core.session.begin();
   const targetText = core.targetText(agent);
@@ -40,17 +47,19 @@ export function openStream(core: ClientCore, method: string | undefined, options
   const streamId = new Uint8Array(16);
   core.platform.random.fillPublic(streamId);
   core.ids.next();
-  const metadata = metadataOf(options, method, timeoutMs);
-  const { traceHigh, traceLow } = core.trace(metadata, options.traceId);
+  const all = metadataOf(options, method, timeoutMs);
+  const trace = core.trace(all, options.traceId);
   const isEndless = timeoutMs === 0 || timeoutMs === Infinity;
   try {
+    const target = core.target(agent);
+    const packing = openingPacking(core.platform, core.identity, options, trace, target, all);
+    const metadata = packing === undefined ? all : packing.metadata;
     const request: StreamRequest = {
       idHigh: core.ids.high,
       idLow: core.ids.low,
-      traceHigh,
-      traceLow,
+      ...trace,
       streamId: uuidV4(streamId),
-      target: core.target(agent),
+      target,
       kind: options.unidirectional ? "unidirectional" : "bidirectional",
       metadata: isEndless ? metadata : { ...metadata, deadlineMillis: Math.min(Math.ceil(timeoutMs), MAX_DEADLINE_MS) },
       streamClass: streamClassOf(options.priority, StreamClass.INTERACTIVE),
@@ -58,6 +67,7 @@ export function openStream(core: ClientCore, method: string | undefined, options
       timeoutMs,
       targetText,
       signal,
+      packing,
     };
     const { streams } = core.session;
     if (resume === undefined) return streams.open(request).mxpStream;

@@ -13,12 +13,15 @@ import { Accept, type Metadata } from "../codec/payloads/metadata.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
 import { type ReplayVerdict, ReplayWindow, SEAL_WINDOW_MS } from "../mesh/replay_window.ts";
 import type { CallDetails, RequestProblem } from "../mesh/request_reader.ts";
+import { AgentStream } from "./agent_stream.ts";
 import { AnswerPacking, type AnswerSeal } from "./answer_packing.ts";
 import { decompressed } from "./compression.ts";
 import { type Identity, replayWindowOf } from "./identity.ts";
+import type { IncomingStream } from "./incoming_stream.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import type { Platform } from "./platform.ts";
-import { Sealer, splitMetadata } from "./sealing.ts";
+import { type OpenedRequest, type SealContext, Sealer, splitMetadata } from "./sealing.ts";
+import { answeringPacking } from "./stream_packing.ts";
 
 /** What is counted about packed requests. */
 export interface PackingStats {
@@ -94,6 +97,54 @@ export class Unpacker {
     request.answerPacking = new AnswerPacking(compressor, seal);
   }
 
+  /** Opens a stream, if it is sealed, and prepares its messages. Fills in what {@link unpack} does. */
+  unpackStream(stream: IncomingStream, seal: Uint8Array | undefined): RequestProblem | undefined {
+    const { compressor } = this.#platform;
+    const body = stream.stream;
+    if (!(body instanceof AgentStream)) {
+      if (seal === undefined) return undefined;
+      this.counters.notOpened++;
+      return { code: ErrorCode.BAD_REQUEST, retryable: false, text: "a resumable stream cannot be sealed" };
+    }
+    if (seal === undefined) {
+      body.packing = answeringPacking(compressor, stream.details.accept, undefined);
+      return undefined;
+    }
+    const { traceHigh, traceLow } = stream;
+    const context = { type: MessageType.STREAM_OPEN, traceHigh, traceLow };
+    const result = this.#admit(stream, context, MessageFlag.ENCRYPTED, seal, (opened) => {
+      const sealed = { sealer: this.#sealer, trace: stream, opened };
+      body.packing = answeringPacking(compressor, stream.details.accept, sealed);
+    });
+    if ("code" in result) return result;
+    this.counters.opened++;
+    return undefined;
+  }
+
+  /** Opens a head, and decides whether it may be taken. */
+  #admit(
+    request: IncomingRequest,
+    context: SealContext,
+    packed: number,
+    sealed: Uint8Array,
+    onOpened: (opened: OpenedRequest) => void,
+  ): OpenedRequest | RequestProblem {
+    const opened = this.#sealer.openRequest(context, packed, sealed);
+    const mayHaveBody = context.type !== MessageType.STREAM_OPEN;
+    if (opened === undefined || (!mayHaveBody && opened.bodyLength > 0)) return this.#notOpened();
+    const { sender, hash, head } = opened;
+    // From here on the sender is known, and errors are for its eyes only.
+    request.sealedBy = sender;
+    request.details = mergedDetails(request.details, head.metadata);
+    onOpened(opened);
+    const now = Date.now();
+    const verdict = this.#window.admit(this.#platform.clock.now(), now, head.timeMillis, sender, hash);
+    if (verdict !== "fresh") return this.#notFresh(verdict, head.timeMillis - now);
+    if (this.#isMeant(request, head.target, head.metadata.capability)) return opened;
+    this.counters.misdirected++;
+    return refused("the message was sealed for another agent than the one that it was brought to");
+  }
+
   #open(
     request: IncomingRequest,
     payload: Uint8Array,
@@ -103,20 +154,11 @@ export class Unpacker {
     const type = topic === undefined ? MessageType.CALL : MessageType.EVENT;
     const more = topic === undefined ? undefined : encoder.encode(topic);
     const context = { type, traceHigh, traceLow, ...(more && { more }) };
-    const opened = this.#sealer.openRequest(context, packed, payload);
-    if (opened === undefined) return this.#notOpened();
-    const { sender, hash, head, bodyLength } = opened;
-    // From here on the sender is known, and errors are for its eyes only.
-    request.sealedBy = sender;
-    request.details = mergedDetails(request.details, head.metadata);
-    this.prepareAnswer(request, AnswerPacking.sealFor(this.#sealer, request, sender, hash));
-    const now = Date.now();
-    const verdict = this.#window.admit(this.#platform.clock.now(), now, head.timeMillis, sender, hash);
-    if (verdict !== "fresh") return this.#notFresh(verdict, head.timeMillis - now);
-    if (!this.#isMeant(request, head.target, head.metadata.capability)) {
-      this.counters.misdirected++;
-      return refused("the message was sealed for another agent than the one that it was brought to");
-    }
+    const opened = this.#admit(request, context, packed, payload, ({ sender, hash }) => {
+      this.prepareAnswer(request, AnswerPacking.sealFor(this.#sealer, request, sender, hash));
+    });
+    if ("code" in opened) return opened;
+    const { bodyLength } = opened;
     if (!reserve(bodyLength)) return this.#noRoom("no memory for a sealed message of this size now");
     const body = opened.body();
     const done = (data: Uint8Array | undefined): Result => {

@@ -36,6 +36,8 @@ export const MessageType = {
   RESUME_STATE: 0x84,
   /** How far a resumable stream was read. An extension type. */
   STREAM_PROGRESS: 0x85,
+  /** Begins what an agent seals on an agent stream. An extension type. */
+  SEAL: 0x87,
   /** Acknowledges a message. */
   ACK: 0xf0,
   /** Answers that something failed. */
@@ -107,6 +109,7 @@ const EXTENSIONS: ReadonlyMap<number, string> = new Map([
   [MessageType.MISSED, "Missed"],
   [MessageType.RESUME_STATE, "ResumeState"],
   [MessageType.STREAM_PROGRESS, "StreamProgress"],
+  [MessageType.SEAL, "Seal"],
 ]);
 
 /** The name of a type for people: `Call`, `Metadata`, `Extension 0xa1`, `Unknown 0x7f`. */

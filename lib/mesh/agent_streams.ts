@@ -5,7 +5,8 @@
  * @module
  */
 
-import { bytesEqual } from "../base/bytes.ts";
+import { bytesEqual, concatBytes } from "../base/bytes.ts";
+import { UUID_BYTES } from "../base/uuid.ts";
 import { CodecError } from "../codec/codec_error.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import type { MessageView } from "../codec/message.ts";
@@ -16,7 +17,8 @@ import { decodeError } from "../codec/payloads/error.ts";
 import { decodeStreamChunk, STREAM_CHUNK_PREFIX_BYTES } from "../codec/payloads/stream_chunk.ts";
 import { decodeStreamClose } from "../codec/payloads/stream_close.ts";
 import type { MessageIds } from "./message_writer.ts";
-import type { StreamMessages } from "./stream_messages.ts";
+import { StreamMessages } from "./stream_messages.ts";
+import type { StreamPacker, StreamUnpacker } from "./stream_packing.ts";
 
 /**
  * Most bytes of data in one chunk. Bounds what a receiver holds of a chunk that is not whole yet, so that no stream needs a
@@ -25,7 +27,9 @@ import type { StreamMessages } from "./stream_messages.ts";
 export const MAX_CHUNK_BYTES = 65_536;
 /** Largest payload of any message of a stream. */
 export const MAX_STREAM_PAYLOAD = MAX_CHUNK_BYTES + STREAM_CHUNK_PREFIX_BYTES;
-const UNREADABLE = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
+const PACKED = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
+/** What compressing and sealing may add to a chunk. */
+const PACKING_BYTES = 1_024;
 
 /** The half that sends: StreamChunk with ascending sequence, StreamClose at the end. */
 export class StreamSender {
@@ -34,6 +38,8 @@ export class StreamSender {
   readonly #streamId: Uint8Array;
   #sequence = 0;
   #ended = false;
+  /** Packs what is sent, if anything does. */
+  packer: StreamPacker | undefined = undefined;
 
   /** @param ids those of the StreamOpen: every message of the stream, in both directions, has them. */
   constructor(messages: StreamMessages, ids: MessageIds, streamId: Uint8Array) {
@@ -58,14 +64,26 @@ export class StreamSender {
     if (data.length > MAX_CHUNK_BYTES) {
       throw new RangeError(`a chunk holds ${MAX_CHUNK_BYTES} bytes, not ${data.length}`);
     }
-    return this.#messages.chunk(this.#ids, this.#streamId, this.#sequence++, data);
+    const packed = this.packer?.pack(MessageType.STREAM_CHUNK, data);
+    const { data: bytes, flags } = packed ?? { data, flags: 0 };
+    return this.#sealed(this.#messages.chunk(this.#ids, this.#streamId, this.#sequence++, bytes, flags));
   }
 
   /** The last message. @throws RangeError if there was one already. */
   end(code: number, reason: string): Uint8Array {
     if (this.#ended) throw new RangeError("the stream was ended");
     this.#ended = true;
-    return this.#messages.close(this.#ids, this.#streamId, code, reason);
+    const packed = this.packer?.pack(MessageType.STREAM_CLOSE, StreamMessages.closing(code, reason));
+    if (packed === undefined || packed.flags === 0) {
+      return this.#messages.close(this.#ids, this.#streamId, code, reason);
+    }
+    return this.#sealed(this.#messages.packedClose(this.#ids, this.#streamId, packed));
+  }
+
+  /** With what begins the seal in front, where it is needed. */
+  #sealed(message: Uint8Array): Uint8Array {
+    const seal = this.packer?.takeSeal();
+    return seal === undefined ? message : concatBytes(this.#messages.seal(this.#ids, seal), message);
   }
 }
 
@@ -99,6 +117,8 @@ export class StreamReceiver {
   #piece: Uint8Array | undefined;
   #expected = 0;
   #ending: StreamEnding | undefined;
+  /** Unpacks what comes, if anything does. */
+  unpacker: StreamUnpacker | undefined = undefined;
 
   /** @param reader may hold what followed the StreamOpen already: call {@link next} before the first {@link push}. */
   constructor(reader: MessageReader, streamId: Uint8Array, options: StreamReceiverOptions) {
@@ -140,14 +160,16 @@ export class StreamReceiver {
       const message = this.#reader.next();
       if (message === undefined) {
         const pending = this.#reader.pending;
-        if (pending !== undefined && pending.payloadLength > MAX_STREAM_PAYLOAD) return this.#end(tooLarge());
+        if (pending !== undefined && pending.payloadLength > maxPayload(pending)) return this.#end(tooLarge());
         return undefined;
       }
       if (message instanceof CodecError) {
         return this.#end(message.code === "payload_too_large" ? tooLarge() : bad(message.message));
       }
-      if (message.payloadLength > MAX_STREAM_PAYLOAD) return this.#end(tooLarge());
+      if (message.payloadLength > maxPayload(message)) return this.#end(tooLarge());
       if (isExtensionType(message.type)) {
+        const seal = message.type === MessageType.SEAL ? this.unpacker?.onSeal(message.payload) : undefined;
+        if (seal !== undefined) return this.#end({ kind: "violation", ...seal });
         const problem = this.#options.onExtension?.(message);
         if (problem !== undefined) return this.#end(problem);
         continue;
@@ -180,7 +202,8 @@ export class StreamReceiver {
   }
 
   #take(message: MessageView): Uint8Array | StreamEnding {
-    if ((message.flags & UNREADABLE) !== 0) {
+    const mayBePacked = this.unpacker !== undefined && message.type !== MessageType.ERROR;
+    if ((message.flags & PACKED) !== 0 && !mayBePacked) {
       const text = "compressed and encrypted streams are not supported here";
       return { kind: "violation", code: ErrorCode.UNSUPPORTED_TYPE, text };
     }
@@ -207,13 +230,22 @@ export class StreamReceiver {
     if (chunk.sequence !== this.#expected) {
       return disorder(`chunk ${chunk.sequence} came where chunk ${this.#expected} was expected`);
     }
+    if (this.unpacker !== undefined) {
+      const data = this.unpacker.unpack(message.type, message.flags & PACKED, chunk.data, MAX_CHUNK_BYTES);
+      if (!(data instanceof Uint8Array)) return { kind: "violation", ...data };
+      if (data.length > MAX_CHUNK_BYTES) return tooLarge();
+      this.#expected++;
+      return (message.flags & PACKED) !== 0 || bytes === this.#piece ? data : data.slice();
+    }
     this.#expected++;
     // A message that came in pieces lies in the reader's own buffer, which is used again.
     return bytes === this.#piece ? chunk.data : chunk.data.slice();
   }
 
   #takeClose(message: MessageView): StreamEnding {
-    const close = decodeStreamClose(message.bytes, message.payloadStart, message.payloadEnd);
+    const payload = this.#unpackClose(message);
+    if (!(payload instanceof Uint8Array)) return payload;
+    const close = decodeStreamClose(payload, 0, payload.length);
     if (close instanceof CodecError) return bad(close.message);
     if (!bytesEqual(close.streamId, this.#streamId)) return disorder("a StreamClose of another stream");
     if ((message.flags & MessageFlag.FINAL) === 0) return disorder("a StreamClose without FINAL");
@@ -223,6 +255,32 @@ export class StreamReceiver {
     }
     return { kind: "closed", code: close.code, reason: close.reason };
   }
+
+  /** The payload of a StreamClose as it was before it was packed; how the stream ends where that cannot be. */
+  #unpackClose(message: MessageView): Uint8Array | StreamEnding {
+    const { payload } = message;
+    const packed = message.flags & PACKED;
+    const { unpacker } = this;
+    if (unpacker === undefined || (packed === 0 && !unpacker.isSealed)) return payload;
+    if (packed === 0 && this.#options.mayRefuse) {
+      // A node on the way may end a stream, too; a good end has to come from the agent.
+      const close = decodeStreamClose(payload, 0, payload.length);
+      if (close instanceof CodecError) return bad(close.message);
+      if (close.code !== ErrorCode.UNSPECIFIED) {
+        return { kind: "refused", code: close.code, retryable: false, text: close.reason };
+      }
+    }
+    if (payload.length < UUID_BYTES) return bad("a StreamClose without a stream id");
+    const data = unpacker.unpack(message.type, packed, payload.subarray(UUID_BYTES), MAX_CHUNK_BYTES);
+    return data instanceof Uint8Array
+      ? concatBytes(payload.subarray(0, UUID_BYTES), data)
+      : { kind: "violation", ...data };
+  }
+}
+
+/** Packed data may be a little larger than it is. */
+function maxPayload({ flags }: { readonly flags: number }): number {
+  return (flags & PACKED) === 0 ? MAX_STREAM_PAYLOAD : MAX_STREAM_PAYLOAD + PACKING_BYTES;
 }
 
 function isSame(id: Uint8Array, bytes: Uint8Array, at: number): boolean {

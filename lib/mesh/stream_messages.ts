@@ -4,6 +4,8 @@
  * @module
  */
 
+import { concatBytes } from "../base/bytes.ts";
+import { nilUuid } from "../base/uuid.ts";
 import { messageLength } from "../codec/message.ts";
 import { MESSAGE_HEADER_BYTES, MessageFlag } from "../codec/message_header.ts";
 import { MessageType } from "../codec/message_type.ts";
@@ -13,7 +15,10 @@ import { encodeStreamChunkPrefix, STREAM_CHUNK_PREFIX_BYTES } from "../codec/pay
 import { encodeStreamClose, sizeOfStreamClose } from "../codec/payloads/stream_close.ts";
 import { encodeStreamOpen, sizeOfStreamOpen, type StreamOpen } from "../codec/payloads/stream_open.ts";
 import { encodeStreamProgress, sizeOfStreamProgress, type StreamProgress } from "../codec/payloads/stream_progress.ts";
+import type { PackedData } from "./stream_packing.ts";
 import { cutText, type MessageIds, type MessageWriter } from "./message_writer.ts";
+
+const NO_ID: Uint8Array = nilUuid();
 
 /** Writes messages. One for a driver; knows no stream. */
 export class StreamMessages {
@@ -34,14 +39,32 @@ export class StreamMessages {
     return out;
   }
 
-  /** A StreamChunk; the data is copied. */
-  chunk(ids: MessageIds, streamId: Uint8Array, sequence: number, data: Uint8Array): Uint8Array {
+  /** A StreamChunk; the data is copied. @param packed COMPRESSED and ENCRYPTED, if the data is. */
+  chunk(ids: MessageIds, streamId: Uint8Array, sequence: number, data: Uint8Array, packed = 0): Uint8Array {
     const writer = this.#writer;
     const out = writer.allocate(messageLength(STREAM_CHUNK_PREFIX_BYTES + data.length));
     const dataAt = encodeStreamChunkPrefix(out, MESSAGE_HEADER_BYTES, streamId, sequence);
     if (data.length > 0) out.set(data, dataAt);
-    writer.seal(out, 0, MessageType.STREAM_CHUNK, 0, ids, dataAt + data.length);
+    writer.seal(out, 0, MessageType.STREAM_CHUNK, packed, ids, dataAt + data.length);
     return out;
+  }
+
+  /** What is behind the stream id of a StreamClose. Long reasons are cut. */
+  static closing(code: number, reason: string): Uint8Array {
+    const close = { streamId: NO_ID, code, reason: cutText(reason) };
+    const out = new Uint8Array(sizeOfStreamClose(close));
+    encodeStreamClose(out, 0, close);
+    return out.subarray(NO_ID.length);
+  }
+
+  /** A StreamClose whose code and reason are packed. */
+  packedClose(ids: MessageIds, streamId: Uint8Array, { data, flags }: PackedData): Uint8Array {
+    return this.#writer.message(MessageType.STREAM_CLOSE, flags | MessageFlag.FINAL, ids, concatBytes(streamId, data));
+  }
+
+  /** A Seal. */
+  seal(ids: MessageIds, payload: Uint8Array): Uint8Array {
+    return this.#writer.message(MessageType.SEAL, 0, ids, payload);
   }
 
   /** A StreamClose. Long reasons are cut. */

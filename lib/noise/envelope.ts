@@ -90,7 +90,11 @@ export class EnvelopeSealer implements BodyWork {
     this.#body = body;
     this.hash = handshake.handshakeHash;
     this.#cipher = bodyCipher(parts, handshake);
-    if (body.length === 0) this.#cipher.clear();
+  }
+
+  /** What further transport messages are sealed with, behind an envelope without a body. @throws TypeError if it has one. */
+  get cipher(): CipherState {
+    return withoutBody(this.#cipher, this.#body.length);
   }
 
   /** Whether {@link bytes} is complete. */
@@ -108,7 +112,7 @@ export class EnvelopeSealer implements BodyWork {
       );
       this.#from = next;
     }
-    if (this.isDone) this.#cipher.clear();
+    if (this.isDone && this.#body.length > 0) this.#cipher.clear();
   }
 }
 
@@ -162,6 +166,11 @@ export class EnvelopeOpener implements BodyWork {
     return new EnvelopeOpener(sealed, from, payload, handshake, bodyCipher(parts, handshake));
   }
 
+  /** What further transport messages are opened with, behind an envelope without a body. @throws TypeError if it has one. */
+  get cipher(): CipherState {
+    return withoutBody(this.#cipher, this.bodyLength);
+  }
+
   /** Whether there is nothing more to open: {@link body} says with what outcome. */
   get isDone(): boolean {
     return this.#isDamaged || this.#to === this.bodyLength;
@@ -182,7 +191,7 @@ export class EnvelopeOpener implements BodyWork {
       this.#to += length;
       this.#from += length + TAG_LENGTH;
     }
-    if (this.isDone) this.#cipher.clear();
+    if (this.isDone && this.bodyLength > 0) this.#cipher.clear();
   }
 
   /** The whole body once {@link isDone}; undefined if it did not authenticate. */
@@ -190,6 +199,12 @@ export class EnvelopeOpener implements BodyWork {
     if (this.#isDamaged || !this.isDone) return undefined;
     return this.#body ?? EMPTY;
   }
+}
+
+/** A cipher whose nonces begin at 0. */
+function withoutBody(cipher: CipherState, bodyLength: number): CipherState {
+  if (bodyLength > 0) throw new TypeError("the keys of an envelope with a body are for that body alone");
+  return cipher;
 }
 
 function handshakeOf(

@@ -2,99 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesEqual } from "../../lib/base/bytes.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
-import { Connection } from "../../lib/transport/connection.ts";
-import {
-  type CallContext,
-  type Client,
-  connect,
-  generateIdentity,
-  type Handlers,
-  MxpError,
-  serve,
-  type Server,
-} from "../../mod.ts";
+import { connect, generateIdentity, MxpError, serve } from "../../mod.ts";
 import { memoryPlatform } from "./support/platform.ts";
-
-type TestPlatform = ReturnType<typeof memoryPlatform>;
-const HAS_ZSTD = memoryPlatform().compressor !== undefined;
-const SECRET = "the plaintext that nobody on the way may see";
-const TEXT = `${SECRET}, `.repeat(200);
-const decode = (bytes: Uint8Array): string => new TextDecoder("latin1").decode(bytes);
-
-function failsWith(code: string, message: RegExp, more: Partial<MxpError> = {}): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MxpError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, message);
-    for (const [name, value] of Object.entries(more)) assert.equal(error[name as keyof MxpError], value, name);
-    return true;
-  };
-}
-
-/** A node, an agent behind it, and a caller, each with a key of its own. */
-class Mesh implements AsyncDisposable {
-  readonly agent = generateIdentity();
-  readonly caller = generateIdentity();
-  readonly contexts: CallContext[] = [];
-  readonly platform = memoryPlatform();
-  server!: Server;
-  agentClient!: Client;
-  client!: Client;
-
-  static async start(
-    handlers: Omit<Handlers, "agents" | "event"> = {},
-    agentPlatform?: (platform: TestPlatform) => Partial<TestPlatform>,
-  ): Promise<Mesh> {
-    const mesh = new Mesh();
-    const { platform } = mesh;
-    mesh.server = await serve({ listen: "127.0.0.1:0", platform, registry: true }, { call: (payload) => payload });
-    mesh.agentClient = await connect(mesh.server.url, {
-      platform: { ...platform, ...agentPlatform?.(platform) },
-      identity: mesh.agent,
-    });
-    await mesh.agentClient.register({ name: "vault", capabilities: ["secret.keep"] }, {
-      handlers: {
-        call: (payload, context) => {
-          mesh.contexts.push(context);
-          return decode(payload).toUpperCase();
-        },
-        ...handlers,
-      },
-    });
-    mesh.client = await connect(`${mesh.server.url}/vault`, { platform, identity: mesh.caller });
-    return mesh;
-  }
-
-  get e2e(): string {
-    return this.agent.publicKeyText;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const party of [this.client, this.agentClient, this.server]) await party.close();
-  }
-}
-
-/** Shows every piece that the streams of all connections carry, in the clear, while `run` runs. */
-async function watchStreams(run: () => Promise<void>): Promise<string[]> {
-  const seen: string[] = [];
-  const { read, write } = Connection.prototype;
-  Connection.prototype.read = function (id) {
-    const chunk = read.call(this, id);
-    if (chunk !== undefined) seen.push(decode(chunk));
-    return chunk;
-  };
-  Connection.prototype.write = function (id, data, fin) {
-    seen.push(decode(data));
-    return write.call(this, id, data, fin);
-  };
-  try {
-    await run();
-  } finally {
-    Connection.prototype.read = read;
-    Connection.prototype.write = write;
-  }
-  return seen;
-}
+import {
+  decode,
+  failsWith,
+  HAS_ZSTD,
+  Mesh,
+  SECRET,
+  type TestPlatform,
+  TEXT,
+  watchStreams,
+} from "./support/sealed_mesh.ts";
 
 test("a compressed call is read as it was, is answered compressed, and is passed on without being touched", async (context) => {
   if (!HAS_ZSTD) return context.skip("this runtime has no zstd");

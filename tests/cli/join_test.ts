@@ -36,15 +36,21 @@ test("an agent behind a node is found and called by capability, name and id", as
     /no agent here has the capability/,
   );
   assertFails(await here.mxp(["call", `${node.url}/upper`, "x", "--capability", "a"]), 2, /not both/);
-  const sealed = await here.mxp(["call", `${node.url}/upper`, "a secret", "--e2e", agent.key]);
+  const upper = `${node.url}/upper`, long = "compresses well, ".repeat(200);
+  const another = node.url.slice("mxp://".length).split("@")[0];
+  const [sealed, streamed, misled, noKey, compressed] = await Promise.all([
+    here.mxp(["call", upper, "a secret", "--e2e", agent.key]),
+    here.mxp(["stream", upper, "--e2e", agent.key], { stdin: "a stream\n" }),
+    here.mxp(["call", upper, "a secret", "--e2e", another]),
+    here.mxp(["call", upper, "x", "--e2e", "KEY"]),
+    here.mxp(["call", upper, long, "--compress"]),
+  ]);
   assertWorks(sealed);
   assert.equal(sealed.stdout, "A SECRET");
-  const another = node.url.slice("mxp://".length).split("@")[0];
-  const misled = await here.mxp(["call", `${node.url}/upper`, "a secret", "--e2e", another]);
+  assertWorks(streamed);
+  assert.equal(streamed.stdout, "A STREAM\n");
   assertFails(misled, 7, /not sealed to this agent's key.*says a node on the way/);
-  assertFails(await here.mxp(["call", node.url, "x", "--e2e", "KEY"]), 2, /--e2e has 3 characters; expected 43/);
-  const long = "compresses well, ".repeat(200);
-  const compressed = await here.mxp(["call", `${node.url}/upper`, long, "--compress"]);
+  assertFails(noKey, 2, /--e2e has 3 characters; expected 43/);
   // Node 20 has no zstd, and says so.
   if (compressed.code === 2) assertFails(compressed, 2, /no zstd/);
   else assert.equal(compressed.stdout, long.toUpperCase());

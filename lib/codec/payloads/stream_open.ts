@@ -37,17 +37,20 @@ export interface StreamOpen {
   readonly kind: AgentStreamKind;
   /** For a resumable stream. */
   readonly resume?: ResumeRequest;
+  /** Of a sealed stream: what begins it, for the agent alone (SPEC §8.14). */
+  readonly seal?: Uint8Array;
 }
 
-const TLV = { RESUME_TOKEN: 0x01, RESUME_AT: 0x02, BUFFER: 0x03, WINDOW: 0x04 } as const;
+const TLV = { RESUME_TOKEN: 0x01, RESUME_AT: 0x02, BUFFER: 0x03, WINDOW: 0x04, SEAL: 0x05 } as const;
 
 /** Kinds by their number on the wire. Read only. */
 const KINDS: readonly (AgentStreamKind | undefined)[] = [undefined, "unidirectional", "bidirectional"];
 
-function layOut(writer: PayloadWriter, { streamId, target, kind, resume }: StreamOpen): void {
+function layOut(writer: PayloadWriter, { streamId, target, kind, resume, seal }: StreamOpen): void {
   writer.fixed(streamId, UUID_BYTES, "stream id");
   writer.fixed(target, UUID_BYTES, "target");
   writer.u8(KINDS.indexOf(kind), "kind");
+  writer.tlvBytes(TLV.SEAL, seal, "seal");
   if (resume === undefined) return;
   if (resume.token.length !== RESUME_TOKEN_BYTES) {
     throw new RangeError(`a resume token has ${RESUME_TOKEN_BYTES} bytes, not ${resume.token.length}`);
@@ -82,6 +85,7 @@ export function decodeStreamOpen(bytes: Uint8Array, at = 0, end: number = bytes.
   if (kind === undefined) reader.fail("bad_value", "kind", number);
   const resume: { -readonly [K in keyof ResumeRequest]?: ResumeRequest[K] } = {};
   const tlvs = new TlvReader(reader);
+  let seal: Uint8Array | undefined;
   while (tlvs.next()) {
     switch (tlvs.type) {
       case TLV.RESUME_TOKEN:
@@ -96,6 +100,9 @@ export function decodeStreamOpen(bytes: Uint8Array, at = 0, end: number = bytes.
       case TLV.WINDOW:
         resume.windowMillis = tlvs.u32("window");
         break;
+      case TLV.SEAL:
+        seal = tlvs.opaque(0xffff, "seal");
+        break;
     }
   }
   const { token } = resume;
@@ -104,6 +111,7 @@ export function decodeStreamOpen(bytes: Uint8Array, at = 0, end: number = bytes.
     streamId,
     target,
     kind: kind ?? "unidirectional",
+    ...(seal && { seal }),
     ...(token !== undefined && { resume: { ...resume, token } }),
   };
 }
