@@ -300,6 +300,73 @@ test("all hops of a chain share the trace and the priority, each has a span id o
   await mesh[Symbol.asyncDispose]();
 });
 
+test("a handler's own signal ends what it calls, and so does the context's beside it", async () => {
+  await using mesh = await Mesh.start();
+  let begun = deferred<void>(), stopped = deferred<string>();
+  await mesh.agent("slow", {
+    call: async (_payload, context) => {
+      begun.resolve();
+      await new Promise((resolve) => context.signal.addEventListener("abort", resolve));
+      stopped.resolve(context.signal.reason.code);
+    },
+  });
+  const own = new AbortController();
+  await mesh.agent("front", {
+    call: async (_payload, context) => void await context.client("slow").call("", { signal: own.signal }),
+  });
+  const client = await mesh.client();
+  const outer = new AbortController();
+  const first = assert.rejects(client.call("", { agent: "front", signal: outer.signal }), fails("cancelled", /./));
+  await begun.promise;
+  outer.abort();
+  await first;
+  assert.equal(await stopped.promise, "cancelled");
+  [begun, stopped] = [deferred<void>(), deferred<string>()];
+  const second = assert.rejects(client.call("", { agent: "front" }), fails("cancelled", /"slow" at .* was cancelled/));
+  await begun.promise;
+  own.abort();
+  await second;
+  assert.equal(await stopped.promise, "cancelled");
+});
+
+test("a connection to a URL lasts as long as a stream over it, and a minute longer", async () => {
+  const time = new VirtualTime();
+  const { platform } = time;
+  const back = await time.until(serve({ listen: "127.0.0.1:0", platform }, {
+    stream: async (stream) => {
+      for await (const chunk of stream) await stream.write(chunk);
+    },
+  }));
+  const front = await time.until(serve({ listen: "127.0.0.1:0", platform }, {
+    stream: async function* (stream, context) {
+      const onward = await context.client(back.url).stream();
+      const answers = onward[Symbol.asyncIterator]();
+      for await (const chunk of stream) {
+        await onward.write(chunk);
+        yield (await answers.next()).value!;
+      }
+      await onward.close();
+      assert.equal((await answers.next()).done, true);
+    },
+  }));
+  const client = await time.until(connect(front.url, { platform }));
+  const stream = client.stream();
+  const answers = stream[Symbol.asyncIterator]();
+  for (let i = 0; i < 15; i++) {
+    await stream.write(`${i}`);
+    const { value } = await time.until(answers.next());
+    assert.equal(new TextDecoder().decode(value!), `${i}`);
+    await time.passSeconds(5);
+  }
+  const { open, closed } = front.stats().dialled;
+  assert.deepEqual([open, closed], [1, 0]);
+  await stream.close();
+  assert.equal((await time.until(answers.next())).done, true);
+  await time.passSeconds(61);
+  assert.equal(front.stats().dialled.open, 0);
+  for (const closing of [client.close(), front.close(), back.close()]) await time.until(closing);
+});
+
 test("agents that call each other in a circle come to an end, and their callers are told", async () => {
   await using mesh = await Mesh.start();
   let runs = 0;
@@ -315,6 +382,14 @@ test("agents that call each other in a circle come to an end, and their callers 
   await assert.rejects(client.call("", { agent: "ping" }), fails("agent_error", /too often/));
   assert.equal(runs, 16);
   assert.equal(mesh.server.stats().calls.running, 0);
+  let own = 0;
+  await using self: Server = await serve({ listen: "127.0.0.1:0", platform: mesh.platform }, async (_, context) => {
+    own++;
+    return (await context.client(self.url).call()).bytes;
+  });
+  await using other = await connect(self.url, { platform: mesh.platform });
+  await assert.rejects(other.call(), fails("agent_error", /do agents call each other in a circle/));
+  assert.equal(own, 33);
   await assert.rejects(client.call("", { hopLimit: 256 }), fails("usage", /hop limit is a whole number/));
   await assert.rejects(client.call("", { traceId: "0".repeat(16) }), fails("usage", /not a trace id/));
 });

@@ -36,6 +36,14 @@ export class VirtualTime {
     }
   }
 
+  /** Lets much time pass, a second at a time. */
+  async passSeconds(seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      this.#clock.advance((this.#clock.now() + millis(1_000)) as Micros);
+      await this.settle();
+    }
+  }
+
   /** Lets time pass until something has come about. */
   async until<T>(promise: Promise<T>, most = 10_000): Promise<T> {
     let isOver = false;
