@@ -15,7 +15,8 @@ import { Emitter } from "./emitter.ts";
 import type { Identity } from "./identity.ts";
 import type { MxpStream } from "./mxp_stream.ts";
 import type { Platform } from "./platform.ts";
-import { RepeatedCalls } from "./repeated_calls.ts";
+import { type Connected, RepeatedCalls } from "./repeated_calls.ts";
+import { emitRepeatedly } from "./repeated_event.ts";
 import type { Reply } from "./reply.ts";
 import type { Session } from "./session.ts";
 import { openStream } from "./stream_opener.ts";
@@ -34,7 +35,11 @@ export interface Callee {
 export class Peer implements Callee {
   readonly #core: ClientCore;
   readonly #caller: Caller;
+  readonly #own: Connected;
   readonly #repeated: RepeatedCalls;
+  /** Whose connection it is makes it anew. */
+  readonly #reconnect = (): Promise<never> =>
+    Promise.reject(connectionEnded(this.#core.session.closeReason, "the connection"));
   readonly #emitter: Emitter;
 
   /** The other side of a session. */
@@ -50,10 +55,8 @@ export class Peer implements Callee {
     const { host, port, publicKey } = session.peer;
     this.#core = new ClientCore(platform, identity, session, messages, { host, port, publicKey });
     this.#caller = new Caller(this.#core);
-    const own = { core: this.#core, caller: this.#caller, close: () => Promise.resolve() };
-    // Whose connection it is makes it anew.
-    const reconnect = (): Promise<never> => Promise.reject(connectionEnded(session.closeReason, "the connection"));
-    this.#repeated = new RepeatedCalls(own, reconnect);
+    this.#own = { core: this.#core, caller: this.#caller, close: () => Promise.resolve() };
+    this.#repeated = new RepeatedCalls(this.#own, this.#reconnect);
     this.#emitter = new Emitter(this.#core);
   }
 
@@ -72,6 +75,15 @@ export class Peer implements Callee {
   }
 
   emit(topic: string, data: CallBody | undefined, options: EventOptions): Promise<void> {
-    return this.#emitter.emit(topic, data, options);
+    if (options.attempts === undefined) return this.#emitter.emit(topic, data, options);
+    const { session, platform: { random } } = this.#core;
+    const sender = {
+      get isOver() {
+        return session.closeReason !== undefined;
+      },
+      emit: this.#emitter.emit.bind(this.#emitter),
+      close: this.#own.close,
+    };
+    return emitRepeatedly({ sender, reconnect: this.#reconnect, random }, topic, data, options);
   }
 }

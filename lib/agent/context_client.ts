@@ -126,9 +126,6 @@ export class ContextClient {
    * @throws {MxpError} as `Client.emit` and `connect` do.
    */
   async emit(topic: string, data?: CallBody, options: Omit<EventOptions, DecidedOption> = {}): Promise<void> {
-    if ("agent" in this.#way.address || "capability" in this.#way.address) {
-      throw new MxpError("usage", "events go to a node, not to an agent behind it; call the agent, or leave it out");
-    }
     await this.#with(async (callee) => {
       const timeoutMs = options.timeoutMs ?? this.#orLeft(DEFAULT_CALL_TIMEOUT_MS);
       await callee.emit(topic, data, this.#carry(options, timeoutMs));

@@ -460,7 +460,7 @@ test("a URL needs a key or a known peer, and its connection is shared and closed
   for (let i = 0; i < 3; i++) assert.equal((await client.call(back.url)).text(), "back");
   await assert.rejects(client.call(`mxp://${keyless}`), fails("agent_error", /is not known: put it into the URL/));
   await assert.rejects(client.call("mxp://no:where@"), fails("agent_error", /user name/));
-  await assert.rejects(client.call("x"), fails("agent_error", /events go to a node/));
+  await assert.rejects(client.call("x"), fails("agent_error", /no agent "x"/));
   const { open, dialled, reused, failed } = front.stats().dialled;
   assert.deepEqual([open, dialled, reused, failed], [1, 2, 5, 1]);
   assert.equal(back.stats().connections, 1);
@@ -521,6 +521,23 @@ test("what a handler calls may be repeated, compressed and sealed like anybody's
   const client = await mesh.client();
   assert.equal((await client.call("secret", { agent: "front", timeoutMs: 3_000 })).text(), "secret 3");
   assert.ok(sealed.length === 3 && sealed.every((key) => key !== undefined));
+});
+
+test("a handler tells an agent something by its name, with the trace and until it is accepted", async () => {
+  await using mesh = await Mesh.start();
+  const seen: string[] = [];
+  await mesh.agent("ledger", {
+    event: (topic, data, context) => {
+      seen.push(`${topic} ${new TextDecoder().decode(data)} ${context.traceId} ${context.priority}`);
+      if (seen.length === 1) throw new MxpError("overloaded", "busy", { retryable: true });
+    },
+  });
+  await mesh.agent("shop", {
+    call: (payload, context) => context.client("ledger").emit("sold", payload, { attempts: 3 }),
+  });
+  const client = await mesh.client();
+  const reply = await client.call("a book", { agent: "shop", priority: "bulk" });
+  assert.deepEqual(seen, Array.from({ length: 2 }, () => `sold a book ${reply.traceId} bulk`));
 });
 
 test("what is no target, and a request that is over, are refused before anything is sent", async () => {
