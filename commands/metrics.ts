@@ -83,8 +83,8 @@ function answerTo(method: string, path: string, source: MetricsSource): Answer {
 }
 
 /**
- * Numbers as Prometheus reads them: `{ dropped: { oldKeys: 1 } }` is `mxp_dropped_old_keys 1`. The codes for which connections were closed
- * are labels.
+ * Numbers as Prometheus reads them: `{ dropped: { oldKeys: 1 } }` is `mxp_dropped_old_keys 1`. The codes for which connections were closed, and
+ * those with which requests were refused, are labels.
  */
 export function prometheusText(stats: object): string {
   const lines: string[] = [];
@@ -93,7 +93,8 @@ export function prometheusText(stats: object): string {
     else if (typeof value === "boolean") lines.push(`${name} ${value ? 1 : 0}`);
     else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
       for (const [key, inner] of Object.entries(value)) {
-        if (name === "mxp_violations") lines.push(`${name}{code="${key.replace(/[^A-Z0-9_()x]/gi, "_")}"} ${inner}`);
+        const isByCode = name === "mxp_violations" || name.endsWith("_refused");
+        if (isByCode) lines.push(`${name}{code="${key.replace(/[^A-Z0-9_()x]/gi, "_")}"} ${inner}`);
         else visit(inner, `${name}_${snakeCase(key)}`);
       }
     }

@@ -63,7 +63,7 @@ export class CallContext {
     return new ContextClient(this.#call, this.#onward, target);
   }
 
-  /** Who calls: the public key that the connection proved. */
+  /** Who calls: the public key that the connection proved. Over the plain carrier (`peer.carrier`) there is none. */
   get peer(): PeerInfo {
     return this.#call.peer;
   }

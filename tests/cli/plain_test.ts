@@ -9,8 +9,8 @@ const ID = "5b0c2a1e-7d3f-4c8a-9e61-0f2d4b6a8c10";
 
 test("with --plain, a program in clear registers, calls the node, is listed as what it is, and is called; --plain says so loudly", async () => {
   await using here = await scratch();
-  await using node = await here.node(["--echo", "--json", "--plain", "127.0.0.1:0"]);
-  const { plain } = JSON.parse(node.firstLine) as { plain: string };
+  await using node = await here.node(["--echo", "--json", "--plain", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+  const { plain, metrics } = JSON.parse(node.firstLine) as { plain: string; metrics: string };
   const warning = await node.logLine(/WARNING/);
   assert.match(
     warning,
@@ -21,6 +21,10 @@ test("with --plain, a program in clear registers, calls the node, is listed as w
     const json = registerJson(ID, peer.address.port, "re\u202eviewer");
     assert.equal((await peer.ask(message(Type.REGISTER, 0, 1n, 2n, json))).json.success, true);
     assert.equal((await peer.ask(message(Type.CALL, 0, 3n, 4n, `{"a":1}`))).text, `{"a":1}`);
+    assert.equal((await peer.ask(message(Type.REGISTER, 0, 5n, 6n, `{"id":"","name":""}`))).json.code, "BAD_REQUEST");
+    const numbers = await (await fetch(metrics)).text();
+    assert.match(numbers, /^mxp_plain_agents 1$/m);
+    assert.match(numbers, /^mxp_plain_refused\{code="BAD_REQUEST"\} 1$/m);
     const listed = await here.mxp(["discover", node.url]);
     assertWorks(listed);
     assert.match(listed.stdout, /re\\u202eviewer +online, plain +- +.* ago +5b0c2a1e-/);
