@@ -137,7 +137,7 @@ export type { OnceStats } from "./lib/agent/once_calls.ts";
 export type { RelayStats } from "./lib/agent/call_router.ts";
 export type { StreamRelayStats } from "./lib/agent/stream_router.ts";
 export type { EventRelayStats } from "./lib/agent/event_router.ts";
-export type { RegistryEvent, RegistryOptions, RegistryStats } from "./lib/agent/registry_service.ts";
+export type { RegistryEvent, RegistryOptions, RegistryStats, RelayedRequest } from "./lib/agent/registry_service.ts";
 export type { RegistrySettings } from "./lib/mesh/registry_settings.ts";
 export type { StoredAgent } from "./lib/mesh/registered_agent.ts";
 export type { AgentStore, StoreChange } from "./lib/store/agent_store.ts";

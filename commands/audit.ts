@@ -56,9 +56,16 @@ export class Audit {
   /** For its registry. */
   readonly onRegistryEvent = (event: RegistryEvent): void => {
     const { type, agentId: agent, name, peer, reason } = event;
-    if (type === "not_stored") this.#log.error("registry not stored", { reason });
-    else if (type === "refused") this.#tell(false, peer!, { action: "registry", agent, name, reason });
-    else this.#tell(true, peer!, { action: type === "registered" ? "register" : "deregister", agent, name });
+    switch (type) {
+      case "not_stored":
+        return this.#log.error("registry not stored", { reason });
+      case "refused":
+        return this.#tell(false, peer!, { action: "registry", agent, name, reason });
+      case "registered":
+        return this.#tell(true, peer!, { action: "register", agent, name });
+      case "deregistered":
+        return this.#tell(true, peer!, { action: "deregister", agent, name });
+    }
   };
 
   #tell(allowed: boolean, { publicKeyText, address }: PeerInfo, facts: Facts): void {

@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "@logtape/logtape";
-import type { CallContext, CallHandler, EventHandler, StreamHandler } from "../mod.ts";
+import type { CallContext, CallHandler, EventHandler, RelayedRequest, StreamHandler } from "../mod.ts";
 import { codeOf } from "./errors.ts";
 import type { Execution } from "./exec.ts";
 
@@ -62,6 +62,14 @@ export function eventLog(log: Logger): EventHandler {
       peer: context.peer.publicKeyText,
       from: context.peer.address,
     });
+  };
+}
+
+/** Tells of what a node passes on to agents. */
+export function relayLog(log: Logger): (request: RelayedRequest) => void {
+  return ({ kind, outcome, traceId, peer, agentId, name }) => {
+    const from = { peer: peer.publicKeyText, from: peer.address };
+    log.info(`${kind} passed on`, { outcome, trace: traceId, ...from, agent: name, id: agentId });
   };
 }
 

@@ -165,7 +165,7 @@ export const serve: CommandSpec<Flags> = {
     PLAIN_HELP,
     "SIGINT or SIGTERM: no new calls, those that run may end (within 10 s, or --timeout), then exit code 130 or 143. A " +
     "second signal ends the node at once, and the calls that still run fail.",
-    "--log-level info logs each call, stream and event on standard error, and an audit line for each " +
+    "--log-level info logs each call, stream and event on standard error, those that were passed on too, and an audit line for each " +
     "decision: who connected, registered, was denied what (5 lines a second for each key); debug also what became of processes; " +
     "with --json as JSON.",
   ],
@@ -228,7 +228,12 @@ export const serve: CommandSpec<Flags> = {
       listen,
       identity,
       name: flags.name,
-      registry: { onEvent: audit.onRegistryEvent, ...(store !== undefined && { store }) },
+      registry: {
+        onEvent: audit.onRegistryEvent,
+        // What would only be thrown away need not be told.
+        ...(log.isEnabledFor("info") && { onRelayed: (await import("./call_log.ts")).relayLog(log) }),
+        ...(store !== undefined && { store }),
+      },
       settings: { retry: flags.retry, proofOfWork: flags.proofOfWork, acceptEarlyData: flags.early !== false },
       allow,
       onDecision: audit.onDecision,

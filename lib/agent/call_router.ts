@@ -19,10 +19,11 @@ import { StreamClass } from "../transport/scheduler.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { AgentLink, AgentLinks, Relayed } from "./agent_links.ts";
 import type { IncomingCall } from "./incoming_call.ts";
+import type { StreamOutcome } from "./incoming_stream.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import { DEFAULT_HOPS } from "./hops.ts";
 import { streamClassOf } from "./priority.ts";
-import { canTryOthers, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
+import { canTryOthers, type OnOver, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
 
 /** What was passed on. */
 export interface RelayStats {
@@ -47,6 +48,7 @@ export interface RouterParts {
   readonly random: Random;
   readonly messages: CallMessages;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  readonly onOver?: OnOver | undefined;
 }
 
 const ORIGIN_LABEL = new TextEncoder().encode("mxp1 origin:");
@@ -86,6 +88,7 @@ export class CallRouter {
     const relay = new Relay(this, call, payload, hopLimit - 1, () => {
       this.counters.running--;
       this.#relays.delete(relay);
+      this.#parts.onOver?.(call, relay.agent, relay.outcome);
       ended();
     });
     this.#relays.add(relay);
@@ -158,6 +161,10 @@ class Relay implements Relayed {
   readonly #tried: Set<AgentLink>;
   /** The connection of the agent that has it now. */
   link: AgentLink | undefined;
+  /** The agent that had it last. */
+  agent: RegisteredAgent | undefined;
+  /** How it ended; it is given up unless something else happens. */
+  outcome: StreamOutcome = "cancelled";
   #out: OutgoingCall | undefined;
   #givenUp = false;
   #noRoom = false;
@@ -188,6 +195,7 @@ class Relay implements Relayed {
       this.#givenUp = false;
       this.#out = this.#router.send(this, choice.agent, choice.link);
       if (this.#out === undefined) continue;
+      this.agent = choice.agent;
       this.#out.admit = (bytes) => this.#admit(bytes);
       return;
     }
@@ -212,6 +220,7 @@ class Relay implements Relayed {
       case "response":
         this.#router.counters.answered++;
         call.calls.respond(call, outcome.payload, outcome.packed);
+        this.outcome = "ok";
         return this.#end();
       case "error":
         if (canTryOthers(outcome)) return this.#another(outcome.text);
@@ -253,6 +262,7 @@ class Relay implements Relayed {
 
   #fail(code: number, retryable: boolean, text: string): void {
     this.call.calls.fail(this.call, code, retryable, text);
+    this.outcome = this.agent === undefined ? "refused" : "failed";
     this.#end();
   }
 

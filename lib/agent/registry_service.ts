@@ -22,6 +22,7 @@ import {
 import { encodeHeartbeatResponse, sizeOfHeartbeatResponse } from "../codec/payloads/heartbeat_response.ts";
 import { encodeRegisterResponse, sizeOfRegisterResponse } from "../codec/payloads/register_response.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
+import { formatId64 } from "../mesh/id_sequence.ts";
 import { RegisteredAgent } from "../mesh/registered_agent.ts";
 import { heartbeatMillis, type HeartbeatOutcome, Registry, type RegistryRefusal } from "../mesh/registry.ts";
 import { type RegistrySettings, registrySettings } from "../mesh/registry_settings.ts";
@@ -32,14 +33,15 @@ import { AgentLinks } from "./agent_links.ts";
 import { CallRouter, type RelayStats } from "./call_router.ts";
 import type { EventDone } from "./event_dispatcher.ts";
 import { type EventRelayStats, EventRouter } from "./event_router.ts";
-import type { IncomingRequest } from "./incoming_request.ts";
 import type { LifecycleHandler } from "./dispatcher.ts";
 import type { AnswerSource, CallAnswers, IncomingCall } from "./incoming_call.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { PlainCarrier } from "./plain_carrier.ts";
 import type { PlainRegistry } from "./plain_lifecycle.ts";
 import type { Policy } from "./policy.ts";
+import type { OnOver } from "./relayed_request.ts";
 import { RegistryJournal } from "./registry_journal.ts";
 import { type StreamRelayStats, StreamRouter } from "./stream_router.ts";
 
@@ -53,23 +55,38 @@ export interface RegistryOptions extends Partial<RegistrySettings> {
   readonly maxWatchesPerConnection?: number;
   /** Told what becomes of agents, for the log. */
   readonly onEvent?: (event: RegistryEvent) => void;
+  /** Told of each call and agent stream that was passed on, when it is over; for the log. */
+  readonly onRelayed?: (request: RelayedRequest) => void;
 }
 
 /** Something that a registry tells about. */
 export interface RegistryEvent {
-  /**
-   * What happened. `not_stored`: what has changed could not be written, and was taken back. `streamed`: an agent stream that was passed on
-   * to it is over.
-   */
-  readonly type: "registered" | "deregistered" | "refused" | "not_stored" | "streamed";
+  /** What happened. `not_stored`: what has changed could not be written, and was taken back. */
+  readonly type: "registered" | "deregistered" | "refused" | "not_stored";
   /** The agent's id, where there is one. */
   readonly agentId?: string;
   /** Its name, as it says; escape it before showing it. */
   readonly name?: string;
   /** Who asked. */
   readonly peer?: PeerInfo;
-  /** Why it was refused, or could not be stored; of a stream, how it ended: ok, failed, refused or cancelled. */
+  /** Why it was refused, or could not be stored. */
   readonly reason?: string;
+}
+
+/** A call or an agent stream that was passed on, and is over. */
+export interface RelayedRequest {
+  /** What it was. */
+  readonly kind: "call" | "stream";
+  /** How it ended. `refused`: no agent had it; `cancelled`: whoever asked gave it up. */
+  readonly outcome: "ok" | "failed" | "refused" | "cancelled";
+  /** Ties it to the lines in the logs of others: 16 hex digits. */
+  readonly traceId: string;
+  /** Who asked. */
+  readonly peer: PeerInfo;
+  /** The agent that had it last: its id. */
+  readonly agentId?: string;
+  /** Its name, as it says; escape it before showing it. */
+  readonly name?: string;
 }
 
 /** Numbers about a registry. */
@@ -143,18 +160,12 @@ export class RegistryService implements LifecycleHandler {
     this.#messages = parts.messages;
     this.#registry = new Registry(settings, parts.random, parts.sha256, options.store !== undefined);
     this.#links = new AgentLinks({ ...parts, registry: this.#registry });
-    this.#router = new CallRouter({ ...parts, links: this.#links });
-    this.#streamRouter = new StreamRouter({
-      ...parts,
-      links: this.#links,
-      onOver: ({ peer }, agent, outcome) =>
-        this.#report({
-          type: "streamed",
-          peer,
-          reason: outcome,
-          ...(agent && { agentId: formatUuid(agent.stored.agentId), name: agent.register.name }),
-        }),
-    });
+    const routing = { ...parts, links: this.#links };
+    const { onRelayed } = options;
+    const onOver = (kind: "call" | "stream"): OnOver | undefined =>
+      onRelayed && ((request, agent, outcome) => tellRelayed(onRelayed, kind, request, agent, outcome));
+    this.#router = new CallRouter({ ...routing, onOver: onOver("call") });
+    this.#streamRouter = new StreamRouter({ ...routing, onOver: onOver("stream") });
     this.#eventRouter = new EventRouter({ ...parts, links: this.#links });
     this.#journal = new RegistryJournal(this.#registry, options.store, () => this.#clock.now(), (error) => {
       this.#storeFailures++;
@@ -168,7 +179,7 @@ export class RegistryService implements LifecycleHandler {
    * @throws {MxpError} `usage` for options that make no sense, `config` for a store that cannot be read.
    */
   static async open(options: RegistryOptions, parts: RegistryParts): Promise<RegistryService> {
-    const { store, maxWatches = 1, maxWatchesPerConnection = 1, onEvent: _, ...settings } = options;
+    const { store, maxWatches = 1, maxWatchesPerConnection = 1, onEvent: _, onRelayed: _too, ...settings } = options;
     let service: RegistryService;
     try {
       const complete = registrySettings(settings);
@@ -432,6 +443,21 @@ export class RegistryService implements LifecycleHandler {
       });
       this.#arm();
     });
+  }
+}
+
+function tellRelayed(
+  listener: (request: RelayedRequest) => void,
+  kind: "call" | "stream",
+  { peer, traceHigh, traceLow }: IncomingRequest,
+  agent: RegisteredAgent | undefined,
+  outcome: StreamOutcome,
+): void {
+  const whom = agent && { agentId: formatUuid(agent.stored.agentId), name: agent.register.name };
+  try {
+    listener({ kind, outcome, traceId: formatId64(traceHigh, traceLow), peer, ...whom });
+  } catch {
+    // A listener that fails must not take the node with it.
   }
 }
 

@@ -8,9 +8,14 @@ import { concatBytes } from "../base/bytes.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
 import type { MessageIds, MessageWriter } from "../mesh/message_writer.ts";
+import type { RegisteredAgent } from "../mesh/registered_agent.ts";
 import type { Wanted } from "./agent_links.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
+import type { StreamOutcome } from "./incoming_stream.ts";
 import { MAX_DEADLINE_MS } from "./request_metadata.ts";
+
+/** Told when something that was passed on is over, with the agent that had it last. */
+export type OnOver = (request: IncomingRequest, agent: RegisteredAgent | undefined, outcome: StreamOutcome) => void;
 
 /** Whom a request is for. */
 export function wantedBy({ target, details: { capability } }: IncomingRequest): Wanted {

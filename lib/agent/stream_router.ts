@@ -21,7 +21,7 @@ import type { IncomingCall } from "./incoming_call.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import { DEFAULT_HOPS } from "./hops.ts";
 import { streamClassOf } from "./priority.ts";
-import { relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
+import { type OnOver, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
 import { RelayedStream } from "./relayed_stream.ts";
 
 /** Agent streams that were passed on. */
@@ -45,8 +45,7 @@ export interface StreamRouterParts {
   readonly links: AgentLinks;
   readonly random: Random;
   readonly messages: CallMessages;
-  /** Told when a stream is over, with the agent that had it last. */
-  readonly onOver: (request: IncomingCall, agent: RegisteredAgent | undefined, outcome: StreamOutcome) => void;
+  readonly onOver?: OnOver | undefined;
 }
 
 /** Finds agents for streams. One for a node. */
@@ -117,6 +116,6 @@ export class StreamRouter {
   /** A stream is over. */
   onOver({ request }: RelayedStream, agent: RegisteredAgent | undefined, outcome: StreamOutcome): void {
     this.counters.running--;
-    this.#parts.onOver(request, agent, outcome);
+    this.#parts.onOver?.(request, agent, outcome);
   }
 }

@@ -7,8 +7,10 @@ import {
   connect,
   defaultPlatform,
   generateIdentity,
+  type Handlers,
   type Identity,
   MxpError,
+  type RelayedRequest,
   serve,
   type ServeOptions,
   type Server,
@@ -146,11 +148,19 @@ test("an agent may register what its rule says, call by name and capability what
   });
   const host = await node.client(agent);
   await denied(host.register({ name: "a", capabilities: ["text.upper", "image.crop"] }), /with these capabilities/);
-  const handlers = { call: (payload: Uint8Array) => new TextDecoder().decode(payload).toUpperCase() };
+  const handlers: Handlers = {
+    call: (payload) => new TextDecoder().decode(payload).toUpperCase(),
+    stream: async (stream) => void await stream.text(),
+  };
   await using _up = await host.register({ name: "upper", capabilities: ["text.upper"] }, { handlers });
   const client = await node.client(caller);
   assert.equal((await client.call("x", { capability: "text.upper" })).text(), "X");
   assert.equal((await client.call("x", { agent: "clock" })).text(), "tick");
+  const stream = client.stream({ capability: "text.upper" });
+  await stream.close();
+  assert.equal(await stream.text(), "");
+  await denied(client.stream({ capability: "text.*" }).text(), /open agent streams to agents with the capability/);
+  await denied(client.stream({ agent: "upper" }).text(), /open agent streams to this agent/);
   await denied(client.call("x", { capability: "text.*" }), /"text\.\*"/);
   await denied(client.call("x", { agent: "upper" }), /to this agent/);
   await denied(client.call("x"), /make calls here/);
@@ -212,4 +222,40 @@ test("a function decides beside the rules, and one that throws denies", async ()
   await denied(client.call("x", { capability: "boom" }), /"boom"/);
   await denied(client.register({ name: "a", capabilities: [] }), /register agents/);
   assert.deepEqual(asked, ["call", "discover", "call"], "what the rules deny need not be asked for");
+});
+
+test("a node tells of each call and stream that it has passed on, with the trace of whoever asked", async () => {
+  const [agent, caller] = [generateIdentity(), generateIdentity()];
+  const told: RelayedRequest[] = [];
+  const onRelayed = (request: RelayedRequest): void => {
+    told.push(request);
+    throw new Error("a log that fails");
+  };
+  await using node = await new Guarded().serve({ registry: { onRelayed } });
+  const host = await node.client(agent);
+  const registration = await host.register({ name: "a", capabilities: ["b"] }, {
+    handlers: {
+      methods: {
+        good: () => "good",
+        bad: () => {
+          throw new MxpError("agent_error", "bad");
+        },
+      },
+      stream: async (stream) => void await stream.text(),
+    },
+  });
+  const client = await node.client(caller);
+  const { traceId } = await client.call("good", "", { capability: "b" });
+  await assert.rejects(client.call("bad", "", { agent: "a" }), { message: "bad" });
+  const stream = client.stream({ agent: "a" });
+  await stream.close();
+  assert.equal(await stream.text(), "");
+  await registration.close();
+  await assert.rejects(client.call("good", "", { capability: "b" }), { code: "no_such_agent" });
+  while (told.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.deepEqual(told.map(({ kind, outcome }) => `${kind} ${outcome}`), ["call ok", "call failed", "stream ok"]);
+  assert.deepEqual([told[0].traceId, told[2].traceId], [traceId, stream.traceId]);
+  for (const { peer, agentId, name } of told) {
+    assert.deepEqual([peer.publicKeyText, agentId, name], [caller.publicKeyText, registration.id, "a"]);
+  }
 });

@@ -4,7 +4,7 @@ import { assertFails, assertWorks, eventually, scratch } from "./nodes.ts";
 
 test("an agent behind a node is found and called by capability, name and id", async () => {
   await using here = await scratch();
-  await using node = await here.node([]);
+  await using node = await here.node(["--log-level", "info"]);
   await here.mxp(["keygen", "-o", "agent.key"]);
   const join = ["--identity", "agent.key", "--join", node.url];
   await using agent = await here.node([
@@ -26,9 +26,11 @@ test("an agent behind a node is found and called by capability, name and id", as
   );
   for (const args of [[node.url, "--capability", "text.*"], [`${node.url}/upper`], [`${node.url}/${agents[0].id}`]]) {
     const [url, ...flags] = args;
-    const result = await here.mxp(["call", url, "hello", ...flags]);
+    const result = await here.mxp(["call", url, "hello", "--timing", ...flags]);
     assertWorks(result);
     assert.equal(result.stdout, "HELLO");
+    const trace = /trace +([0-9a-f]{16})/.exec(result.stderr)![1];
+    await node.logLine(new RegExp(`call passed on outcome=ok trace=${trace} .* agent=upper id=${agents[0].id}`));
   }
   assertFails(
     await here.mxp(["call", node.url, "x", "--capability", "text.lower"]),
