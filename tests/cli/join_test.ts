@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { assertFails, assertWorks, eventually, scratch } from "./nodes.ts";
 
-test("an agent behind a node is found and called by capability, name and id", async () => {
+test("an agent behind a node is found, called and streamed to by capability, name and id", async () => {
   await using here = await scratch();
   await using node = await here.node(["--log-level", "info"]);
   await here.mxp(["keygen", "-o", "agent.key"]);
@@ -56,6 +56,12 @@ test("an agent behind a node is found and called by capability, name and id", as
   // Node 20 has no zstd, and says so.
   if (compressed.code === 2) assertFails(compressed, 2, /no zstd/);
   else assert.equal(compressed.stdout, long.toUpperCase());
+  const lines = Array.from({ length: 10_000 }, (_, i) => `line ${i} of many\n`).join("");
+  const streamed = await here.mxp(["stream", node.url, "--capability", "text.upper", "--lines"], { stdin: lines });
+  assertWorks(streamed);
+  assert.ok(streamed.stdout === lines.toUpperCase(), "10 000 lines come back exact and in order");
+  assert.equal((await here.mxp(["stream", `${node.url}/upper`], { stdin: "by name" })).stdout, "BY NAME");
+  assertFails(await here.mxp(["stream", `${node.url}/upper`, "--capability", "a"]), 2, /not both/);
   // A farewell, so that nobody is sent there any more.
   assert.equal((await agent.stop()).code, 143);
   assertFails(await here.mxp(["call", node.url, "x", "--capability", "text.upper"]), 6, /no agent here/);
