@@ -65,7 +65,7 @@ export class Console {
   async write(data: string | Uint8Array): Promise<void> {
     if (data.length === 0) return;
     this.clearTransient();
-    const failure = await writeTo(process.stdout, data);
+    const failure = DENO === undefined ? await writeTo(process.stdout, data) : await writeInDeno(DENO, data);
     if (failure === undefined) return;
     if (failure.code === "EPIPE" || failure.code === "ERR_STREAM_DESTROYED") throw new OutputClosed();
     throw new CliError("internal", `cannot write to standard output: ${failure.message}`, { cause: failure });
@@ -150,6 +150,28 @@ export class Console {
   async flush(): Promise<void> {
     this.clearTransient();
     await new Promise<void>((resolve) => process.stderr.write("", () => resolve()));
+  }
+}
+
+/** What Deno has of its own. */
+interface DenoStdout {
+  write(data: Uint8Array): Promise<number>;
+}
+
+const DENO: DenoStdout | undefined = (globalThis as { Deno?: { stdout: DenoStdout } }).Deno?.stdout;
+const encoder = new TextEncoder();
+
+/** In Deno, `process.stdout` stops everything else until a slow reader has made room: a connection would die of it. */
+async function writeInDeno(
+  stdout: DenoStdout,
+  data: string | Uint8Array,
+): Promise<(Error & { code?: string }) | undefined> {
+  let rest = typeof data === "string" ? encoder.encode(data) : data;
+  try {
+    while (rest.length > 0) rest = rest.subarray(await stdout.write(rest));
+    return undefined;
+  } catch (error) {
+    return error as Error;
   }
 }
 

@@ -90,7 +90,7 @@ export async function readAllStdin(limit: number): Promise<Uint8Array> {
 export type WriteResult = "written" | "closed";
 
 /**
- * Writes to standard output and waits until the system has taken it. A reader that has gone away (`mxp … | head -1`) is a
+ * Writes to standard output and waits until the system has taken it, while everything else goes on. A reader that has gone away (`mxp … | head -1`) is a
  * result, not an error; all further writes then say `closed` as well. Rejects for everything else, such as a full disk.
  */
 export function writeStdout(data: Uint8Array | string): Promise<WriteResult> {
@@ -107,13 +107,15 @@ const watchedStreams = new Set<StandardStream>();
 
 function write(name: "stdout" | "stderr", data: Uint8Array | string): Promise<WriteResult> {
   if (closedStreams.has(name)) return Promise.resolve("closed");
+  if (data.length === 0) return Promise.resolve("written");
+  const own = (globalThis as { Deno?: Record<"stdout" | "stderr", DenoStream> }).Deno?.[name];
+  if (own !== undefined) return writeInDeno(name, own, data);
   const stream = process[name];
   if (!watchedStreams.has(name)) {
     watchedStreams.add(name);
     // The error also comes to the callback below; without a listener it would end the process.
     stream.on("error", (error: Error) => void isClosedPipe(name, error));
   }
-  if (data.length === 0) return Promise.resolve("written");
   return new Promise((resolve, reject) => {
     const onWritten = (error?: Error | null): void => {
       if (!error) resolve("written");
@@ -126,6 +128,27 @@ function write(name: "stdout" | "stderr", data: Uint8Array | string): Promise<Wr
       onWritten(error as Error);
     }
   });
+}
+
+/** What Deno has of its own. */
+interface DenoStream {
+  write(data: Uint8Array): Promise<number>;
+}
+
+/** In Deno, `process.stdout` stops the whole process until whoever reads a pipe has made room. */
+async function writeInDeno(
+  name: "stdout" | "stderr",
+  stream: DenoStream,
+  data: Uint8Array | string,
+): Promise<WriteResult> {
+  let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  try {
+    while (rest.length > 0) rest = rest.subarray(await stream.write(rest));
+    return "written";
+  } catch (error) {
+    if (isClosedPipe(name, error as Error)) return "closed";
+    throw error;
+  }
 }
 
 function isClosedPipe(name: StandardStream, error: Error): boolean {

@@ -49,6 +49,13 @@ switch (process.argv[2]) {
     }
     break;
   }
+  case "patient": {
+    // Far more than a pipe holds, to somebody who does not read yet: what else there is to do goes on.
+    const written = writeStdout(new Uint8Array(1_000_000));
+    setTimeout(() => void writeStderr("meanwhile\n"), 10);
+    await written;
+    break;
+  }
   case "terminal":
     await writeStdout(`${isTerminal("stdin")} ${isTerminal("stdout")} ${isTerminal("stderr")}\n`);
     break;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import process from "node:process";
 import test from "node:test";
 import { CAN_RUN_CHILDREN, endOf, startChild, textOf } from "./children.ts";
@@ -18,6 +19,20 @@ testWithChild("standard input comes whole, and standard output leaves whole", as
   assert.equal(code, 0);
   assert.equal(stdout.length, bytes.length);
   assert.ok(stdout.every((byte, i) => byte === bytes[i]));
+});
+
+testWithChild("a reader that takes its time does not stop the program", async () => {
+  const child = startChild("patient");
+  child.stdin!.end();
+  // Nobody reads standard output before the child has said that it goes on, or has had the time to.
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const said = await Promise.race([
+    once(child.stderr!, "data").then(([text]) => textOf(text)),
+    new Promise((resolve) => timer = setTimeout(() => resolve("nothing"), 10_000)),
+  ]);
+  clearTimeout(timer);
+  const { code, stdout } = await endOf(child);
+  assert.deepEqual([said, code, stdout.length], ["meanwhile\n", 0, 1_000_000]);
 });
 
 testWithChild("an empty standard input is empty", async () => {
