@@ -206,11 +206,24 @@ test("an agent that falls silent is noticed long before its connection times out
     if (payload.length > 1) return new Uint8Array(12_000_000);
     started.resolve();
     return new Promise<string>(() => {});
+  }, {
+    stream: async (stream) => {
+      for await (const chunk of stream) if (chunk.length > 1) await stream.write("first");
+    },
   });
   const client = await mesh.client();
   const call = client.call("x", { capability: "work", timeoutMs: 25_000 });
   await started.promise;
-  await mesh.agent("living", ["work"], (payload) => payload);
+  const [begun, unanswered] = [client.stream({ capability: "work" }), client.stream({ capability: "work" })];
+  await begun.write("two");
+  await unanswered.write("1");
+  const chunks = begun[Symbol.asyncIterator]();
+  await chunks.next();
+  await mesh.agent("living", ["work"], (payload) => payload, {
+    stream: async (stream) => {
+      for await (const chunk of stream) await stream.write(chunk);
+    },
+  });
   const half = assert.rejects(
     client.call("much", { capability: "much", timeoutMs: 25_000 }),
     failsWith("connection_lost", true, /gone in the middle of its answer/),
@@ -221,6 +234,10 @@ test("an agent that falls silent is noticed long before its connection times out
   assert.equal((await call).text(), "x");
   await half;
   assert.deepEqual([mesh.relayed.failovers, mesh.relayed.cutOff], [1, 1]);
+  await assert.rejects(chunks.next(), failsWith("connection_lost", true, /does not answer any more, in the middle/));
+  await unanswered.close();
+  assert.equal(await unanswered.text(), "1");
+  assert.deepEqual([mesh.relayedStreams.failed, mesh.relayedStreams.failovers], [1, 1]);
   for (let i = 0; i < 4; i++) assert.equal((await client.call("y", { capability: "work" })).text(), "y");
   // Once it is heard of again, it is called again.
   platform.network.fault = undefined;

@@ -4,6 +4,20 @@ import { deferred } from "../../lib/agent/deferred.ts";
 import { type CallContext, MxpError, type MxpStream, type StreamHandler } from "../../mod.ts";
 import { failsWith, Mesh, until } from "./support/mesh.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
+import { concatBytes } from "../../lib/base/bytes.ts";
+import { CodecError } from "../../lib/codec/codec_error.ts";
+import { ErrorCode } from "../../lib/codec/error_codes.ts";
+import { MessageFlag } from "../../lib/codec/message_header.ts";
+import { MessageType } from "../../lib/codec/message_type.ts";
+import { decodeError, type ErrorPayload } from "../../lib/codec/payloads/error.ts";
+import type { Metadata } from "../../lib/codec/payloads/metadata.ts";
+import { decodeStreamClose, type StreamClose } from "../../lib/codec/payloads/stream_close.ts";
+import { LifecycleMessages } from "../../lib/mesh/lifecycle_messages.ts";
+import { MessageWriter } from "../../lib/mesh/message_writer.ts";
+import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
+import { StreamError } from "../../lib/wire/error_codes.ts";
+import { isResponderInitiated, type StreamId } from "../../lib/wire/stream_id.ts";
+import { RawPeer } from "./support/raw_peer.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { testSeed } from "../support/seed.ts";
 
@@ -275,7 +289,12 @@ test("a stream that its agent turns away, or whose agent goes in the middle, end
 });
 
 test("a side that does not read holds up the other one, and nothing piles up in the node", async () => {
-  await using mesh = await Mesh.start();
+  const window = 1 << 18;
+  await using mesh = await Mesh.start(memoryPlatform(), {
+    maxStreamData: window,
+    maxStreamWindow: window,
+    sendBuffer: window,
+  });
   const gate = deferred<void>();
   await mesh.agent("slow", ["slow"], undefined, {
     stream: async (stream, context) => {
@@ -289,7 +308,7 @@ test("a side that does not read holds up the other one, and nothing piles up in 
   let written = 0;
   const chunk = new Uint8Array(50_000);
   const writing = (async () => {
-    for (; written < 400; written++) await stream.write(chunk);
+    for (; written < 60; written++) await stream.write(chunk);
     await stream.close();
   })();
   let before = -1;
@@ -299,8 +318,8 @@ test("a side that does not read holds up the other one, and nothing piles up in 
     before = written;
     return stuck;
   }, "the writer waits");
-  // The windows of two connections, and what each side's transport keeps: less than 20 MB, whatever there is to send.
-  assert.ok(written < 400, `${written} chunks were taken`);
+  // The windows of two connections, and what each side's transport keeps, whatever there is to send.
+  assert.ok(written < 60, `${written} chunks were taken`);
   const { memory } = mesh.server.stats();
   assert.ok(memory.used > 0 && memory.used <= 409_600, `${memory.used} bytes wait in the node`);
   // Others do not notice.
@@ -313,8 +332,120 @@ test("a side that does not read holds up the other one, and nothing piles up in 
   let read = 0;
   for await (const { length } of stream) read += length;
   await writing;
-  assert.equal(read, 400 * 50_000);
+  assert.equal(read, 60 * 50_000);
   await until(() => mesh.relayedStreams.running === 0, "it is over");
   assert.equal(mesh.server.stats().memory.used, 0);
   assert.ok(mesh.server.stats().memory.peak <= 4 * 409_600);
+});
+
+const ID = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
+const IDS = { idHigh: 1, idLow: 2, traceHigh: 3, traceLow: 4 };
+
+/** A peer that has registered as an agent, and whose side of streams the test writes. */
+async function rawAgent(mesh: Mesh): Promise<RawPeer> {
+  const raw = await RawPeer.connect(mesh.platform, mesh.server.url);
+  const lifecycle = new LifecycleMessages(new MessageWriter(mesh.platform.codec));
+  const agentId = Uint8Array.from({ length: 16 }, (_, i) => i === 6 ? 0x40 : 0xa0 + i);
+  await raw.answer(raw.open(lifecycle.register(IDS, { agentId, name: "raw", capabilities: ["raw"] }).slice()));
+  return raw;
+}
+
+/** The stream that a raw agent was opened. */
+async function opened(raw: RawPeer): Promise<StreamId> {
+  const find = (): StreamId | undefined => {
+    const event = raw.events.find((event) => event.type === "readable" && isResponderInitiated(event.id));
+    return event !== undefined && "id" in event ? event.id : undefined;
+  };
+  await raw.until(() => find() !== undefined);
+  return find()!;
+}
+
+test("what a node does not know of a stream goes through as it is, in both directions", async () => {
+  await using mesh = await Mesh.start();
+  const { codec } = mesh.platform;
+  const writer = new MessageWriter(codec);
+  const messages = new StreamMessages(writer);
+  const [agent, opener] = [await rawAgent(mesh), await RawPeer.connect(mesh.platform, mesh.server.url)];
+  const tlvs = Uint8Array.of(0xe0, 2, 0, 1, 2);
+  const parts = (ids: typeof IDS, target: Uint8Array, metadata: Metadata) => {
+    const sized = new Uint8Array(writer.metadataLength(metadata));
+    writer.metadata(sized, ids, metadata);
+    const open = concatBytes(ID, target, Uint8Array.of(2), tlvs);
+    return [
+      writer.message(0xe1, MessageFlag.REQUIRES_ACK, ids, Uint8Array.of(9)),
+      sized,
+      writer.message(MessageType.STREAM_OPEN, 0, ids, open),
+      messages.chunk(ids, ID, 0, Uint8Array.of(5)),
+      writer.message(0xe2, 0, ids, new Uint8Array(0)),
+      writer.message(MessageType.STREAM_CHUNK, MessageFlag.COMPRESSED, ids, Uint8Array.of(1, 2)),
+    ];
+  };
+  const unknown = Uint8Array.of(0xe5, 1, 0, 7, 0xe6, 0, 0);
+  const sent = parts(IDS, new Uint8Array(16), { capability: "raw", hopLimit: 9, unknown });
+  const openerId = opener.open(concatBytes(...sent), false);
+  const agentId = await opened(agent);
+  await agent.until(() => agent.received(agentId).bytes.length > 300);
+  const got = agent.received(agentId).bytes;
+  const first = codec.decode(got);
+  assert.ok(!(first instanceof CodecError));
+  const { idHigh, idLow } = first;
+  assert.notEqual(idLow, IDS.idLow);
+  const target = Uint8Array.from({ length: 16 }, (_, i) => i === 6 ? 0x40 : 0xa0 + i);
+  const expected = parts({ ...IDS, idHigh, idLow }, target, { hopLimit: 8, unknown });
+  assert.deepEqual(got, concatBytes(...expected));
+  const answer = (ids: typeof IDS) =>
+    concatBytes(
+      writer.message(0xe3, 0, ids, Uint8Array.of(1)),
+      messages.chunk(ids, ID, 0, Uint8Array.of(6)),
+      messages.close(ids, ID, 0, "bye"),
+    );
+  agent.write(agentId, answer({ ...IDS, idHigh, idLow }));
+  assert.deepEqual((await opener.answer(openerId)).bytes, answer(IDS));
+  opener.write(openerId, messages.close(IDS, ID, 0, ""));
+  await until(() => mesh.relayedStreams.running === 0, "it is over");
+  assert.deepEqual(mesh.server.stats().streams.ok, 1);
+  for (const raw of [agent, opener]) raw.close();
+});
+
+test("a side that breaks the rules ends the stream for both", async () => {
+  await using mesh = await Mesh.start();
+  const { codec } = mesh.platform;
+  const writer = new MessageWriter(codec);
+  const messages = new StreamMessages(writer);
+  const agent = await rawAgent(mesh);
+  const opener = await RawPeer.connect(mesh.platform, mesh.server.url);
+  const open = (hopLimit: number): Uint8Array =>
+    messages.open(IDS, { capability: "raw", hopLimit }, {
+      streamId: ID,
+      target: new Uint8Array(16),
+      kind: "bidirectional",
+    });
+  // The opener: it is told, the agent sees a stream that was given up.
+  const bad = opener.open(concatBytes(open(3), messages.chunk(IDS, ID, 0, ID)), false);
+  const first = await opened(agent);
+  opener.write(bad, messages.chunk(IDS, ID, 2, ID), false);
+  const closed = codec.decode((await opener.answer(bad)).bytes);
+  assert.ok(!(closed instanceof CodecError) && closed.type === MessageType.STREAM_CLOSE);
+  assert.equal((decodeStreamClose(closed.payload) as StreamClose).code, ErrorCode.STREAM_PROTOCOL);
+  await opener.until(() => opener.received(bad).stopCode === StreamError.MALFORMED);
+  await agent.until(() => agent.received(first).resetCode === StreamError.CANCELLED);
+  assert.equal(agent.received(first).stopCode, StreamError.CANCELLED);
+  // The agent: it is reset, and the opener hears whose fault it was.
+  agent.events.length = 0;
+  const good = opener.open(open(3), false);
+  const second = await opened(agent);
+  agent.write(second, new Uint8Array(40), false);
+  const failed = codec.decode((await opener.answer(good)).bytes);
+  assert.ok(!(failed instanceof CodecError) && failed.type === MessageType.STREAM_CLOSE);
+  const { code, reason } = decodeStreamClose(failed.payload) as StreamClose;
+  assert.equal(code, ErrorCode.HANDLER_FAILED);
+  assert.match(reason, /the agent's stream is not valid/);
+  await agent.until(() => agent.received(second).resetCode === StreamError.MALFORMED);
+  // And one that has been passed on too often already.
+  const refused = codec.decode((await opener.answer(opener.open(open(0), false))).bytes);
+  assert.ok(!(refused instanceof CodecError) && refused.type === MessageType.ERROR);
+  assert.equal((decodeError(refused.payload) as ErrorPayload).code, ErrorCode.HOP_LIMIT);
+  await until(() => mesh.relayedStreams.running === 0, "nothing is left");
+  assert.deepEqual(mesh.server.stats().streams, { running: 0, total: 3, ok: 0, failed: 2, refused: 1, cancelled: 0 });
+  for (const raw of [agent, opener]) raw.close();
 });

@@ -57,11 +57,15 @@ test("an agent behind a node is found, called and streamed to by capability, nam
   if (compressed.code === 2) assertFails(compressed, 2, /no zstd/);
   else assert.equal(compressed.stdout, long.toUpperCase());
   const lines = Array.from({ length: 10_000 }, (_, i) => `line ${i} of many\n`).join("");
-  const streamed = await here.mxp(["stream", node.url, "--capability", "text.upper", "--lines"], { stdin: lines });
-  assertWorks(streamed);
-  assert.ok(streamed.stdout === lines.toUpperCase(), "10 000 lines come back exact and in order");
-  assert.equal((await here.mxp(["stream", `${node.url}/upper`], { stdin: "by name" })).stdout, "BY NAME");
-  assertFails(await here.mxp(["stream", `${node.url}/upper`, "--capability", "a"]), 2, /not both/);
+  const [shouted, named, both] = await Promise.all([
+    here.mxp(["stream", node.url, "--capability", "text.upper", "--lines"], { stdin: lines }),
+    here.mxp(["stream", upper], { stdin: "by name" }),
+    here.mxp(["stream", upper, "--capability", "a"]),
+  ]);
+  assertWorks(shouted);
+  assert.ok(shouted.stdout === lines.toUpperCase(), "10 000 lines come back exact and in order");
+  assert.equal(named.stdout, "BY NAME");
+  assertFails(both, 2, /not both/);
   // A farewell, so that nobody is sent there any more.
   assert.equal((await agent.stop()).code, 143);
   assertFails(await here.mxp(["call", node.url, "x", "--capability", "text.upper"]), 6, /no agent here/);

@@ -56,21 +56,27 @@ export class Mesh implements AsyncDisposable {
   server!: Server;
   readonly #agents: TestAgent[] = [];
   readonly #clients: Client[] = [];
+  /** Of every connection, on both sides. */
+  readonly settings: NonNullable<ServeOptions["settings"]>;
   #listen = "127.0.0.1:0";
 
-  constructor(platform = memoryPlatform()) {
+  constructor(platform = memoryPlatform(), settings: ServeOptions["settings"] = {}) {
     this.platform = platform;
+    this.settings = settings;
   }
 
-  static async start(platform?: ReturnType<typeof memoryPlatform>): Promise<Mesh> {
-    const mesh = new Mesh(platform);
+  static async start(
+    platform?: ReturnType<typeof memoryPlatform>,
+    settings?: ServeOptions["settings"],
+  ): Promise<Mesh> {
+    const mesh = new Mesh(platform, settings);
     await mesh.serve();
     return mesh;
   }
 
   async serve(registry: RegistryOptions = {}, options: Partial<ServeOptions> = {}): Promise<void> {
-    const { platform, identity } = this;
-    this.server = await serve({ listen: this.#listen, platform, identity, registry, ...options }, {
+    const { platform, identity, settings } = this;
+    this.server = await serve({ listen: this.#listen, platform, identity, registry, settings, ...options }, {
       call: () => "the node",
       agents: { local: () => "the node's own agent" },
     });
@@ -78,7 +84,7 @@ export class Mesh implements AsyncDisposable {
   }
 
   async client(): Promise<Client> {
-    const client = await connect(this.server.url, { platform: this.platform });
+    const client = await connect(this.server.url, { platform: this.platform, settings: this.settings });
     this.#clients.push(client);
     return client;
   }
@@ -90,7 +96,8 @@ export class Mesh implements AsyncDisposable {
     more: Handlers = {},
     identity: Identity = generateIdentity(),
   ): Promise<TestAgent> {
-    const client = await connect(this.server.url, { platform: this.platform, identity });
+    const { platform, settings } = this;
+    const client = await connect(this.server.url, { platform, settings, identity });
     const registration = await client.register({ name, capabilities }, {
       handlers: { ...(call && { call }), ...more },
     });

@@ -34,7 +34,11 @@ test("TLVs of unknown types are skipped, even twice", () => {
     register(`${REGISTER} 7f 0300 ffffff 7f 0000 1f 0100 00 1f 0100 00 07 0400 01000000 ff 0100 9c`),
   );
   assert.equal(value.leaseMillis, 1);
-  assert.equal(accepted(metadata("20 0200 0102 08 0100 07 60 0000")).hopLimit, 7);
+  const passedOn = accepted(metadata("20 0200 0102 08 0100 07 60 0000"));
+  assert.equal(passedOn.hopLimit, 7);
+  const again = new Uint8Array(codec.sizeOfMetadata({ unknown: passedOn.unknown! }));
+  codec.encodeMetadata(again, 0, { unknown: passedOn.unknown! });
+  assert.deepEqual(again, unhex("20 0200 0102 60 0000"), "whoever passes it on passes them on, too");
   accepted(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 25 0200 0102`)));
   assert.equal(refusal(codec.decodeStreamOpen(unhex(`${ID} ${ID} 01 25 0200 01`))), "truncated_payload TLV value");
   const at = "02 0800 0000000000000000";

@@ -41,6 +41,18 @@ test("a small message and its end leave as one piece, and its acknowledgement en
   assert.equal(stream.bufferedBytes, 0);
 });
 
+test("a writer may say how much may wait to be sent for the first time", () => {
+  const stream = makeStream();
+  assert.equal(stream.write(new Uint8Array(10), false, 8), 8);
+  assert.deepEqual([stream.unsentBytes, stream.writeBlocked], [8, true]);
+  assert.equal(stream.write(bytes(1), false, 8), 0);
+  take(stream, 5);
+  assert.equal(stream.write(new Uint8Array(10), true, 8), 5, "what was sent does not count, acknowledged or not");
+  assert.equal(stream.finWritten, false);
+  assert.equal(stream.write(new Uint8Array(5), true), 5);
+  assert.deepEqual([stream.unsentBytes, stream.finWritten], [13, true]);
+});
+
 test("a stream that has sent without its end is in state send", () => {
   const stream = makeStream();
   stream.write(bytes(1), false);
