@@ -127,10 +127,11 @@ export class AgentStreams {
 
   /** From now on, a stream is somebody else's, … @param stopCode what it means if the peer wants no answer. */
   adopt(id: StreamId, user: StreamUser, stopCode: number = StreamError.CANCELLED): void {
+    // The opener may have stopped us before its first bytes arrived; that event has gone by.
+    const isStopped = this.#link.connection.writableBytes(id) === 0;
     this.#streams.set(id, user);
     user.attach(id);
-    // The opener may have stopped us before its first bytes arrived; that event has gone by.
-    if (this.#link.connection.writableBytes(id) === 0) user.onStopSending(stopCode);
+    if (isStopped) user.onStopSending(stopCode);
   }
 
   /** … and from now on nobody's. */

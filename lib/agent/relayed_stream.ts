@@ -114,7 +114,8 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
   giveUp(): void {
     const agent = this.#agent;
     if (agent === undefined) return;
-    this.#abandon(agent, StreamError.CANCELLED);
+    // It may only be out of reach for a while.
+    this.#abandon(agent, this.#isResumable ? StreamError.GONE : StreamError.CANCELLED);
     this.#onGone(agent, "the agent does not answer any more");
     this.#checkOver();
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { deferred } from "../../lib/agent/deferred.ts";
 import { millis } from "../../lib/base/time.ts";
 import {
   type CallContext,
@@ -63,8 +64,10 @@ function cuttable() {
   };
   return {
     platform,
-    cut: (server: Server) => {
-      for (const port of seen) if (port !== server.address.port) dead.add(port);
+    /** Cuts all connections of a server, or those of some clients. */
+    cut: (server: Server, ...clients: Client[]) => {
+      const ports = clients.length > 0 ? clients.map(({ local }) => Number(local.split(":").at(-1))) : seen;
+      for (const port of ports) if (port !== server.address.port) dead.add(port);
     },
     darken: (dark: boolean) => void (isDark = dark),
   };
@@ -135,21 +138,21 @@ test("while there is no connection, both sides write as much as they may, and th
   let produced = 0;
   const handlers: Handlers = {
     stream: async function* () {
-      for (; produced < 600; produced++) yield new Uint8Array(1_000).fill(produced & 255);
+      for (; produced < 250; produced++) yield new Uint8Array(8_000).fill(produced & 255);
     },
   };
   await withPair(handlers, async ({ client, server, darken }) => {
-    const stream = client.stream({ resume: { bufferBytes: 100_000 } });
+    const stream = client.stream({ resume: { bufferBytes: 800_000 } });
     const chunks = stream[Symbol.asyncIterator]();
     await chunks.next();
     darken(true);
     let written = 0;
     const writing = (async () => {
-      for (; written < 300; written++) await stream.write(new Uint8Array(1_000));
+      for (; written < 300; written++) await stream.write(new Uint8Array(8_000));
     })();
     // The handler reads nothing, so that neither side gets further than its buffer.
     await until(() => server.stats().resumable.parked === 1, "the server misses the client");
-    const most = Math.ceil(100_000 / 1_256) + 1;
+    const most = Math.ceil(800_000 / 8_256) + 1;
     await until(() => written >= most - 1, "the client has filled its buffer");
     await sleep(50);
     assert.ok(written <= most, `${written} chunks written`);
@@ -161,12 +164,40 @@ test("while there is no connection, both sides write as much as they may, and th
       assert.deepEqual([...new Set(next.value)], [got & 255], "in order");
       got++;
     }
-    assert.equal(got, 600);
+    assert.equal(got, 250);
     assert.ok(produced > before);
     // The handler has come back without having read.
     await assert.rejects(writing, failsWith("closed", /wants no more/));
-    assert.equal(stream.resumptions, 1);
+    assert.deepEqual([stream.resumptions, server.stats().resumable.resumed], [1, 1], "the first attempt succeeds");
     await stream.closed;
+  });
+});
+
+test("a handler that comes back while there is no connection has its last words heard", async () => {
+  const gate = deferred();
+  const handlers: Handlers = {
+    stream: async (stream) => {
+      await stream.write(`got ${await stream.text()}`);
+      await gate.promise;
+      await stream.write(", and goodbye");
+    },
+  };
+  await withPair(handlers, async ({ client, server, darken }) => {
+    const stream = client.stream({ resume: true });
+    const chunks = stream[Symbol.asyncIterator]();
+    await stream.write("all");
+    await stream.close();
+    assert.equal(text((await chunks.next()).value!), "got all");
+    darken(true);
+    await until(() => server.stats().resumable.parked === 1, "the server misses the client");
+    gate.resolve();
+    await until(() => server.stats().streams.ok === 1, "the handler has come back");
+    darken(false);
+    assert.equal(text((await chunks.next()).value!), ", and goodbye");
+    assert.equal((await chunks.next()).done, true);
+    await stream.closed;
+    await until(() => server.stats().resumable.open === 0, "the server has forgotten the stream");
+    assert.equal(server.stats().resumable.resumed, 1);
   });
 });
 
@@ -289,10 +320,13 @@ test("through a node a stream goes on when the node, the agent's or the opener's
   assert.equal(registration.renewals, 1);
 
   await exchange(100);
-  // Client and agent are cut off from a node that stays.
+  cut(mesh.server, registration.client);
+  await exchange(100);
+  await until(() => stream.resumptions === 2, "it goes on over the agent's other connection");
+  await exchange(100);
   cut(mesh.server);
   await exchange(100);
-  await until(() => stream.resumptions >= 2, "it goes on over other connections");
+  await until(() => stream.resumptions >= 3, "it goes on over other connections of both");
   await exchange(100);
   await stream.close();
   await reading;
