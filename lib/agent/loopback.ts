@@ -5,6 +5,7 @@
  * @module
  */
 
+import { MxpError } from "../base/errors.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { Endpoint } from "../transport/endpoint.ts";
 import { largestDatagram } from "../transport/mtu_discovery.ts";
@@ -25,33 +26,52 @@ export interface LoopbackParts {
   readonly accept: (link: Link, driver: Driver) => Session;
 }
 
-/** The connection, made when it is first needed. */
+/** One connection, and what has to be closed with it. */
+interface Open {
+  readonly client: Client;
+  close(): Promise<void>;
+}
+
+/** The connection, made when it is needed: first, and again after it has ended, as it does while the machine sleeps. */
 export class Loopback {
   readonly #parts: LoopbackParts;
-  #open: Promise<{ readonly client: Client; close(): Promise<void> }> | undefined;
+  #open: Promise<Open> | undefined;
+  #closed = false;
 
   constructor(parts: LoopbackParts) {
     this.#parts = parts;
   }
 
-  /** Who asks the node. */
+  /** Who asks the node. @throws {MxpError} `closed`. */
   async client(): Promise<Client> {
-    this.#open ??= open(this.#parts);
-    return (await this.#open).client;
+    if (this.#closed) throw new MxpError("closed", "the node is closed");
+    return (await (this.#open ??= this.#make())).client;
   }
 
   /** Idempotent. */
   async close(): Promise<void> {
+    this.#closed = true;
     await (await this.#open?.catch(() => undefined))?.close();
+  }
+
+  #make(): Promise<Open> {
+    const made = open(this.#parts);
+    const forget = (): void => {
+      if (this.#open === made) this.#open = undefined;
+    };
+    made.then(async ({ client, close }) => {
+      await client.closed;
+      forget();
+      await close();
+    }).catch(forget);
+    return made;
   }
 }
 
 /** Nobody hears of it; it has to be something. */
 const HOST = "127.0.0.1";
 
-async function open(
-  { platform, identity, settings = {}, accept }: LoopbackParts,
-): Promise<{ readonly client: Client; close(): Promise<void> }> {
+async function open({ platform, identity, settings = {}, accept }: LoopbackParts): Promise<Open> {
   const { bind: bindUdp } = new MemoryNetwork();
   const { crypto, random, clock } = platform;
   const endpoint = new Endpoint({ crypto, random, settings, identity: keyPairOf(identity), accept: true });

@@ -445,6 +445,25 @@ test("a node's own handlers find agents at their node by name and capability, an
   await mesh[Symbol.asyncDispose]();
 });
 
+test("a node reaches its own agents, and others by URL, also after it has slept for an hour", async () => {
+  const time = new VirtualTime();
+  const { platform } = time;
+  const back = await time.until(serve({ listen: "127.0.0.1:0", platform }, () => "there"));
+  const server = await time.until(serve({ listen: "127.0.0.1:0", platform }, {
+    call: async (_payload, context) =>
+      `${(await context.client("local").call()).text()} ${(await context.client(back.url).call()).text()}`,
+    agents: { local: () => "here" },
+  }));
+  for (let i = 0; i < 2; i++) {
+    const client = await time.until(connect(server.url, { platform }));
+    assert.equal((await time.until(client.call())).text(), "here there");
+    time.jump(3_600);
+    await time.settle();
+    await time.until(client.close());
+  }
+  for (const closing of [server.close(), back.close()]) await time.until(closing);
+});
+
 test("a URL needs a key or a known peer, and its connection is shared and closed with the server", async () => {
   const platform = memoryPlatform();
   await using back = await serve({ listen: "127.0.0.1:0", platform }, { call: () => "back", event: () => {} });

@@ -44,6 +44,11 @@ export class VirtualTime {
     }
   }
 
+  /** Lets seconds pass in which nothing is sent, as when a machine sleeps. */
+  jump(seconds: number): void {
+    this.#clock.advance((this.#clock.now() + millis(seconds * 1_000)) as Micros);
+  }
+
   /** Lets time pass until something has come about. */
   async until<T>(promise: Promise<T>, most = 10_000): Promise<T> {
     let isOver = false;
