@@ -4,10 +4,10 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
 import type { Client, Reply } from "../mod.ts";
 import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
 import type { Console } from "./console.ts";
+import { content } from "./content.ts";
 import { dataSource, hintUnreadInput, readData } from "./data.ts";
 import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatMilliseconds } from "./duration.ts";
@@ -218,15 +218,6 @@ function replyObject(client: Client, reply: Reply): object {
       done: round(doneMs),
     },
   };
-}
-
-function content(bytes: Uint8Array): { text: string } | { base64: string } {
-  try {
-    // A byte-order mark is part of the answer.
-    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
-  } catch {
-    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64") };
-  }
 }
 
 function timingText(client: Client, reply: Reply): string {

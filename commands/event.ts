@@ -1,5 +1,5 @@
 /**
- * `mxp event`: tells a node something.
+ * `mxp event`: publishes something at a node, or tells an agent behind it.
  *
  * @module
  */
@@ -12,11 +12,14 @@ import { formatMilliseconds, LONGEST_DELAY_MS } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
 import { COMPRESS, E2E, E2E_HELP } from "./packing.ts";
-import { keyValue, metadata, notEmpty, PRIORITY, untilAborted } from "./values.ts";
+import { keyValue, metadata, notEmpty, PRIORITY, untilAborted, wholeNumber } from "./values.ts";
 
 interface Flags {
   readonly data?: string;
+  readonly capability?: string;
   readonly ack?: boolean;
+  readonly retry?: number;
+  readonly idempotencyKey?: string;
   readonly unreliable?: boolean;
   readonly meta?: readonly (readonly [string, string])[];
   readonly priority?: "interactive" | "bulk";
@@ -28,9 +31,9 @@ interface Flags {
 /** The command. */
 export const event: CommandSpec<Flags> = {
   name: "event",
-  summary: "tell a node something",
+  summary: "publish an event, or tell an agent something",
   arguments: [
-    { name: "<URL>", description: "the node: mxp://[KEY@]HOST[:PORT]" },
+    { name: "<URL>", description: "the node: mxp://[KEY@]HOST[:PORT], with /AGENT for one agent alone" },
     { name: "<TOPIC>", description: "what it is about, such as orders.created" },
     { name: "[DATA]", description: "what happened, as it stands here" },
   ],
@@ -40,7 +43,18 @@ export const event: CommandSpec<Flags> = {
       description: "the data: DATA itself, @FILE for a file's content, @- for standard input",
       once: true,
     },
-    { flags: "--ack", description: "wait until the node's handler has taken the event" },
+    { flags: "--capability <NAME>", description: "for one agent that has this capability", parse: notEmpty },
+    { flags: "--ack", description: "wait until the node, or the agent, has accepted the event" },
+    {
+      flags: "--retry <N>",
+      description: "up to N further attempts if it was not accepted; with --ack",
+      parse: wholeNumber(0, 1_000),
+    },
+    {
+      flags: "--idempotency-key <KEY>",
+      description: "events with the same key, from the same --identity, are taken once",
+      parse: notEmpty,
+    },
     { flags: "--unreliable", description: "send it once, in one packet: it may be lost, and has to be small" },
     { flags: "--meta <KEY=VALUE>", description: "metadata to send along; repeatable", repeat: true, parse: keyValue },
     {
@@ -55,7 +69,10 @@ export const event: CommandSpec<Flags> = {
   ],
   details: [
     "The data is DATA or what -d says; without both it is empty. Nothing is printed. The exit code 0 says that the event " +
-    "has reached the node, and with --ack that its handler has accepted it.",
+    "has reached the node, and with --ack that it was accepted: by the node, which has handed it to all who have subscribed, or with /AGENT or " +
+    "--capability by that agent.",
+    "With --retry, each attempt may take as long as --timeout says, the connection is made again if need be, and whoever has accepted one attempt knows " +
+    "the others by their key, for five minutes.",
     "At most 16 MiB, less the topic and two bytes.",
     "With --unreliable it says that the event was sent, and that the node was still there afterwards.",
     ...E2E_HELP,
@@ -66,13 +83,21 @@ export const event: CommandSpec<Flags> = {
     ["mxp event mxp://KEY@127.0.0.1:9000 deploy.done v1.2.3", "tell a node that something is done"],
     ["mxp event mxp://KEY@127.0.0.1 position 52.5,13.4 --unreliable", "what is only worth something now"],
     ["jq -c . report.json | mxp event mxp://KEY@127.0.0.1 reports -d @- --ack", "and wait until it was accepted"],
+    [
+      "mxp event mxp://KEY@192.0.2.7/archive order.done 17 --ack --retry 10",
+      "tell one agent, until it has accepted it",
+    ],
   ],
   async run({ args, flags, settings, console, stop }) {
     const { parseMxpUrl, parsePublicKey } = await import("../mod.ts");
     const url = parseMxpUrl(args[0]!);
     const e2e = flags.e2e === undefined ? undefined : parsePublicKey(flags.e2e, "--e2e");
-    if (url.agent !== undefined) {
-      throw new CliError("usage", `events go to the node itself; leave /${url.agent} out of the URL`);
+    const { capability, retry, idempotencyKey } = flags;
+    if (url.agent !== undefined && capability !== undefined) {
+      throw new CliError("usage", `event: give --capability or /${url.agent} in the URL, not both`);
+    }
+    if (retry !== undefined && flags.ack !== true) {
+      throw new CliError("usage", "event: without --ack nobody knows whether to try again; give both");
     }
     const ack = flags.ack === true, unreliable = flags.unreliable === true;
     if (ack && flags.e2e !== undefined) {
@@ -97,6 +122,9 @@ export const event: CommandSpec<Flags> = {
         e2e,
         timeoutMs: deadline.left,
         signal,
+        ...(capability !== undefined && { capability }),
+        ...(idempotencyKey !== undefined && { idempotencyKey }),
+        ...(retry !== undefined && { attempts: retry + 1 }),
       };
       await client.emit(topic, data, options);
       if (unreliable) await client.ping({ timeoutMs: deadline.left || LONGEST_DELAY_MS, signal });

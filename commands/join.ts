@@ -167,7 +167,7 @@ async function enter(request: JoinRequest): Promise<Membership> {
   try {
     const card = { name, capabilities, ...(endpoint !== undefined && { endpoint }) };
     const registration = await first.register(card, {
-      handlers: { call: handlers.call, stream: handlers.stream },
+      handlers: { call: handlers.call, stream: handlers.stream, event: handlers.event },
       signal,
       onState: (state, error) => {
         log.info("joined node", { state, node: first.url, error: error?.message });

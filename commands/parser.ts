@@ -107,7 +107,7 @@ export function parse(
   return {
     kind: "run",
     command: spec,
-    args: command.processedArgs,
+    args: command.processedArgs.flat(),
     flags,
     variables,
     settings: settingsFrom(globalFlags),

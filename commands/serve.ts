@@ -5,7 +5,7 @@
  */
 
 import type { Logger } from "@logtape/logtape";
-import type { CallHandler, Handlers, MxpUrl, Server, StreamHandler } from "../mod.ts";
+import type { CallHandler, EventHandler, Handlers, MxpUrl, Server, StreamHandler } from "../mod.ts";
 import { TRUST_NEW } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { blaming, CliError } from "./errors.ts";
@@ -228,6 +228,7 @@ export const serve: CommandSpec<Flags> = {
       listen,
       identity,
       name: flags.name,
+      pubsub: true,
       registry: {
         onEvent: audit.onRegistryEvent,
         // What would only be thrown away need not be told.
@@ -299,11 +300,11 @@ async function makeHandlers(
   const { eventLog, loggedHandler, loggedStream, logExecution } = await import("./call_log.ts");
   const event = eventLog(log);
   if (flags.exec === undefined) {
-    if (!flags.echo) return { ...answering(await nobody(), undefined, name), event };
+    if (!flags.echo) return answering(await nobody(), undefined, event, name);
     // An echo cannot fail, so there is nothing to watch unless every call is to be told.
     const isLogged = log.isEnabledFor("info");
     const call = isLogged ? loggedHandler(echo, log) : echo;
-    return { ...answering(call, isLogged ? loggedStream(echoStream, log) : echoStream, name), event };
+    return answering(call, isLogged ? loggedStream(echoStream, log) : echoStream, event, name);
   }
   const { ExecPool } = await import("./exec.ts");
   const { availableParallelism } = await import("node:os");
@@ -313,7 +314,7 @@ async function makeHandlers(
     onEnd: (execution, context) => logExecution(execution, context, log),
   });
   const [call, stream] = [loggedHandler(pool.handler, log), loggedStream(pool.streamHandler, log)];
-  return { ...answering(call, stream, name), event };
+  return answering(call, stream, event, name);
 }
 
 const echo: CallHandler = (payload) => payload;
@@ -324,8 +325,13 @@ const echoStream: StreamHandler = async (stream) => {
 };
 
 /** The node answers for itself, and under its name. */
-function answering(call: CallHandler, stream: StreamHandler | undefined, name: string | undefined): Handlers {
-  const handlers: Handlers = { call, ...(stream !== undefined && { stream }) };
+function answering(
+  call: CallHandler,
+  stream: StreamHandler | undefined,
+  event: EventHandler,
+  name: string | undefined,
+): Handlers {
+  const handlers: Handlers = { call, event, ...(stream !== undefined && { stream }) };
   return { ...handlers, ...(name !== undefined && { agents: { [name]: handlers } }) };
 }
 

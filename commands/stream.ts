@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import type { Client, MxpStream } from "../mod.ts";
 import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
 import type { Console } from "./console.ts";
+import { content } from "./content.ts";
 import { Deadline } from "./deadline.ts";
 import { formatMilliseconds } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
@@ -193,14 +194,6 @@ export async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<
     if (at < chunk.length) parts.push(chunk.slice(at));
   }
   if (parts.length > 0) yield Buffer.concat(parts);
-}
-
-function content(bytes: Uint8Array): { text: string } | { base64: string } {
-  try {
-    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
-  } catch {
-    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64") };
-  }
 }
 
 /** Says what an agent's own words are, and what to do about time that was too short. */

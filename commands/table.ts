@@ -15,8 +15,9 @@ import { pubkey } from "./pubkey.ts";
 import { serve } from "./serve.ts";
 import type { CommandSpec } from "./spec.ts";
 import { stream } from "./stream.ts";
+import { subscribe } from "./subscribe.ts";
 
-const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, stream, event, discover, ping, bench];
+const commands: CommandSpec<never>[] = [keygen, pubkey, serve, call, stream, event, subscribe, discover, ping, bench];
 
 /** The table. Each command takes the flags that its own options make; only the parser, which made them, runs it. */
 export const COMMANDS: readonly CommandSpec[] = [

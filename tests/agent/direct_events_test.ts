@@ -9,6 +9,7 @@ import {
   generateIdentity,
   MxpError,
   type MxpErrorCode,
+  publicKeyText,
   serve,
   type Server,
 } from "../../mod.ts";
@@ -230,6 +231,34 @@ test("an agent knows an event again that is repeated because its own connection 
   await emit(second.url);
   assert.equal(handled, 1, "the node has forgotten the event, the agent has not");
   await client.close();
+});
+
+test("an event that is sealed to an agent goes through the node as it is, and only that agent reads it", async () => {
+  const platform = memoryPlatform();
+  await using server = await node(platform);
+  const [sealing, reading] = [generateIdentity(), generateIdentity()];
+  const seen: unknown[] = [];
+  await using agent = await connect(server.url, { platform, identity: reading });
+  await agent.register({ name: "vault", capabilities: ["keep"] }, {
+    handlers: {
+      event: (topic, data, { sealedBy, metadata }) =>
+        void seen.push([topic, text(data), sealedBy === undefined ? undefined : publicKeyText(sealedBy), metadata.k]),
+    },
+  });
+  await using client = await connect(server.url, { platform, identity: sealing });
+  const options = { e2e: reading.publicKey, metadata: { k: "v" } };
+  await client.emit("a", "by name", { agent: "vault", ...options });
+  await client.emit("b", "by capability", { capability: "keep", ...options });
+  await until(() => seen.length === 2, "both have arrived");
+  assert.deepEqual(seen, [
+    ["a", "by name", sealing.publicKeyText, "v"],
+    ["b", "by capability", sealing.publicKeyText, "v"],
+  ]);
+  assert.equal(server.stats().packing.opened, 0);
+  // Not every runtime has zstd.
+  if (platform.compressor === undefined) return;
+  await client.emit("c", "squeezed ".repeat(200), { agent: "vault", compress: true, ack: true });
+  assert.deepEqual(seen[2], ["c", "squeezed ".repeat(200), undefined, undefined]);
 });
 
 function node2(platform: Platform, port: number, identity: Server["identity"]): Promise<Server> {

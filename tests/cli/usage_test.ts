@@ -4,7 +4,19 @@ import test from "node:test";
 import { fileURLToPath } from "node:url";
 import { assertFails, assertWorks, scratch } from "./nodes.ts";
 
-const COMMANDS = ["keygen", "pubkey", "serve", "call", "stream", "event", "discover", "ping", "bench", "completion"];
+const COMMANDS = [
+  "keygen",
+  "pubkey",
+  "serve",
+  "call",
+  "stream",
+  "event",
+  "subscribe",
+  "discover",
+  "ping",
+  "bench",
+  "completion",
+];
 
 test("--version prints the version of deno.json, wherever it stands", async () => {
   await using here = await scratch();
