@@ -1,205 +1,161 @@
 /**
- * The main job end to end, with nothing to configure: two nodes in processes of their own, calls from further processes,
- * and the trace id that ties both sides together. Ends by itself and leaves nothing behind.
+ * The main job end to end, with nothing to configure: a node and two agents in processes of their own, a call that finds its
+ * agent by what is to be done, a stream that prints as it arrives, and the trace id that ties their logs together. Ends by
+ * itself and leaves nothing behind.
  *
  * @module
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { createInterface } from "node:readline";
-import { projectRoot } from "./source_files.ts";
+import { type Ended, Programs, type Serving } from "./demo_programs.ts";
 
-/** No step takes longer, unless something is wrong. */
-const STEP_LIMIT_MS = 60_000;
-const EXIT_CODES: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
-/** How long a log line may take to arrive after the answer that it is about. */
-const LOG_LIMIT_MS = 5_000;
-
-const program = [process.execPath, "run", "-A", `--config=${projectRoot}deno.json`, `${projectRoot}cli.ts`];
-const running = new Set<ChildProcess>();
 const folder = await mkdtemp(join(tmpdir(), "mxp-demo-"));
-const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
-const dim = (text: string): string => color ? `\x1b[2m${text}\x1b[0m` : text;
-const bold = (text: string): string => color ? `\x1b[1m${text}\x1b[0m` : text;
+const programs = new Programs(folder);
+const isColored = process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+const style = (code: number) => (text: string): string => isColored ? `\x1b[${code}m${text}\x1b[0m` : text;
+const [bold, dim, green, cyan, yellow] = [1, 2, 32, 36, 33].map(style);
 
-function title(text: string): void {
-  console.log(`\n${bold(text)}`);
+/** Width of the column in which the names stand. */
+const NAMES = 8;
+/** What the storyteller tells, a word at a time; it stands in for a language model. */
+const STORY = "Once there was a mesh in which everybody was found by what they could do.";
+
+function title(number: number, text: string): void {
+  console.log(`\n${bold(`${number}. ${text}`)}\n`);
 }
 
-/** Shows what one of the processes printed, indented under its name. */
+/** A line as somebody types it. */
+function typed(command: string): void {
+  console.log(`${" ".repeat(NAMES)}${dim("$")} ${command}`);
+}
+
+/** What one of the processes has printed, beside its name. */
 function show(who: string, text: string): void {
-  for (const line of text.trimEnd().split("\n")) console.log(`  ${dim(who.padEnd(6))} ${line}`);
+  for (const line of text.trimEnd().split("\n")) console.log(`${cyan(who.padStart(NAMES - 2))}  ${line}`);
 }
 
-/** Starts the program in a process of its own, with a configuration folder that is made for this demonstration. */
-function start(args: readonly string[]): ChildProcess {
-  const env: Record<string, string | undefined> = { ...process.env, XDG_CONFIG_HOME: folder, NO_COLOR: "1" };
-  for (const name of Object.keys(env)) if (/^MXP_/.test(name)) delete env[name];
-  const child = spawn(program[0], [...program.slice(1), ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
-  running.add(child);
-  child.on("exit", () => running.delete(child));
-  return child;
+/** A log line without its time and keys, which nobody reads here; what counts stands out. */
+function logged(line: string, trace?: string): string {
+  const text = line.replace(/^\S+ /, "").replace(/(peer=\S{6})\S+/, "$1…").replace(/ id=\S+/, "");
+  return trace === undefined ? text : text.replace(trace, yellow(trace));
 }
 
-/** Runs the program to its end. */
-async function mxp(args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = start(args);
-  let stdout = "", stderr = "";
-  child.stdout!.setEncoding("utf8").on("data", (text) => stdout += text);
-  child.stderr!.setEncoding("utf8").on("data", (text) => stderr += text);
-  const ended = new Promise<number | null>((resolve, reject) => child.on("error", reject).on("close", resolve));
-  const code = await within(ended, STEP_LIMIT_MS, `mxp ${args[0]}`);
-  return { code, stdout, stderr };
-}
-
-/** The same, for calls that have to work. */
-async function mustWork(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
-  const result = await mxp(args);
-  if (result.code !== 0) throw new Error(`mxp ${args.join(" ")} ended with ${result.code}: ${result.stderr}`);
-  return result;
-}
-
-/** A node in a process of its own. */
-interface Node {
-  readonly child: ChildProcess;
-  readonly url: string;
-  /** Resolves to the log line with this trace id. */
-  logLine(trace: string): Promise<string>;
-}
-
-async function startNode(args: readonly string[]): Promise<Node> {
-  const child = start(["serve", "--listen", "127.0.0.1:0", "--log-level", "info", ...args]);
-  const log: string[] = [];
-  let onLine = (): void => {};
-  createInterface({ input: child.stderr! }).on("line", (line) => {
-    log.push(line);
-    onLine();
-  });
-  const ready = new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).once("line", resolve);
-    child.on("error", reject).on("exit", (code) => reject(new Error(`the node ended with ${code}: ${log.join("; ")}`)));
-  });
-  const line = await within(ready, STEP_LIMIT_MS, "starting the node");
-  const url = line.replace(/^listening /, "");
-  const logLine = (trace: string): Promise<string> => {
-    const found = new Promise<string>((resolve) => {
-      onLine = () => {
-        const line = log.find((line) => line.includes(trace));
-        if (line !== undefined) resolve(line);
-      };
-      onLine();
-    });
-    return within(found, LOG_LIMIT_MS, `the log line of trace ${trace}`);
-  };
-  return { child, url, logLine };
-}
-
-/** Ends a node in order; resolves to its exit code. */
-async function stopNode({ child }: Node): Promise<number> {
-  // Deno tells of 128 + 15 as of the signal itself.
-  const ended = new Promise<number>((resolve) =>
-    child.on("exit", (code, signal) => resolve(code ?? EXIT_CODES[signal!]))
-  );
-  child.kill("SIGTERM");
-  return await within(ended, STEP_LIMIT_MS, "stopping the node");
-}
-
-async function within<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took longer than ${milliseconds / 1000} s`)), milliseconds);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The trace id in what `--timing` prints. */
-function traceOf(timing: string): string {
-  const trace = /^trace +([0-9a-f]{16})$/m.exec(timing)?.[1];
-  if (trace === undefined) throw new Error(`no trace id in ${JSON.stringify(timing)}`);
-  return trace;
-}
+/** The URL as it is typed: a key has 43 characters. */
+const short = (text: string): string => text.replace(/(?<![\w-])([\w-]{6})[\w-]{37}(?![\w-])/g, "$1…");
 
 function expect(what: string, seen: unknown, expected: unknown): void {
   if (seen !== expected) throw new Error(`${what} is ${JSON.stringify(seen)}, expected ${JSON.stringify(expected)}`);
 }
 
-async function demonstrate(): Promise<void> {
-  title("1. An identity, which is what a node is known by");
-  const key = join(folder, "shout.key");
-  show("keygen", (await mustWork(["keygen", "-o", key])).stdout.replace(folder, "…"));
-
-  title("2. Two nodes, each in a process of its own, on free ports");
-  const echo = await startNode(["--echo"]);
-  show("echo", echo.url);
-  const shout = await startNode(["--identity", key, "--exec", 'tr a-z A-Z; [ "$MXP_METHOD" != fail ] || exit 3']);
-  show("shout", shout.url);
-
-  title("3. How far away is the first one?");
-  show("ping", (await mustWork(["ping", echo.url, "--count", "3"])).stdout);
-
-  title("4. A call: the answer on standard output, what --timing says on standard error");
-  const hello = await mustWork(["call", echo.url, "hello, mesh", "--timing"]);
-  show("call", hello.stdout);
-  show("call", hello.stderr);
-  expect("the echo", hello.stdout, "hello, mesh");
-  console.log("  The node's log has the same trace id:");
-  show("echo", await echo.logLine(traceOf(hello.stderr)));
-
-  title("5. A call that a command answers, a process for each call; read by a program");
-  const answer = await mustWork(["call", shout.url, "--method", "upper", "can you hear me?", "--json"]);
-  show("call", answer.stdout);
-  const { text, trace_id: trace } = JSON.parse(answer.stdout);
-  expect("the answer", text, "CAN YOU HEAR ME?");
-  show("shout", await shout.logLine(trace));
-
-  title("6. When the command fails, the caller is told, and scripts see it in the exit code");
-  const failure = await mxp(["call", shout.url, "--method", "fail", "x"]);
-  show("call", failure.stderr);
-  show("call", `exit code ${failure.code}`);
-  expect("the exit code", failure.code, 7);
-
-  title("7. Nobody else can answer in a node's place: another key in the URL is refused");
-  const forged = await mxp(["call", echo.url.replace(/\/\/[^@]+/, `//${shout.url.slice(6, 49)}`), "hello"]);
-  show("call", forged.stderr);
-  show("call", `exit code ${forged.code}`);
-  expect("the exit code", forged.code, 9);
-
-  title("8. The nodes end in order when they are asked to");
-  for (const [name, node] of [["echo", echo], ["shout", shout]] as const) {
-    const code = await stopNode(node);
-    show(name, `SIGTERM, exit code ${code}`);
-    expect("the exit code", code, 143);
-  }
+/** Runs a command, shown as it is typed, and says what it printed. */
+async function run(args: readonly string[], code = 0): Promise<Ended> {
+  typed(`mxp ${short(args.map((arg) => / /.test(arg) ? `'${arg}'` : arg).join(" "))}`);
+  const ended = await programs.run(args);
+  if (ended.code !== code) throw new Error(`mxp ${args.join(" ")} ended with ${ended.code}: ${ended.stderr}`);
+  return ended;
 }
 
-function killRunning(): void {
-  for (const child of running) child.kill("SIGKILL");
+async function demonstrate(): Promise<void> {
+  title(1, "A node, where agents meet. Its key is part of its address");
+  const keyOf = async (name: string): Promise<string> => {
+    const path = join(folder, `${name}.key`);
+    const { code, stderr } = await programs.run(["keygen", "-o", path]);
+    if (code !== 0) throw new Error(`mxp keygen ended with ${code}: ${stderr}`);
+    return path;
+  };
+  const [nodeKey, upperKey, tellerKey] = await Promise.all(["node", "upper", "teller"].map(keyOf));
+  typed("mxp keygen -o node.key");
+  typed("mxp serve --identity node.key --listen 127.0.0.1:0");
+  const node = await programs.serve(["--identity", nodeKey]);
+  show("node", node.url);
+
+  title(2, "Two agents register there. Each is one command, in a process of its own");
+  const agent = async (name: string, key: string, capability: string, command: string): Promise<Serving> => {
+    const flags = ["--identity", key, "--join", node.url, "--name", name, "--capability", capability];
+    const started = await programs.serve([...flags, "--exec", command]);
+    await started.line(/joined mxp:/);
+    return started;
+  };
+  const tell = `read -r _; for word in ${STORY}; do printf '%s ' "$word"; sleep 0.05; done`;
+  const agents = [
+    agent("upper", upperKey, "text.upper", "tr a-z A-Z"),
+    agent("teller", tellerKey, "text.tell", tell),
+  ];
+  typed("mxp serve --join mxp://… --name upper  --capability text.upper --exec 'tr a-z A-Z'");
+  typed("mxp serve --join mxp://… --name teller --capability text.tell  --exec 'for word in …'");
+  const [upper, teller] = await Promise.all(agents);
+  for (const name of ["upper", "teller"]) {
+    show(
+      "node",
+      logged(await node.line(new RegExp(`action=register .*name=${name}`)), "").replace(/from=.* name=/, "name="),
+    );
+  }
+
+  title(3, "A call. It says what is to be done; the node knows who does that");
+  const call = await run(["call", node.url, "--capability", "text.upper", "hello, mesh", "--timing"]);
+  expect("the answer", call.stdout, "HELLO, MESH");
+  show("answer", bold(green(call.stdout)));
+  const trace = /^trace +([0-9a-f]{16})$/m.exec(call.stderr)?.[1];
+  if (trace === undefined) throw new Error(`no trace id in ${JSON.stringify(call.stderr)}`);
+
+  title(4, "The same trace id stands in everybody's log");
+  show("caller", `trace ${yellow(trace)}`);
+  show("node", logged(await node.line(trace), trace));
+  show("upper", logged(await upper.line(trace), trace));
+
+  title(5, "A stream of tokens through the node, printed as they arrive");
+  typed(short(`echo 'a story, please' | mxp stream ${node.url} --capability text.tell`));
+  process.stdout.write(`${cyan("teller".padStart(NAMES - 2))}  `);
+  const arrivals: number[] = [];
+  const print = (text: string): void => {
+    arrivals.push(performance.now());
+    process.stdout.write(bold(green(text)));
+  };
+  const story = await programs.run(
+    ["stream", node.url, "--capability", "text.tell"],
+    { stdin: "a story, please\n", onOutput: print },
+  );
+  console.log();
+  expect("the exit code", story.code, 0);
+  expect("the story", story.stdout.trim(), STORY);
+  const took = arrivals[arrivals.length - 1] - arrivals[0];
+  if (arrivals.length < 2) throw new Error("the story came all at once");
+  show("", dim(`${arrivals.length} times something came, over ${(took / 1000).toFixed(2)} s`));
+  show("node", logged(await node.line(/stream passed on/)));
+
+  title(6, "Who is there?");
+  const list = await run(["discover", node.url]);
+  show("node", list.stdout.replace(/ID {35}|[\da-f]{8}-[\da-f-]{27} /g, ""));
+
+  title(7, "Nobody else can answer in an agent's or a node's place: whoever holds another key is refused");
+  const forged = await run(["call", node.url.replace(node.key, upper.key), "hello"], 9);
+  show("caller", `${short(forged.stderr).trimEnd()} ${dim("(exit code 9)")}`);
+
+  title(8, "Everybody ends in order when asked to, agents with a farewell");
+  for (const code of await Promise.all([upper.stop(), teller.stop()])) expect("an agent's exit code", code, 143);
+  expect("the node's exit code", await node.stop(), 143);
+  expect("farewells", node.count(/action=deregister decision=allowed/), 2);
+  show("node", "both agents have said farewell; SIGTERM, exit code 143");
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
-    killRunning();
+    programs.kill();
     void rm(folder, { recursive: true, force: true }).finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
   });
 }
 const startedAt = performance.now();
 try {
-  console.log(`mxp in ${dim(folder)}`);
   await demonstrate();
-  console.log(`\nThat was all, in ${((performance.now() - startedAt) / 1000).toFixed(1)} s.`);
+  console.log(`\n${dim(`That was all, in ${((performance.now() - startedAt) / 1000).toFixed(1)} s.`)}`);
 } catch (error) {
   console.error(`\nThe demonstration failed: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 } finally {
-  killRunning();
+  programs.kill();
   await rm(folder, { recursive: true, force: true });
 }
 process.exit();
