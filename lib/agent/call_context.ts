@@ -55,7 +55,7 @@ export class CallContext {
    *
    * An agent that is registered at a node finds others there, over the connection that it has. In a node's own handlers,
    * names and capabilities are looked up at the node itself. Connections to URLs are shared, made as who the server or client is, and closed
-   * after a minute without use.
+   * after a minute without use. Where a URL leads is up to whoever has written it: take none from a caller without looking at it.
    *
    * @throws {MxpError} `usage` for what is no target. Whether it can be reached shows when it is called.
    */

@@ -183,16 +183,18 @@ export class Client implements AsyncDisposable {
    * `overloaded`, `refused`, `connection_lost`, `closed`, `usage`; `retryable` says whether the same call may succeed
    * later. Its stack leads to the caller.
    */
-  async call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
-    const { method, body, options } = callArguments(first, second, third, arguments.length, NO_OPTIONS);
-    if (options.direct) {
-      this.#core.checkOpen();
-      return await this.#dialler.call(body, method, options);
+  call(first?: CallBody, second?: CallBody | CallOptions, third?: CallOptions): Promise<Reply> {
+    let given;
+    try {
+      given = callArguments(first, second, third, arguments.length, NO_OPTIONS);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    if (options.retry !== undefined || options.hedge !== undefined) {
-      return await this.#repeated.call(body, method, options);
-    }
-    return await this.#caller.call(body, method, options);
+    const { method, body, options } = given;
+    if (options.direct) return this.#dialler.call(body, method, options);
+    if (options.retry !== undefined || options.hedge !== undefined) return this.#repeated.call(body, method, options);
+    // Not awaited here: each turn that an answer takes to its caller is one more before the next call.
+    return this.#caller.call(body, method, options);
   }
 
   /** Opens a stream to the agent of the URL. */

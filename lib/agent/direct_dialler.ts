@@ -82,6 +82,7 @@ export class DirectDialler {
 
   async #call(body: CallBody | undefined, method: string | undefined, options: CallOptions): Promise<Reply> {
     const { core, pool } = this.#parts;
+    core.checkOpen();
     const { timeoutMs = DEFAULT_CALL_TIMEOUT_MS, signal, capability, direct } = options;
     const agent = options.agent ?? core.url.agent;
     if (capability !== undefined && options.agent !== undefined) {
