@@ -14,6 +14,7 @@ import { createInterface } from "node:readline";
 import { address } from "../lib/base/address.ts";
 import { bindNodeUdp } from "../lib/runtime/node_udp.ts";
 import { DatagramFuzzer } from "../lib/testing/datagram_fuzzer.ts";
+import { PlainFuzzer } from "../lib/testing/plain_fuzzer.ts";
 import { SeededRandom } from "../lib/testing/seeded_random.ts";
 import { connect } from "../mod.ts";
 import { type OptionSpec, readOptions, UsageError } from "./options.ts";
@@ -26,6 +27,7 @@ const HELP = `Sends random, truncated and mutated datagrams to a real node on lo
   --count N        datagrams (100000)
   --seed N         everything random follows from it (1)
   --runtime NAME   what the node runs on: deno or bun (deno)
+  --carrier NAME   the port that they go to: secure or plain (secure)
   --json
   --help`;
 
@@ -33,6 +35,7 @@ const OPTIONS = {
   count: { type: "integer", default: 100_000 },
   seed: { type: "integer", default: 1 },
   runtime: { type: "word", default: "deno", words: ["deno", "bun"] },
+  carrier: { type: "word", default: "secure", words: ["secure", "plain"] },
   json: { type: "flag" },
   help: { type: "flag" },
 } as const satisfies Record<string, OptionSpec>;
@@ -40,6 +43,8 @@ const OPTIONS = {
 /** Few enough that the kernel's receive buffer takes them, so that the node really sees them. */
 const BURST = 50;
 const CALLS_BETWEEN = 200;
+/** The plain carrier takes so much from one source, and from all, that it takes several and some patience to be heard. */
+const PLAIN_SOURCES = 16, PLAIN_PAUSE_MS = 12;
 
 /** Resident memory of a process in MiB; NaN where there is no /proc. */
 function residentMiB(pid: number): number {
@@ -118,6 +123,38 @@ async function attack(port: number, key: string, count: number, seed: number, rs
   return traffic;
 }
 
+/** Messages in clear from several ports, none of which makes sense. */
+async function attackInClear(port: number, count: number, seed: number, rss: () => void): Promise<Traffic> {
+  const fuzzer = new PlainFuzzer(new SeededRandom(seed));
+  const node = address("127.0.0.1", port);
+  const traffic: Traffic = { sent: 0, sentBytes: 0, answers: 0, answerBytes: 0 };
+  const handlers = {
+    onDatagram(bytes: Uint8Array) {
+      traffic.answers++;
+      traffic.answerBytes += bytes.length;
+    },
+    onBatchEnd: () => {},
+    onError(error: Error) {
+      throw error;
+    },
+  };
+  const local = { host: "127.0.0.1", port: 0 };
+  const sockets = await Promise.all(Array.from({ length: PLAIN_SOURCES }, () => bindNodeUdp(local, handlers)));
+  while (traffic.sent < count) {
+    for (let i = 0; i < BURST && traffic.sent < count; i++) {
+      const bytes = fuzzer.next();
+      traffic.sentBytes += bytes.length;
+      sockets[traffic.sent++ % PLAIN_SOURCES].send(bytes, node);
+    }
+    for (const socket of sockets) await socket.flush();
+    await pause(PLAIN_PAUSE_MS);
+    if (traffic.sent % 20_000 < BURST) rss();
+  }
+  await pause(500);
+  for (const socket of sockets) socket.close();
+  return traffic;
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(OPTIONS, args);
   if (options.help) {
@@ -126,23 +163,22 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const home = mkdtempSync(`${tmpdir()}/mxp-fuzz-`);
   const [command, ...first] = options.runtime === "bun" ? [resolveBun()] : [resolveDeno(), "run", "-A"];
-  const child = spawn(command, [...first, "cli.ts", "serve", "--listen", "127.0.0.1:0", "--echo"], {
+  const serve = ["serve", "--listen", "127.0.0.1:0", "--echo", "--json", "--plain", "127.0.0.1:0"];
+  const child = spawn(command, [...first, "cli.ts", ...serve], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, XDG_CONFIG_HOME: home },
   });
   try {
     const [line] = await once(createInterface(child.stdout!), "line") as [string];
-    const url = line.slice("listening ".length);
+    const { url, plain } = JSON.parse(line) as { url: string; plain: string };
     const [, key, port] = /mxp:\/\/(.+)@.+:(\d+)$/.exec(url)!;
     for (let i = 0; i < 5; i++) await calls(url);
     const memory = [residentMiB(child.pid!)];
-    const traffic = await attack(
-      Number(port),
-      key,
-      options.count,
-      options.seed,
-      () => memory.push(residentMiB(child.pid!)),
-    );
+    const { count, seed, carrier } = options;
+    const rss = () => memory.push(residentMiB(child.pid!));
+    const traffic = carrier === "secure"
+      ? await attack(Number(port), key, count, seed, rss)
+      : await attackInClear(Number(plain.split(":")[1]), count, seed, rss);
     for (let i = 0; i < 5; i++) await calls(url);
     await pause(1_000);
     memory.push(residentMiB(child.pid!));

@@ -7,6 +7,7 @@ import { encodeAgentRegister, sizeOfAgentRegister } from "../../lib/codec/payloa
 import { decodeDiscoverResponse } from "../../lib/codec/payloads/discover_response.ts";
 import { SystemClock } from "../../lib/runtime/clock.ts";
 import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
+import { PlainFuzzer } from "../../lib/testing/plain_fuzzer.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { generateIdentity, MxpError, serve } from "../../mod.ts";
 import { testSeed } from "../support/seed.ts";
@@ -201,29 +202,14 @@ test("what does not decode is dropped and counted by name, and so is what answer
 });
 
 test("whatever is thrown at the port, nothing throws, little is said, and the next one is served", async () => {
-  const random = new SeededRandom(testSeed);
+  const fuzzer = new PlainFuzzer(new SeededRandom(testSeed));
   await using mesh = await Mesh.start({ maxRate: 1e9, maxRatePerSource: 1e9 });
   const peer = await mesh.peer();
   await peer.ask(message(REGISTER, 0, 1n, 1n, registerJson(ID, peer.address.port)));
   const heard = peer.bytesReceived;
-  const bytesOf = (length: number): Uint8Array => {
-    const bytes = new Uint8Array(length);
-    random.fillPublic(bytes);
-    return bytes;
-  };
-  const texts = ["{}", `{"id":"${ID}"}`, `{"capability":"*"}`, `{"agent_id":"${ID}"}`, registerJson(ID, 1), "{[", "[]"];
-  const types = [REGISTER, DISCOVER, HEARTBEAT, CALL, RESPONSE, EVENT, ACK, ERROR, 0x20, 0x21, 0x22, 0x80, 0xe0];
   let asked = 0;
-  const count = 3_000;
-  for (let i = 0; i < count; i++) {
-    const type = types[random.below(types.length)];
-    const payload = random.below(2) === 0
-      ? bytesOf(random.below(80))
-      : new TextEncoder().encode(texts[random.below(texts.length)]);
-    // Flags of 0 often, so that much gets past the header.
-    let bytes = message(type, random.below(2) === 0 ? 0 : random.below(16), BigInt(i), 1n, payload);
-    if (random.below(3) === 0 && bytes.length > 0) bytes[random.below(bytes.length)] ^= 1 << random.below(8);
-    if (random.below(8) === 0) bytes = bytesOf(random.below(200));
+  for (let i = 0; i < 3_000; i++) {
+    const bytes = fuzzer.next();
     asked += bytes.length;
     peer.send(bytes);
     if (i % 200 === 199) await until(() => mesh.stats.received === i + 2, "they were read");
