@@ -90,7 +90,7 @@ async function demonstrate(): Promise<void> {
   for (const name of ["upper", "teller"]) {
     show(
       "node",
-      logged(await node.line(new RegExp(`action=register .*name=${name}`)), "").replace(/from=.* name=/, "name="),
+      logged(await node.line(new RegExp(`action=register .*name=${name}`))).replace(/from=.* name=/, "name="),
     );
   }
 

@@ -43,7 +43,7 @@ const NOTHING = new Uint8Array(0);
 
 /**
  * Sends each call to all destinations at once, and answers with a {@link BroadcastReport} when everybody has answered or the time is over. Events
- * go on as events: to nodes by their URL, and to functions with the data as their payload.
+ * go on as events, with an Ack from each, and to functions with the data as their payload.
  *
  * @throws {MxpError} `usage` for numbers that make no sense.
  *

@@ -41,12 +41,15 @@ class Guarded implements AsyncDisposable {
       this.decisions.push(`${allowed ? "+" : "-"} ${action} ${about}${reason === undefined ? "" : `: ${reason}`}`);
     };
     const { platform } = this;
-    this.server = await serve({ listen: "127.0.0.1:0", platform, registry: true, onDecision, ...options }, {
-      call: () => "called",
-      stream: async (stream) => void await stream.text(),
-      event: (topic) => void this.events.push(topic),
-      agents: { clock: () => "tick" },
-    });
+    this.server = await serve(
+      { listen: "127.0.0.1:0", platform, registry: true, pubsub: true, onDecision, ...options },
+      {
+        call: () => "called",
+        stream: async (stream) => void await stream.text(),
+        event: (topic) => void this.events.push(topic),
+        agents: { clock: () => "tick" },
+      },
+    );
     return this;
   }
 
@@ -129,13 +132,22 @@ test("every way into a node is denied to a key that has no permission for it, co
   assert.deepEqual(await other.discover(), []);
   await other.emit("g.h", "x", { ack: true });
   assert.deepEqual(node.events, ["g.h"]);
+  // What they subscribe to is said in the log.
+  const subscription = other.subscribe(["a.*", "b.>"]);
+  await denied(subscription[Symbol.asyncIterator]().next(), /^this key may not subscribe to "a\.\* b\.>"$/);
+  const listener = client.subscribe("g.*");
+  const next = listener[Symbol.asyncIterator]().next();
+  await listener.ready;
+  await other.emit("g.i", "x", { ack: true });
+  assert.equal((await next).value!.topic, "g.i");
+  await listener.close();
   const { access, calls, streams, events } = node.server.stats();
   assert.deepEqual(access, {
     connected: 2,
-    denied: { connect: 1, register: 2, call: 9, subscribe: 0, admin: 0 },
+    denied: { connect: 1, register: 2, call: 9, subscribe: 1, admin: 0 },
     removed: 0,
   });
-  assert.deepEqual([calls.refused, streams.total, streams.refused, events.refused], [8, 1, 1, 2]);
+  assert.deepEqual([calls.refused, streams.total, streams.refused, events.refused], [9, 1, 1, 2]);
 });
 
 test("an agent may register what its rule says, call by name and capability what it says, and nothing beside", async () => {
