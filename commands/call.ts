@@ -177,7 +177,7 @@ async function print(
   console: Console,
 ): Promise<void> {
   if (timing) console.error(timingText(client, reply));
-  const attempts = isWanted ? { attempts: failed + reply.attempt } : {};
+  const attempts = isWanted ? { attempts: failed + reply.attempts } : {};
   if (console.json) await console.value({ ...replyObject(client, reply), ...attempts });
   else {
     await console.write(reply.bytes);

@@ -5,7 +5,7 @@
  */
 
 import process from "node:process";
-import { brokenLeases, brokenPromises, type MeshDeath, type MeshRound, MeshRun } from "./mesh_run.ts";
+import { type Between, brokenLeases, brokenPromises, type MeshDeath, type MeshRound, MeshRun } from "./mesh_run.ts";
 import { type OptionSpec, readOptions, UsageError } from "./options.ts";
 
 const HELP =
@@ -22,6 +22,9 @@ offline after one lease and gone from the list after two. Ends with exit code 1 
   --clients N      that make them (2)
   --concurrency N  calls of one client under way at a time (16)
   --lease MS       of the agents, from 3000 up (3000)
+  --large SIZE     of every twentieth answer (1MiB); the larger, the more are cut off by --kill
+  --every N        every how many answers, in place of 20
+  --retry N        up to N further attempts at a call that fails; then none may fail for good (0)
   --kill           kill one process in a second round
   --seed N         whom, when, and how long work takes follows from it (1)
   --json
@@ -34,6 +37,9 @@ const OPTIONS = {
   clients: { type: "count", default: 2 },
   concurrency: { type: "count", default: 16 },
   lease: { type: "number", default: 3_000, least: 3_000 },
+  large: { type: "size", default: 1 << 20 },
+  every: { type: "count", default: 20 },
+  retry: { type: "integer", default: 0 },
   kill: { type: "flag" },
   seed: { type: "integer", default: 1 },
   json: { type: "flag" },
@@ -44,7 +50,11 @@ const OPTIONS = {
 const LONGEST_MS = 120_000;
 
 async function main(args: readonly string[]): Promise<number> {
-  const { lease: leaseMs, kill, json, help, ...options } = readOptions(OPTIONS, args);
+  const { lease: leaseMs, large: largeBytes, every: largeEvery, kill, json, help, ...rest } = readOptions(
+    OPTIONS,
+    args,
+  );
+  const options = { ...rest, leaseMs, largeBytes, largeEvery };
   if (help) {
     console.log(HELP);
     return 0;
@@ -59,16 +69,16 @@ async function main(args: readonly string[]): Promise<number> {
   const broken: string[] = [];
   const report: Record<string, unknown> = { seed: options.seed };
   {
-    await using run = await MeshRun.start({ ...options, leaseMs });
+    await using run = await MeshRun.start(options);
     if (!json) {
       console.log(`${run.processes.map(({ runtime, agents }) => `${agents.length} on ${runtime}`).join(", ")}\n`);
     }
     const quiet = await run.round();
-    broken.push(...brokenPromises(quiet, options.agents, true));
+    broken.push(...brokenPromises(quiet, options, true));
     report.quiet = figures(quiet);
     if (kill) {
       const { round, death } = await run.roundWithKill();
-      broken.push(...brokenPromises(round, options.agents, false), ...brokenLeases(death, leaseMs));
+      broken.push(...brokenPromises(round, options, false), ...brokenLeases(death, leaseMs));
       report.killed = { ...figures(round), ...deathFigures(death, leaseMs) };
     }
   }
@@ -93,6 +103,7 @@ function figures(round: MeshRound): Record<string, unknown> {
     calls: round.calls,
     answered: round.answered,
     failed: round.failures.length,
+    "made again": round.attempts - round.answered,
     ...errors,
     "calls of an agent": `${counts[0]} to ${counts.at(-1)}`,
     "calls a second": Math.round(round.calls / round.seconds),
@@ -102,11 +113,15 @@ function figures(round: MeshRound): Record<string, unknown> {
   };
 }
 
-function deathFigures(death: MeshDeath, leaseMs: number): Record<string, unknown> {
+function deathFigures(
+  { runtime, agents, afterCalls, offline, gone }: MeshDeath,
+  leaseMs: number,
+): Record<string, unknown> {
+  const between = ({ notYet, seen }: Between): string => `between ${notYet.toFixed(0)} and ${seen.toFixed(0)} ms`;
   return {
-    killed: `the ${death.runtime} of ${death.agents.join(", ")}, after ${death.afterCalls} answers`,
-    offline: `after ${death.offlineMs.toFixed(0)} ms (a lease: ${leaseMs} ms)`,
-    gone: `after ${death.goneMs.toFixed(0)} ms (two leases: ${2 * leaseMs} ms)`,
+    killed: `the ${runtime} of ${agents.join(", ")}, after ${afterCalls} answers`,
+    offline: `${between(offline)} (a lease: ${leaseMs} ms)`,
+    gone: `${between(gone)} (two leases: ${2 * leaseMs} ms)`,
   };
 }
 

@@ -20,6 +20,11 @@ export interface MeshOptions {
   readonly concurrency: number;
   readonly leaseMs: number;
   readonly seed: number;
+  /** Every how many calls one has a large answer, which takes many packets, and how large that is. */
+  readonly largeEvery: number;
+  readonly largeBytes: number;
+  /** Further attempts at a call that fails; the work does no harm if it is done twice. 0: none. */
+  readonly retry: number;
 }
 
 /** What became of the calls of one round. */
@@ -32,6 +37,8 @@ export interface MeshRound {
   /** Calls that each agent answered, by its name. */
   readonly byAgent: ReadonlyMap<string, number>;
   readonly seconds: number;
+  /** Attempts at the calls that were answered. */
+  readonly attempts: number;
   /** Of the calls' times in milliseconds. */
   readonly medianMs: number;
   readonly longestMs: number;
@@ -54,16 +61,20 @@ export interface MeshDeath {
   readonly agents: readonly string[];
   /** Calls that had been answered by then. */
   readonly afterCalls: number;
-  /** Since they were killed: when the last of them was Offline, and when the last was not listed any more. */
-  readonly offlineMs: number;
-  readonly goneMs: number;
+  /** Since they were killed: when all of them were Offline, … */
+  readonly offline: Between;
+  /** … and when none was listed any more. */
+  readonly gone: Between;
+}
+
+/** Milliseconds: when a look at the list began that showed no change, and when the first one began that did. */
+export interface Between {
+  readonly notYet: number;
+  readonly seen: number;
 }
 
 /** What the processes run. */
 const FILE = "mesh_party.ts";
-/** Every how many calls one has a large answer, which takes some packets. */
-const LARGE_EVERY = 20;
-const LARGE_BYTES = 1 << 20;
 const SMALL_BYTES = 100;
 const LONGEST_WORK_MS = 4;
 /** How often is looked who is listed. */
@@ -126,20 +137,24 @@ export class MeshRun implements AsyncDisposable {
 
   /** Makes the calls; `onAnswer` is told after each answer how many there are. */
   async round(onAnswer: (answered: number) => void = () => {}): Promise<MeshRound> {
-    const { calls, concurrency } = this.#options;
+    const { calls, concurrency, largeEvery, largeBytes, retry } = this.#options;
     const before = await this.#relayed();
     const byAgent = new Map<string, number>();
     const failures: MeshFailure[] = [];
     const times: number[] = [];
-    let left = calls, wrong = 0;
+    let left = calls, wrong = 0, attempts = 0;
     const work = async (client: Client): Promise<void> => {
       while (left-- > 0) {
         const began = performance.now();
         const id = this.#counter++;
-        const bytes = id % LARGE_EVERY === 0 ? LARGE_BYTES : SMALL_BYTES;
+        const bytes = id % largeEvery === 0 ? largeBytes : SMALL_BYTES;
         const task: Work = { id, delayMs: Math.floor(this.#random.next() * (LONGEST_WORK_MS + 1)), bytes };
         try {
-          const reply = await client.call(JSON.stringify(task), { capability: CAPABILITY });
+          const reply = await client.call(JSON.stringify(task), {
+            capability: CAPABILITY,
+            ...(retry > 0 && { retry, idempotent: true }),
+          });
+          attempts += reply.attempts;
           times.push(performance.now() - began);
           const agent = agentOf(reply.bytes, task);
           if (agent === undefined) wrong++;
@@ -163,6 +178,7 @@ export class MeshRun implements AsyncDisposable {
       failures,
       byAgent,
       seconds,
+      attempts,
       medianMs: times[times.length >> 1] ?? 0,
       longestMs: times.at(-1) ?? 0,
       failovers: after.failovers - before.failovers,
@@ -174,7 +190,7 @@ export class MeshRun implements AsyncDisposable {
   async roundWithKill(): Promise<{ readonly round: MeshRound; readonly death: MeshDeath }> {
     const victim = this.#parties[Math.floor(this.#random.next() * this.#parties.length)];
     const afterCalls = Math.floor(this.#options.calls * (0.3 + 0.4 * this.#random.next()));
-    let watching: Promise<Pick<MeshDeath, "offlineMs" | "goneMs">> | undefined;
+    let watching: Promise<Pick<MeshDeath, "offline" | "gone">> | undefined;
     const round = await this.round((answered) => {
       if (answered < afterCalls || watching !== undefined) return;
       victim.party.child.kill("SIGKILL");
@@ -185,18 +201,20 @@ export class MeshRun implements AsyncDisposable {
     return { round, death: { runtime, agents, afterCalls, ...await watching } };
   }
 
-  async #watchDeath({ agents }: AgentProcess): Promise<Pick<MeshDeath, "offlineMs" | "goneMs">> {
+  async #watchDeath({ agents }: AgentProcess): Promise<Pick<MeshDeath, "offline" | "gone">> {
     const began = performance.now();
-    let offlineMs: number | undefined;
     const latest = 4 * this.#options.leaseMs;
-    for (;;) {
-      const listed = (await this.#clients[0].discover()).filter(({ name }) => agents.includes(name));
+    let offline: Between = { notYet: 0, seen: Infinity };
+    let gone = offline;
+    while (gone.seen === Infinity && performance.now() - began < latest) {
+      // A busy node answers late what it has looked up in time: only the beginning counts.
       const now = performance.now() - began;
-      if (listed.every(({ status }) => status === "offline")) offlineMs ??= now;
-      if (listed.length === 0) return { offlineMs: offlineMs!, goneMs: now };
-      if (now > latest) return { offlineMs: offlineMs ?? Infinity, goneMs: Infinity };
+      const listed = (await this.#clients[0].discover()).filter(({ name }) => agents.includes(name));
+      if (offline.seen === Infinity) offline = next(offline, now, listed.every(({ status }) => status === "offline"));
+      gone = next(gone, now, listed.length === 0);
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }
+    return { offline, gone };
   }
 
   /** Ends every process. */
@@ -209,6 +227,10 @@ export class MeshRun implements AsyncDisposable {
   async #relayed(): Promise<NonNullable<ServerStats["registry"]>["relayed"]> {
     return (await this.#node.ask("stats") as ServerStats).registry!.relayed;
   }
+}
+
+function next({ notYet }: Between, now: number, isSo: boolean): Between {
+  return isSo ? { notYet, seen: now } : { notYet: now, seen: Infinity };
 }
 
 /** The agent that gave an answer; undefined if it is not what was asked for. */
@@ -227,7 +249,7 @@ function failureOf(error: unknown): MeshFailure {
 }
 
 /** What is to be said of a round against what is promised: nothing, if every promise was kept. */
-export function brokenPromises(round: MeshRound, agents: number, isEven: boolean): string[] {
+export function brokenPromises(round: MeshRound, { agents, retry }: MeshOptions, isEven: boolean): string[] {
   const broken: string[] = [];
   const lost = round.calls - round.answered - round.failures.length;
   if (lost !== 0) broken.push(`${lost} calls were lost`);
@@ -235,6 +257,9 @@ export function brokenPromises(round: MeshRound, agents: number, isEven: boolean
   if (round.failures.length > round.cutOff) {
     const n = round.failures.length - round.cutOff;
     broken.push(`${n} calls failed although no byte of an answer had come (${round.failures[0].text})`);
+  }
+  if (retry > 0 && round.failures.length > 0) {
+    broken.push(`${round.failures.length} calls failed although they were made again (${round.failures[0].text})`);
   }
   const final = round.failures.filter(({ retryable }) => !retryable).length;
   if (final > 0) broken.push(`${final} calls failed with errors that are not retryable`);
@@ -249,16 +274,17 @@ export function brokenPromises(round: MeshRound, agents: number, isEven: boolean
   return broken;
 }
 
-/** How much later than a lease says something may be seen: between two looks, on a busy machine. */
-const LATE_MS = 1_000;
+/** How much later than a lease says something may still be seen. */
+const LATE_MS = 250;
 
 /** The same of agents that were killed. They are Offline one lease after their last heartbeat, and gone after two. */
-export function brokenLeases(death: MeshDeath, leaseMs: number): string[] {
+export function brokenLeases({ offline, gone }: MeshDeath, leaseMs: number): string[] {
   const broken: string[] = [];
-  const { offlineMs, goneMs } = death;
-  if (offlineMs > leaseMs + LATE_MS) broken.push(`offline after ${offlineMs.toFixed(0)} ms; a lease has ${leaseMs} ms`);
-  if (goneMs > 2 * leaseMs + LATE_MS) {
-    broken.push(`gone after ${goneMs.toFixed(0)} ms; two leases have ${2 * leaseMs} ms`);
-  }
+  const check = (what: string, { notYet, seen }: Between, leases: number): void => {
+    if (notYet <= leases * leaseMs + LATE_MS && seen !== Infinity) return;
+    broken.push(`not ${what} ${notYet.toFixed(0)} ms after the kill; expected within ${leases * leaseMs} ms`);
+  };
+  check("offline", offline, 1);
+  check("gone", gone, 2);
   return broken;
 }

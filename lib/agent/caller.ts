@@ -32,6 +32,8 @@ const MAX_ATTEMPT_NUMBER = 255;
 export interface Attempt {
   /** 0 for the first. */
   readonly number: number;
+  /** How many were made so far. */
+  readonly whole: { readonly attempts: number };
   /** The message id of the first. */
   readonly firstHigh: number;
   readonly firstLow: number;

@@ -194,6 +194,7 @@ export class RepeatedCalls {
     const { firstHigh, firstLow } = whole;
     const attempt: Attempt = {
       number,
+      whole,
       firstHigh,
       firstLow,
       traceHigh,

@@ -32,8 +32,8 @@ export interface ReplyParts {
 
 /** Which of several attempts it was. */
 export interface ReplyAttempt {
-  /** 0 for the first. */
-  readonly number: number;
+  /** All of them. */
+  readonly whole: { readonly attempts: number };
   /** When the first began, in microseconds. */
   readonly startedAt: number;
 }
@@ -56,18 +56,16 @@ export class Reply {
   /** The answer's bytes; the caller's to keep. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #parts: ReplyParts;
-  readonly #attempt: ReplyAttempt | undefined;
+  readonly #startedAt: number;
+  /** How many attempts had been made when it came: above 1 only for calls with `retry` or `hedge`. */
+  readonly attempts: number;
 
   /** Replies are made by `Client.call`. */
   constructor(bytes: Uint8Array, parts: ReplyParts, attempt?: ReplyAttempt) {
     this.bytes = bytes as Uint8Array<ArrayBuffer>;
     this.#parts = parts;
-    this.#attempt = attempt;
-  }
-
-  /** Which attempt it answers, counted from 1: above that only for calls with `retry` or `hedge`. */
-  get attempt(): number {
-    return (this.#attempt?.number ?? 0) + 1;
+    this.#startedAt = attempt?.startedAt ?? parts.startedAt;
+    this.attempts = attempt?.whole.attempts ?? 1;
   }
 
   /** Whether the question went along with the first UDP datagram of the connection, and was taken there. */
@@ -109,7 +107,7 @@ export class Reply {
   /** When things happened. */
   get timing(): ReplyTiming {
     const { sentAt, firstByteAt, doneAt } = this.#parts;
-    const { startedAt } = this.#attempt ?? this.#parts;
+    const startedAt = this.#startedAt;
     return {
       sentMs: (sentAt - startedAt) / 1000,
       firstByteMs: (firstByteAt - startedAt) / 1000,

@@ -534,7 +534,7 @@ test("what a handler calls may be repeated, compressed and sealed like anybody's
   await mesh.agent("front", {
     call: async (payload, context) => {
       const reply = await context.client("vault").call(payload, { retry, e2e: identity.publicKeyText });
-      return `${reply.text()} ${reply.attempt}`;
+      return `${reply.text()} ${reply.attempts}`;
     },
   });
   const client = await mesh.client();

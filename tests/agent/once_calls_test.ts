@@ -88,6 +88,24 @@ test("calls with the same key from the same sender are carried out once, whether
   assert.deepEqual([runs, bench.server.stats().once.conflicts, bench.server.stats().memory.used], [4, 2, 0]);
 });
 
+test("no more than 64 calls wait for the same request", async () => {
+  const gate = deferred<void>();
+  let runs = 0;
+  await using bench = await Bench.start(async () => {
+    runs++;
+    await gate.promise;
+    return "done";
+  });
+  const client = await bench.client();
+  const calls = Array.from({ length: 70 }, () => client.call("x", { idempotencyKey: "k" }).catch((error) => error));
+  await until(() => bench.server.stats().once.refused === 6, "six are refused");
+  gate.resolve();
+  const answers = await Promise.all(calls);
+  const refused = answers.filter((answer) => answer instanceof MxpError);
+  for (const error of refused) failsWith("overloaded", "OVERLOADED", true)(error);
+  assert.deepEqual([runs, refused.length, bench.server.stats().once.joined], [1, 6, 63]);
+});
+
 test("what failed for good fails again, what may succeed is carried out again, and large answers are not kept", async () => {
   let runs = 0;
   let act: () => Uint8Array | string = () => "";
