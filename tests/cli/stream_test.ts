@@ -49,6 +49,9 @@ test("with --lines a chunk is a line, with --json a line is an object", async ()
   assert.deepEqual({ ...end, trace_id: "" }, { event: "end", sent: 9, received: 9, chunks: 4, trace_id: "" });
   assert.equal((await here.mxp(["stream", node.url, "--lines"], { stdin: "a\nlast" })).stdout, "a\nlast");
   assert.equal((await here.mxp(["stream", node.url, "--raw"], { stdin: "a\nlast" })).stdout, "a\nlast");
+  const resumable = await here.mxp(["stream", node.url, "--resume"], { stdin: lines.stdout });
+  assertWorks(resumable);
+  assert.deepEqual([resumable.stdout, resumable.stderr], [lines.stdout, ""]);
   const binary = await here.mxp(["stream", node.url, "--json"], { stdin: new Uint8Array([0xff, 0]) });
   assert.equal(JSON.parse(binary.stdout.split("\n")[0]).base64, "/wA=");
 });
