@@ -9,6 +9,7 @@ import { millis } from "../lib/base/time.ts";
 import { selectProvider } from "../lib/crypto/select.ts";
 import { runFrameFuzz } from "../lib/testing/frame_fuzz_run.ts";
 import { runFuzz } from "../lib/testing/fuzz_run.ts";
+import { runPackedFuzz } from "../lib/testing/packed_fuzz_run.ts";
 import { transportErrorName } from "../lib/wire/error_codes.ts";
 import { type OptionSpec, readOptions, UsageError } from "./options.ts";
 
@@ -18,16 +19,18 @@ const HELP = `Attacks live endpoints in a simulated network, and says what break
 
   --count N    random, truncated and mutated datagrams, with an honest transfer beside (1000000)
   --peers N    peers that finish the handshake and then send frames without sense (5000)
+  --packed N   pieces of compressed and sealed data that were changed (100000)
   --seed N     everything random follows from it (1)
   --json       one JSON object a line
   --help
 
-They are sent in runs of 20000 datagrams or 500 peers, each with the next seed, which a failure names.
+They are sent in runs of 20000 datagrams or pieces, or 500 peers, each with the next seed, which a failure names.
 Exit code: 0 if nothing was found, 1 if something was, 2 for wrong usage.`;
 
 const OPTIONS = {
   count: { type: "integer", default: 1_000_000 },
   peers: { type: "integer", default: 5000 },
+  packed: { type: "integer", default: 100_000 },
   seed: { type: "integer", default: 1 },
   json: { type: "flag" },
   help: { type: "flag" },
@@ -52,7 +55,8 @@ function main(args: readonly string[]): number {
   }
   const datagramsOk = inRuns(options.count, DATAGRAMS_PER_RUN, options.seed, options.json, datagrams);
   const framesOk = inRuns(options.peers, PEERS_PER_RUN, options.seed, options.json, frames);
-  return datagramsOk && framesOk ? 0 : 1;
+  const packedOk = inRuns(options.packed, DATAGRAMS_PER_RUN, options.seed, options.json, packed);
+  return datagramsOk && framesOk && packedOk ? 0 : 1;
 }
 
 function inRuns(
@@ -95,6 +99,13 @@ function frames(seed: number, count: number): Report {
     `${ok ? "ok" : "FAILED"}, ${count} peers, ${packets} packets, cut off with ${JSON.stringify(reasons)}, ` +
     `${leftConnections} connections left`;
   return { ok, text, json: { peers: count, packets, closes: reasons, leftConnections } };
+}
+
+function packed(seed: number, count: number): Report {
+  const { executions, framesTaken, headsOpened } = runPackedFuzz(seed, count, crypto);
+  const text =
+    `ok, ${executions} pieces, ${framesTaken} frames still good, ${headsOpened} envelopes with only a bad body`;
+  return { ok: true, text, json: { packed: executions, framesTaken, headsOpened } };
 }
 
 try {

@@ -63,6 +63,12 @@ export class Emitter {
     if (packing?.isSealed && ack) {
       throw new MxpError("usage", "an Ack is not sealed, so a sealed event has none; call the agent to be sure of it");
     }
+    if (packing?.isSealed && agent === undefined && capability === undefined && !packing.isFor(core.url.publicKey)) {
+      throw new MxpError(
+        "usage",
+        "a sealed event needs an agent that it is for: it cannot be sealed to subscribers, whom nobody knows",
+      );
+    }
     const target = agent === undefined ? nilUuid() : core.target(agent);
     const clear = this.#metadata(options, agent, ack ? timeoutMs : 0);
     const trace = core.trace(clear, options.traceId);

@@ -114,8 +114,10 @@ export class EventDispatcher {
   /** An event that may be a repetition. */
   #takeOnce(request: IncomingRequest, data: Uint8Array, key: string, done: EventDone): void {
     const { requests, now } = this.seen;
-    const { peer: { publicKeyText }, publisher } = request;
-    const sender = publisher === undefined ? publicKeyText : `${publicKeyText}/${toBase64Url(publisher)}`;
+    const { peer: { publicKeyText }, publisher, sealedBy } = request;
+    const from = sealedBy ?? publisher;
+    const how = sealedBy === undefined ? "/" : "/sealed/";
+    const sender = from === undefined ? publicKeyText : `${publicKeyText}${how}${toBase64Url(from)}`;
     const known = requests.find(now(), sender, key);
     if (known === undefined) {
       const entry = requests.open(now(), sender, key);
@@ -157,7 +159,8 @@ export class EventDispatcher {
     if (handler === undefined && pubsub === undefined) {
       return this.#refuse(done, ErrorCode.UNSUPPORTED_TYPE, false, "nobody listens to events here");
     }
-    pubsub?.publish(request, data);
+    // What was sealed to the node is for the node alone.
+    if (request.sealedBy === undefined) pubsub?.publish(request, data);
     if (handler !== undefined) return this.#run(request, handler, data, done);
     this.counters.total++;
     this.counters.ok++;

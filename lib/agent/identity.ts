@@ -9,6 +9,7 @@ import { MxpError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoProvider, KeyPair } from "../crypto/types.ts";
 import type { ReplayWindow } from "../mesh/replay_window.ts";
+import type { SharedSecrets } from "../noise/shared_secrets.ts";
 import { parsePublicKey } from "./mxp_url.ts";
 
 const KEY_LENGTH = 32;
@@ -19,8 +20,16 @@ const PRIVATE_KEY_TAG = "mxp-private-key-v1";
 
 /** The private half, for this folder alone; `mod.ts` does not pass it on. */
 let privateKeyOf: (identity: Identity) => Uint8Array;
-/** The sealed messages that were taken, likewise; made when it is first asked for. */
-let windowOf: (identity: Identity, make: () => ReplayWindow) => ReplayWindow;
+/** What sealing has to remember, likewise. */
+let sealsOf: (identity: Identity) => SealMemory;
+
+/** What is remembered about sealed messages for as long as a key is in use, by whichever server or client of this process. */
+export interface SealMemory {
+  /** Those that were taken. */
+  window: ReplayWindow | undefined;
+  /** What the key has in common with others. */
+  secrets: SharedSecrets | undefined;
+}
 
 /**
  * A static key pair. What prints, inspects or serialises it sees the public half only.
@@ -34,7 +43,7 @@ let windowOf: (identity: Identity, make: () => ReplayWindow) => ReplayWindow;
  */
 export class Identity {
   readonly #privateKey: Uint8Array;
-  #window: ReplayWindow | undefined;
+  readonly #seals: SealMemory = { window: undefined, secrets: undefined };
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   /** The public key as it stands in URLs: 43 characters of base64url. */
@@ -52,7 +61,7 @@ export class Identity {
 
   static {
     privateKeyOf = (identity) => identity.#privateKey;
-    windowOf = (identity, make) => identity.#window ??= make();
+    sealsOf = (identity) => identity.#seals;
   }
 
   /** The public key; never the private one. */
@@ -81,12 +90,9 @@ export function keyPairOf(identity: Identity): KeyPair {
   return { privateKey: privateKeyOf(identity), publicKey: identity.publicKey };
 }
 
-/**
- * The sealed messages that were taken under an identity, by whichever server or client of this process. Not part of the
- * public library.
- */
-export function replayWindowOf(identity: Identity, make: () => ReplayWindow): ReplayWindow {
-  return windowOf(identity, make);
+/** What sealing has to remember of an identity. Not part of the public library. */
+export function sealMemoryOf(identity: Identity): SealMemory {
+  return sealsOf(identity);
 }
 
 /** Makes a new key pair from secret randomness. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bytesEqual } from "../base/bytes.ts";
 import { MxpError } from "../base/errors.ts";
 import { MAX_PAYLOAD_BYTES, MessageFlag } from "../codec/message_header.ts";
 import { MessageType } from "../codec/message_type.ts";
@@ -72,6 +73,11 @@ export class RequestPacking {
   /** Whether the answer has to be sealed. */
   get isSealed(): boolean {
     return this.#sealer !== undefined;
+  }
+
+  /** Whether it is sealed to this key. */
+  isFor(key: Uint8Array | undefined): boolean {
+    return key !== undefined && this.#recipient !== undefined && bytesEqual(this.#recipient, key);
   }
 
   /** The flags that an answer may have. */

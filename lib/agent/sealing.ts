@@ -18,8 +18,9 @@ import {
 } from "../codec/payloads/sealed_head.ts";
 import type { CryptoProvider } from "../crypto/types.ts";
 import type { CipherState } from "../noise/cipher_state.ts";
+import { SharedSecrets } from "../noise/shared_secrets.ts";
 import { EnvelopeOpener, type EnvelopeParts, EnvelopeSealer } from "../noise/envelope.ts";
-import { type Identity, keyPairOf } from "./identity.ts";
+import { type Identity, keyPairOf, sealMemoryOf } from "./identity.ts";
 
 const LABEL = new TextEncoder().encode("mxp1 seal");
 const PACKED = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
@@ -74,7 +75,8 @@ export class Sealer {
   readonly #parts: EnvelopeParts;
 
   constructor(crypto: CryptoProvider, random: Random, identity: Identity) {
-    this.#parts = { crypto, random, keyPair: keyPairOf(identity) };
+    const secrets = sealMemoryOf(identity).secrets ??= new SharedSecrets(crypto.dh);
+    this.#parts = { crypto, random, keyPair: keyPairOf(identity), secrets };
   }
 
   /** Prepares a request. @throws RangeError for metadata out of bounds and for a key that is none. */

@@ -16,11 +16,12 @@ import type { CallDetails, RequestProblem } from "../mesh/request_reader.ts";
 import { AgentStream } from "./agent_stream.ts";
 import { AnswerPacking, type AnswerSeal } from "./answer_packing.ts";
 import { decompressed } from "./compression.ts";
-import { type Identity, replayWindowOf } from "./identity.ts";
+import { type Identity, sealMemoryOf } from "./identity.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import type { Platform } from "./platform.ts";
 import { type OpenedRequest, type SealContext, Sealer, splitMetadata } from "./sealing.ts";
+import { Turns } from "./turns.ts";
 import { answeringPacking } from "./stream_packing.ts";
 
 /** What is counted about packed requests. */
@@ -47,12 +48,17 @@ type Counters = { -readonly [Name in keyof PackingStats]: PackingStats[Name] };
 type Result = Uint8Array | RequestProblem;
 
 const encoder = new TextEncoder();
+/** Opening a message takes two key agreements, some hundred microseconds, also if it is nonsense. */
+const OPENINGS = { perTurn: 8, maxWaiting: 1_024 };
+/** Streams cannot wait; so many times as many of them are opened in a turn. */
+const STREAMS_PER_TURN = 8;
 
 /** One for the handlers of an identity. */
 export class Unpacker {
   readonly #platform: Platform;
   readonly #sealer: Sealer;
   readonly #window: ReplayWindow;
+  readonly #turns = new Turns(OPENINGS);
   readonly counters: Counters = {
     decompressed: 0,
     opened: 0,
@@ -69,7 +75,7 @@ export class Unpacker {
     this.#sealer = new Sealer(platform.crypto, platform.random, identity);
     const { clock, random } = platform;
     // Wherever the same key serves, what was taken in one place is not taken in another.
-    this.#window = replayWindowOf(identity, () => new ReplayWindow(clock.now(), Date.now(), random));
+    this.#window = sealMemoryOf(identity).window ??= new ReplayWindow(clock.now(), Date.now(), random);
   }
 
   /**
@@ -84,7 +90,9 @@ export class Unpacker {
     reserve: (bytes: number) => boolean,
   ): Result | Promise<Result> {
     const isSealed = (request.packed & MessageFlag.ENCRYPTED) !== 0;
-    const opened = isSealed ? this.#open(request, payload, reserve) : payload;
+    const opened = isSealed
+      ? this.#turns.run(() => this.#open(request, payload, reserve)) ?? this.#noRoom("too many sealed messages wait")
+      : payload;
     if (opened instanceof Promise) return opened.then((data) => this.#decompress(request, data, maxBytes, reserve));
     return this.#decompress(request, opened, maxBytes, reserve);
   }
@@ -110,6 +118,7 @@ export class Unpacker {
       body.packing = answeringPacking(compressor, stream.details.accept, undefined);
       return undefined;
     }
+    if (!this.#turns.take(STREAMS_PER_TURN)) return this.#noRoom("too many sealed streams at once");
     const { traceHigh, traceLow } = stream;
     const context = { type: MessageType.STREAM_OPEN, traceHigh, traceLow };
     const result = this.#admit(stream, context, MessageFlag.ENCRYPTED, seal, (opened) => {
@@ -150,6 +159,7 @@ export class Unpacker {
     payload: Uint8Array,
     reserve: (bytes: number) => boolean,
   ): Result | Promise<Result> {
+    if (request.isAborted) return { code: ErrorCode.CANCELLED, retryable: false, text: "nobody waits any more" };
     const { topic, traceHigh, traceLow, packed } = request;
     const type = topic === undefined ? MessageType.CALL : MessageType.EVENT;
     const more = topic === undefined ? undefined : encoder.encode(topic);

@@ -17,6 +17,7 @@ import type { Random } from "../base/random.ts";
 import { type CryptoProvider, type KeyPair, TAG_LENGTH } from "../crypto/types.ts";
 import { CipherState } from "./cipher_state.ts";
 import { HandshakeState, MAX_NOISE_MESSAGE_LENGTH } from "./handshake_state.ts";
+import type { SharedSecrets } from "./shared_secrets.ts";
 import { PATTERN_X } from "./patterns.ts";
 
 const LENGTH_BYTES = 2;
@@ -36,6 +37,8 @@ export interface EnvelopeParts {
   readonly random: Pick<Random, "fillSecret">;
   /** Ours: the sender's who seals, the recipient's who opens. */
   readonly keyPair: KeyPair;
+  /** What our key has in common with others, if that is to be remembered. */
+  readonly secrets?: SharedSecrets;
 }
 
 /** How long an envelope is. */
@@ -208,7 +211,7 @@ function withoutBody(cipher: CipherState, bodyLength: number): CipherState {
 }
 
 function handshakeOf(
-  { crypto, random, keyPair }: EnvelopeParts,
+  { crypto, random, keyPair, secrets }: EnvelopeParts,
   prologue: Uint8Array,
   recipient: Uint8Array | undefined,
 ): HandshakeState {
@@ -216,7 +219,7 @@ function handshakeOf(
     pattern: PATTERN_X,
     initiator: recipient !== undefined,
     prologue,
-    dh: crypto.dh,
+    dh: secrets?.forHandshake() ?? crypto.dh,
     aead: crypto.chacha20poly1305,
     hash: crypto.sha256,
     random,

@@ -23,4 +23,5 @@ export {
   pskCount,
   type Token,
 } from "./patterns.ts";
+export { SharedSecrets } from "./shared_secrets.ts";
 export { SymmetricState } from "./symmetric_state.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesEqual } from "../../lib/base/bytes.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
-import { connect, generateIdentity, MxpError, serve } from "../../mod.ts";
+import { type CallContext, connect, generateIdentity, MxpError, serve } from "../../mod.ts";
 import { memoryPlatform } from "./support/platform.ts";
 import {
   decode,
@@ -242,8 +242,51 @@ test("events are compressed and sealed as calls are, with their topic in the cle
     assert.deepEqual(taken.pop(), ["letters.acked", TEXT, undefined, undefined]);
   }
   await assert.rejects(client.emit("a", "", { e2e, ack: true }), failsWith("usage", /an Ack is not sealed/));
+  const stranger = generateIdentity().publicKey;
+  await assert.rejects(client.emit("a", "", { e2e: stranger }), failsWith("usage", /cannot be sealed to subscribers/));
   // Sealed to somebody else: there is nobody to be told, so it is counted.
-  await client.emit("letters.lost", SECRET, { e2e: generateIdentity().publicKey });
+  const node = "00000000-0000-0000-0000-000000000000";
+  await client.emit("letters.lost", SECRET, { agent: node, e2e: stranger });
   await client.drain();
   assert.deepEqual([server.stats().packing.notOpened, server.stats().events.refused], [1, 1]);
+});
+
+test("an event is sealed to an agent behind a node, by name, and to a node without its being published", async () => {
+  const taken: [string, string, Uint8Array | undefined][] = [];
+  const take = (topic: string, data: Uint8Array, context: CallContext): void =>
+    void taken.push([topic, decode(data), context.sealedBy]);
+  await using mesh = await Mesh.start({ event: take });
+  await using subscription = await mesh.agentClient.subscribe("letters.>");
+  const seen = await watchStreams(async () => {
+    await mesh.client.emit("letters.in", SECRET, { e2e: mesh.e2e });
+    for (let i = 0; i < 400 && taken.length < 1; i++) await new Promise((next) => setTimeout(next, 5));
+  });
+  assert.deepEqual(taken, [["letters.in", SECRET, mesh.caller.publicKey]]);
+  const all = seen.join("\n");
+  assert.deepEqual([all.includes("letters.in"), all.includes(SECRET)], [true, false]);
+  const node = "00000000-0000-0000-0000-000000000000";
+  await mesh.client.emit("letters.node", SECRET, { agent: node, e2e: mesh.server.identity.publicKey });
+  await mesh.client.emit("letters.all", TEXT, { agent: node, compress: HAS_ZSTD, ack: true });
+  const { value } = await subscription[Symbol.asyncIterator]().next();
+  assert.deepEqual([value!.topic, decode(value!.data)], ["letters.all", TEXT]);
+  const { opened, decompressed } = mesh.server.stats().packing;
+  assert.deepEqual([opened, decompressed], [1, HAS_ZSTD ? 1 : 0]);
+});
+
+test("a flood of nonsense that claims to be sealed leaves the event loop time for others", async () => {
+  await using mesh = await Mesh.start();
+  const { e2e } = mesh;
+  const platform = { ...mesh.platform };
+  await using client = await connect(`${mesh.server.url}/vault`, { platform });
+  const bad = { e2e: mesh.server.identity.publicKey };
+  const flood = Promise.allSettled(Array.from({ length: 100 }, () => client.call("x", bad)));
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  const honest = await mesh.client.call("honest", { e2e });
+  assert.equal(honest.text(), "HONEST");
+  await flood;
+  clearInterval(timer);
+  assert.equal(mesh.agentClient.stats().packing?.notOpened, 100);
+  // At eight openings a turn.
+  assert.ok(turns >= 100 / 8 / 2, `${turns} turns`);
 });

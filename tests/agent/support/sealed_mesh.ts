@@ -50,12 +50,14 @@ export class Mesh implements AsyncDisposable {
   client!: Client;
 
   static async start(
-    handlers: Omit<Handlers, "agents" | "event"> = {},
+    handlers: Omit<Handlers, "agents"> = {},
     agentPlatform?: (platform: TestPlatform) => Partial<TestPlatform>,
   ): Promise<Mesh> {
     const mesh = new Mesh();
     const { platform } = mesh;
-    mesh.server = await serve({ listen: "127.0.0.1:0", platform, registry: true }, { call: (payload) => payload });
+    mesh.server = await serve({ listen: "127.0.0.1:0", platform, registry: true, pubsub: true }, {
+      call: (payload) => payload,
+    });
     mesh.agentClient = await connect(mesh.server.url, {
       platform: { ...platform, ...agentPlatform?.(platform) },
       identity: mesh.agent,
