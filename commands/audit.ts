@@ -55,12 +55,12 @@ export class Audit {
 
   /** For its registry. */
   readonly onRegistryEvent = (event: RegistryEvent): void => {
-    const { type, agentId: agent, name, peer, reason } = event;
+    const { type, agentId: agent, name, peer, reason, request = "registry" } = event;
     switch (type) {
       case "not_stored":
         return this.#log.error("registry not stored", { reason });
       case "refused":
-        return this.#tell(false, peer!, { action: "registry", agent, name, reason });
+        return this.#tell(false, peer!, { action: request, agent, name, reason });
       case "registered":
         return this.#tell(true, peer!, { action: "register", agent, name });
       case "deregistered":

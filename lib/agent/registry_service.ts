@@ -26,7 +26,7 @@ import { formatId64 } from "../mesh/id_sequence.ts";
 import { RegisteredAgent } from "../mesh/registered_agent.ts";
 import { heartbeatMillis, type HeartbeatOutcome, Registry, type RegistryRefusal } from "../mesh/registry.ts";
 import { type RegistrySettings, registrySettings } from "../mesh/registry_settings.ts";
-import type { LifecycleKind, RequestProblem, StreamStart } from "../mesh/request_reader.ts";
+import type { LifecycleKind, NodeRequestKind, RequestProblem, StreamStart } from "../mesh/request_reader.ts";
 import type { AgentStore } from "../store/agent_store.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import { AgentLinks } from "./agent_links.ts";
@@ -71,6 +71,8 @@ export interface RegistryEvent {
   readonly peer?: PeerInfo;
   /** Why it was refused, or could not be stored. */
   readonly reason?: string;
+  /** What was refused, if it came over a secure connection. */
+  readonly request?: "register" | "heartbeat" | "deregister" | "discover" | "subscribe";
 }
 
 /** A call or an agent stream that was passed on, and is over. */
@@ -403,11 +405,17 @@ export class RegistryService implements LifecycleHandler {
     agentId: Uint8Array | undefined,
     name: string | undefined,
   ): void {
-    this.#countRefusal({ code, retryable, text }, call.peer, agentId, name);
+    this.#countRefusal({ code, retryable, text }, call.peer, agentId, name, call.lifecycle);
     call.calls.refuse(call, code, retryable, text, StreamError.REFUSED);
   }
 
-  #countRefusal({ code, text }: RegistryRefusal, peer: PeerInfo, agentId?: Uint8Array, name?: string): void {
+  #countRefusal(
+    { code, text }: RegistryRefusal,
+    peer: PeerInfo,
+    agentId?: Uint8Array,
+    name?: string,
+    request?: NodeRequestKind,
+  ): void {
     const counter = errorCodeName(code);
     this.#refused[counter] = (this.#refused[counter] ?? 0) + 1;
     this.#report({
@@ -416,6 +424,7 @@ export class RegistryService implements LifecycleHandler {
       reason: text,
       ...(agentId && { agentId: formatUuid(agentId) }),
       ...(name !== undefined && { name }),
+      ...(request !== undefined && { request }),
     });
   }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SeededRandom } from "../../lib/testing/seeded_random.ts";
+import { testSeed } from "../support/seed.ts";
 import { agentTarget } from "../../lib/mesh/agent_target.ts";
 import {
   type AccessAction,
@@ -122,6 +124,46 @@ test("what is wrong in a file is told with its line, and with what to do", () =>
   assert.deepEqual(parseAccessRules(`# only words\n\n  ${A}\tcall , register # mine\n`, "rules"), [
     { key: A, permissions: ["call", "register"] },
   ]);
+});
+
+test("whatever stands in a file, it is either rules, or told of in one line that a terminal can bear", () => {
+  const random = new SeededRandom(testSeed);
+  const parts = [
+    A,
+    B,
+    "*",
+    "call",
+    "register",
+    "none",
+    "admin",
+    ",",
+    " ",
+    "\t",
+    "#",
+    "\n",
+    ":",
+    "text.*",
+    "\u001b[2J",
+    "\u202e",
+    "é",
+    "\0",
+  ];
+  let [good, bad] = [0, 0];
+  for (let i = 0; i < 2_000; i++) {
+    const length = Math.floor(random.next() * 12);
+    const text = Array.from({ length }, () => parts[Math.floor(random.next() * parts.length)]).join("");
+    try {
+      new AccessList(parseAccessRules(text, "rules"));
+      good++;
+    } catch (error) {
+      assert.ok(error instanceof MxpError && error.code === "config", `${JSON.stringify(text)}, seed ${testSeed}`);
+      // deno-lint-ignore no-control-regex -- these are what must not be there
+      assert.doesNotMatch(error.message, /[\x00-\x1f\x7f-\x9f\u202e]/);
+      assert.match(error.message, /^rules line \d+: /);
+      bad++;
+    }
+  }
+  assert.ok(good > 50 && bad > 50, `${good} and ${bad}`);
 });
 
 test("a program that gives two rules for one key is told", () => {

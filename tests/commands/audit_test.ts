@@ -81,10 +81,12 @@ test("peer-chosen names reach the log on one short line each, whatever they cont
 });
 
 test("a line says who, from where, what, about whom, and why", () => {
-  const [connected, denied, removed] = written(true, (audit) => {
+  const [connected, denied, removed, taken, registered] = written(true, (audit) => {
     audit.onDecision({ allowed: true, action: "connect", peer: peer() });
     audit.onDecision({ allowed: false, action: "call", peer: peer(), capabilities: ["a", "b"], reason: "may not" });
     audit.onDecision({ allowed: true, action: "remove", peer: peer(), agentId: "id", name: "old" });
+    audit.onRegistryEvent({ type: "refused", peer: peer(), agentId: "id", reason: "taken", request: "register" });
+    audit.onRegistryEvent({ type: "registered", peer: peer(), agentId: "id", name: "new" });
   }).trimEnd().split("\n").map((line) => {
     const { time, ...rest } = JSON.parse(line);
     assert.match(time, /^\d{4}-.*Z$/);
@@ -94,6 +96,8 @@ test("a line says who, from where, what, about whom, and why", () => {
   assert.deepEqual(connected, { ...common, action: "connect", decision: "allowed" });
   assert.deepEqual(denied, { ...common, action: "call", decision: "denied", capabilities: "a,b", reason: "may not" });
   assert.deepEqual(removed, { ...common, action: "remove", decision: "allowed", agent: "id", name: "old" });
+  assert.deepEqual(taken, { ...common, action: "register", decision: "denied", agent: "id", reason: "taken" });
+  assert.deepEqual(registered, { ...common, action: "register", decision: "allowed", agent: "id", name: "new" });
   assert.equal(written(false, (audit) => deny(audit), "warn"), "", "not at other levels");
 });
 
