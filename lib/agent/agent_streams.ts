@@ -129,8 +129,7 @@ export class AgentStreams {
   adopt(id: StreamId, user: StreamUser, stopCode: number = StreamError.CANCELLED): void {
     // The opener may have stopped us before its first bytes arrived; that event has gone by.
     const isStopped = this.#link.connection.writableBytes(id) === 0;
-    this.#streams.set(id, user);
-    user.attach(id);
+    this.#take(id, user);
     if (isStopped) user.onStopSending(stopCode);
   }
 
@@ -261,9 +260,15 @@ export class AgentStreams {
   #open({ user, streamClass }: Waiting): boolean {
     const id = this.#link.connection.openStream(false, streamClass);
     if (id === -1) return false;
-    this.#streams.set(id, user);
-    user.attach(id);
+    this.#take(id, user);
     return true;
+  }
+
+  #take(id: StreamId, user: StreamUser): void {
+    this.#streams.set(id, user);
+    // Nobody knows when it is going to be read: calls must not have to wait for that.
+    this.#link.connection.leaveCredit(id);
+    user.attach(id);
   }
 }
 

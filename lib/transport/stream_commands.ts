@@ -43,6 +43,14 @@ export abstract class StreamCommands {
     this.streams.awaitWritable(id);
   }
 
+  /**
+   * A stream whose reader may take its time: it does not use up the last of the connection's credit, so that others get through
+   * although it is not read.
+   */
+  leaveCredit(id: StreamId): void {
+    this.streams.leaveCredit(id);
+  }
+
   /** The class that the side that opened a stream gave it. */
   streamClass(id: StreamId): number {
     return this.streams.streamClass(id);

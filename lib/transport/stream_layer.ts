@@ -63,6 +63,11 @@ const LEAST_CHUNK = 16;
  */
 const MAX_UNCUT = 512;
 
+/** The part of the connection's first credit that some streams leave to others, … */
+const SPARE_PART = 1 / 8;
+/** … and the most of it. */
+const MAX_SPARE = 1 << 20;
+
 /** The streams of one connection, and their credit. */
 export class StreamLayer {
   readonly #streams: StreamSet;
@@ -74,6 +79,7 @@ export class StreamLayer {
   resetCount = 0;
   #retransmittedBytes = 0;
   #sendBuffer: number;
+  #spare = 0;
 
   constructor(role: StreamRole, settings: TransportSettings, emit: (event: ConnectionEvent) => void) {
     this.#streams = new StreamSet({ role, ...settings });
@@ -86,6 +92,8 @@ export class StreamLayer {
   setPeerParameters(parameters: TransportParameters): void {
     this.#streams.setPeerLimits(parameters);
     this.#sendCredit.setLimit(parameters.maxData);
+    // A window never gets smaller: what is left of it stays a small part, and the peer hears of every use of the rest.
+    this.#spare = Math.min(Math.floor(parameters.maxData * SPARE_PART), MAX_SPARE);
   }
 
   /** Streams that are open. */
@@ -184,6 +192,12 @@ export class StreamLayer {
   awaitWritable(id: StreamId): void {
     const send = this.#streams.get(id)?.send;
     if (send !== undefined) send.writeBlocked = true;
+  }
+
+  /** See `Connection.leaveCredit`. */
+  leaveCredit(id: StreamId): void {
+    const send = this.#streams.get(id)?.send;
+    if (send !== undefined) send.spare = this.#spare;
   }
 
   /** See `Connection.streamClass`. */
@@ -317,7 +331,9 @@ export class StreamLayer {
   /** CONNECTION_MAX_DATA. */
   onMaxData(limit: number): void {
     this.#flow.updatesReceived++;
-    if (this.#sendCredit.setLimit(limit)) this.#streams.scheduler.onConnectionCredit();
+    const before = this.#sendCredit.limit;
+    this.#sendCredit.setLimit(limit);
+    if (limit > before) this.#streams.scheduler.onConnectionCredit();
   }
 
   /** MAX_STREAMS. */

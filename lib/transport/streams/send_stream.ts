@@ -59,6 +59,8 @@ export class SendStream {
   stopCode = -1;
   /** Whether `write` took less than it was offered; who reports the stream as writable again clears it. */
   writeBlocked = false;
+  /** Bytes of the connection's credit that it leaves to other streams. */
+  spare = 0;
   /** Bytes that were sent again. */
   retransmittedBytes = 0;
 
@@ -188,7 +190,7 @@ export class SendStream {
   /** Whether there is anything to put into a packet now, given the connection's credit for new bytes. */
   hasPending(connectionCredit: number): boolean {
     if (this.#lost !== undefined && !this.#lost.isEmpty) return true;
-    if (this.#sentEnd < this.#writtenEnd) return connectionCredit > 0 && this.#sentEnd < this.#maxData;
+    if (this.#sentEnd < this.#writtenEnd) return connectionCredit > this.spare && this.#sentEnd < this.#maxData;
     return this.#fin === FIN_PENDING;
   }
 
@@ -222,7 +224,7 @@ export class SendStream {
     let length = this.#writtenEnd - offset;
     if (length > 0) {
       if (length > maxLength) length = maxLength;
-      if (length > connectionCredit) length = connectionCredit;
+      if (length > connectionCredit - this.spare) length = connectionCredit - this.spare;
       if (length > this.#maxData - offset) length = this.#maxData - offset;
       if (length <= 0) return false;
       this.#sentEnd = offset + length;
