@@ -11,11 +11,13 @@ import type { Random } from "../base/random.ts";
 import type { Clock, Micros } from "../base/time.ts";
 import { isNilUuid } from "../base/uuid.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
+import { utf8Length } from "../codec/utf8.ts";
 import { DEFAULT_SEEN_LIMITS, SeenRequests } from "../mesh/seen_requests.ts";
 import type { CallContext } from "./call_context.ts";
 import type { EventHandler, HandlerTable } from "./handlers.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import type { Onward } from "./onward.ts";
+import { MAX_KEY_BYTES } from "./once_calls.ts";
 import type { PubSub } from "./pubsub.ts";
 import { quote } from "./quote.ts";
 
@@ -79,6 +81,9 @@ export interface EventDispatcherOptions {
 /** All that is remembered of an event that was taken. */
 const ACCEPTED: { readonly accepted: true } = { accepted: true };
 
+/** What remembering an event weighs beside its key, which its sender has chosen. */
+const ENTRY_WEIGHT = 256;
+
 /** One for a server. */
 export class EventDispatcher {
   readonly counters: EventCounters = { total: 0, ok: 0, failed: 0, refused: 0, dropped: 0, repeated: 0 };
@@ -114,6 +119,10 @@ export class EventDispatcher {
   /** An event that may be a repetition. */
   #takeOnce(request: IncomingRequest, data: Uint8Array, key: string, done: EventDone): void {
     const { requests, now } = this.seen;
+    if (utf8Length(key) > MAX_KEY_BYTES) {
+      const text = `an idempotency key has at most ${MAX_KEY_BYTES} bytes`;
+      return this.#refuse(done, ErrorCode.BAD_REQUEST, false, text);
+    }
     const { peer: { publicKeyText }, publisher, sealedBy } = request;
     const from = sealedBy ?? publisher;
     const how = sealedBy === undefined ? "/" : "/sealed/";
@@ -122,8 +131,9 @@ export class EventDispatcher {
     if (known === undefined) {
       const entry = requests.open(now(), sender, key);
       this.#take(request, data, (failure) => {
-        if (entry !== undefined && failure === undefined) requests.settle(now(), entry, ACCEPTED, 1);
-        else if (entry !== undefined) requests.forget(entry);
+        if (entry !== undefined && failure === undefined) {
+          requests.settle(now(), entry, ACCEPTED, ENTRY_WEIGHT + 2 * key.length);
+        } else if (entry !== undefined) requests.forget(entry);
         done(failure);
       });
       return;

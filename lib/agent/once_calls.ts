@@ -17,7 +17,7 @@ import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
 
 /** Longest key. */
-const MAX_KEY_BYTES = 255;
+export const MAX_KEY_BYTES = 255;
 /** Larger answers are not kept. */
 const MAX_KEPT_BYTES = 65_536;
 /** What keeping an answer costs beside its bytes. */

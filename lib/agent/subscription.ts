@@ -243,6 +243,8 @@ export class Subscription implements AsyncIterable<ReceivedEvent>, AsyncDisposab
       let link: SubscriptionLink | undefined;
       try {
         link = await this.#first.reconnect(signal);
+        // It may have been closed just before the connection stood.
+        if (signal.aborted) return await link.close();
         const before = this.#link;
         const answer = this.#open(link);
         this.#link = link;

@@ -174,6 +174,10 @@ test("an event that is repeated under its key is acknowledged again and handled 
     await assert.rejects(client.emit("bad", "", { ack: true, idempotencyKey: "k3" }), failsWith("agent_error"));
   }
   assert.equal(handled.filter((topic) => topic === "bad").length, 2, "what failed is tried again");
+  await assert.rejects(
+    client.emit("a", "", { ack: true, idempotencyKey: "k".repeat(256) }),
+    failsWith("agent_error", /an idempotency key has at most 255 bytes/),
+  );
   assert.equal(server.stats().pubsub!.published, 5);
 });
 
@@ -231,6 +235,27 @@ test("an agent knows an event again that is repeated because its own connection 
   await emit(second.url);
   assert.equal(handled, 1, "the node has forgotten the event, the agent has not");
   await client.close();
+});
+
+test("a handler tells other agents something in its turn, until they have accepted it, under the same trace", async () => {
+  const platform = memoryPlatform();
+  await using server = await node(platform);
+  const seen: string[] = [];
+  let failures = 1;
+  await using _second = await agent(platform, server.url, "second", (topic, _data, { traceId }) => {
+    if (failures-- > 0) throw new MxpError("overloaded", "later", { retryable: true });
+    seen.push(`${topic} ${traceId}`);
+  });
+  await using _first = await agent(platform, server.url, "first", async (topic, data, context) => {
+    seen.push(`${topic} ${context.traceId}`);
+    await context.client("second").emit(`${topic}.again`, data, { attempts: 2 });
+    await context.client({ capability: "log.second" }).emit(`${topic}.more`, data, { ack: true });
+  });
+  await using client = await connect(server.url, { platform });
+  const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  await client.emit("a", "x", { agent: "first", ack: true, traceparent });
+  const id = "8448eb211c80319c";
+  assert.deepEqual(seen, [`a ${id}`, `a.again ${id}`, `a.more ${id}`]);
 });
 
 test("an event that is sealed to an agent goes through the node as it is, and only that agent reads it", async () => {
