@@ -26,6 +26,7 @@ import { quote } from "./quote.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import type { PackingStats, Unpacker } from "./unpacking.ts";
 import type { ResumableStreams } from "./resumable_streams.ts";
+import type { Session } from "./session.ts";
 import { StreamDispatcher } from "./stream_dispatcher.ts";
 
 /** What a dispatcher is made from. */
@@ -83,6 +84,7 @@ export class Dispatcher {
   readonly #pubsub: PubSub | undefined;
   readonly #maxConcurrentCalls: number;
   readonly #onward: Onward;
+  readonly #own = new WeakSet<Session>();
   readonly #onHandlerError: ((error: unknown, context: CallContext) => void) | undefined;
   /** Handlers of calls that have not come back. */
   #running = 0;
@@ -106,7 +108,7 @@ export class Dispatcher {
       onward: options.onward,
       maxConcurrentStreams: options.maxConcurrentStreams,
       resumable: options.resumable,
-      closing: () => this.closing,
+      closing: (request) => this.#closingFor(request),
       begin: () => this.#begin(),
       report: (error, context) => this.#report(error, context),
       ...(options.registry && { route: options.registry.routeStream.bind(options.registry) }),
@@ -157,9 +159,20 @@ export class Dispatcher {
     };
   }
 
+  /** What our own handlers ask belongs to requests that run already: it is not turned away when new ones are. */
+  exempt(session: Session): void {
+    this.#own.add(session);
+  }
+
+  /** Why a request is turned away, if it is because we are closing. */
+  #closingFor({ session }: IncomingRequest): string | undefined {
+    return session !== undefined && this.#own.has(session) ? undefined : this.closing;
+  }
+
   #dispatch(call: IncomingCall, payload: Uint8Array): void {
-    if (this.closing !== undefined) {
-      call.calls.refuse(call, ErrorCode.UNAVAILABLE, true, this.closing, StreamError.REFUSED);
+    const closing = this.#closingFor(call);
+    if (closing !== undefined) {
+      call.calls.refuse(call, ErrorCode.UNAVAILABLE, true, closing, StreamError.REFUSED);
       return;
     }
     if (call.lifecycle === "subscribe") {

@@ -34,7 +34,6 @@ import { deferred } from "./deferred.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type EventCounters, newSeenEvents } from "./event_dispatcher.ts";
 import { type Driver, type Link, startDriver } from "./driver.ts";
-import { guarded } from "./guarded_service.ts";
 import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
 import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
 import { addressOf, bindProblem } from "./listening.ts";
@@ -42,7 +41,7 @@ import { Loopback } from "./loopback.ts";
 import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp_url.ts";
 import { OnceCalls, type OnceStats } from "./once_calls.ts";
 import { Onward } from "./onward.ts";
-import { type PeerInfo, peerInfo } from "./peer_info.ts";
+import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
 import { type PlainCarrier, startPlain } from "./plain_carrier.ts";
 import { type PlainOptions, type PlainSettings, plainSettings, type PlainStats } from "./plain_options.ts";
@@ -50,15 +49,10 @@ import { type AccessDecision, type AccessStats, type Authorize, Policy } from ".
 import { PubSub, type PubSubOptions, type PubSubStats } from "./pubsub.ts";
 import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
 import { type ResumableStats, ResumableStreams, type ResumeLimits } from "./resumable_streams.ts";
-import { Session, type SessionOwner } from "./session.ts";
+import { newSession, peerOf } from "./server_session.ts";
+import type { Session } from "./session.ts";
 import { type PackingStats, Unpacker } from "./unpacking.ts";
 import { timeLimit } from "./time_limit.ts";
-
-/**
- * How many connections a server's memory budget has to suffice for, at least: one connection gets no more than its
- * share.
- */
-const BUDGET_SHARES = 4;
 
 /** What `serve` may be told. */
 export interface ServeOptions {
@@ -237,8 +231,11 @@ async function start(
     platform,
     identity,
     settings: options.settings,
-    accept: (link, driver) =>
-      newSession(parts, link, driver, undefined, { onEstablished: () => {}, onClosed: () => {} }),
+    accept: (link, driver) => {
+      const session = newSession(parts, link, driver, undefined, { onEstablished: () => {}, onClosed: () => {} });
+      dispatcher.exempt(session);
+      return session;
+    },
   });
   const pool = new ConnectionPool({
     clock: platform.clock,
@@ -507,34 +504,6 @@ export class Server implements AsyncDisposable {
     this.#parts.registry?.close().catch((failure) => this.#parts.options.onInternalError?.(failure));
     this.#closed.resolve();
   }
-}
-
-/** A connection that somebody has made to the node. */
-function newSession(
-  { platform, messages, dispatcher, budget }: ServerParts,
-  link: Link,
-  driver: Driver,
-  policy: Policy | undefined,
-  owner: SessionOwner,
-): Session {
-  const share = budget.share(
-    Math.max(Math.ceil(budget.limit / BUDGET_SHARES), Math.min(budget.limit, 2 * MAX_PAYLOAD_BYTES)),
-  );
-  const service = dispatcher.service(share);
-  const session = new Session({
-    driver,
-    messages,
-    owner,
-    maxAnswerBytes: MAX_PAYLOAD_BYTES,
-    service: policy === undefined || policy.isOpen ? service : guarded(service, policy),
-    peer: (session) => peerOf(platform, session.link),
-  });
-  return session.attach(link);
-}
-
-function peerOf({ crypto }: Platform, { connection }: Link): PeerInfo {
-  const { host, port, key } = connection.remote;
-  return peerInfo(crypto, connection.peerKey!, key, host, port);
 }
 
 const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };

@@ -13,6 +13,7 @@ import type { LifecycleHandler } from "./dispatcher.ts";
 import { handlerFailure } from "./handler_failure.ts";
 import type { HandlerTable, StreamHandler, StreamResult } from "./handlers.ts";
 import type { IncomingCall } from "./incoming_call.ts";
+import type { IncomingRequest } from "./incoming_request.ts";
 import type { IncomingStream } from "./incoming_stream.ts";
 import type { Onward } from "./onward.ts";
 import { type StreamData, toBytes } from "./mxp_stream.ts";
@@ -43,7 +44,7 @@ export interface StreamDispatcherOptions {
   /** Keeps the resumable ones. */
   readonly resumable: () => ResumableStreams;
   /** Why requests are turned away, once they are. */
-  readonly closing: () => string | undefined;
+  readonly closing: (request: IncomingRequest) => string | undefined;
   /** A handler runs; the result is called when it has come back. */
   readonly begin: () => () => void;
   readonly report: (error: unknown, context: CallContext) => void;
@@ -99,7 +100,7 @@ export class StreamDispatcher {
   /** Passes a stream on that is for nobody here, which counts like a handler that runs. */
   #route(request: IncomingCall, start: StreamStart): boolean | RequestProblem {
     const { route, handlers, maxConcurrentStreams, closing, begin } = this.#options;
-    if (route === undefined || closing() !== undefined || this.#running >= maxConcurrentStreams) return false;
+    if (route === undefined || closing(request) !== undefined || this.#running >= maxConcurrentStreams) return false;
     const { target, details: { capability, method } } = request;
     if (capability === undefined && handlers.findStream(target, method, () => {}) !== "no_such_agent") return false;
     const ended = begin();
@@ -132,7 +133,7 @@ export class StreamDispatcher {
       incoming.refuse(code, retryable, text);
       return undefined;
     };
-    const reason = closing();
+    const reason = closing(incoming);
     if (reason !== undefined) return refuse(ErrorCode.UNAVAILABLE, true, reason);
     if (this.#running >= maxConcurrentStreams) {
       const text = `${this.#running} streams are open, which is all this node takes at once`;

@@ -445,6 +445,37 @@ test("a node's own handlers find agents at their node by name and capability, an
   await mesh[Symbol.asyncDispose]();
 });
 
+test("a node that is drained lets handlers that run call and stream to its own agents until they are done", async () => {
+  const started = deferred<void>(), gate = deferred<void>();
+  const mesh = await Mesh.start(memoryPlatform(), {
+    call: async (_payload, context) => {
+      started.resolve();
+      await gate.promise;
+      const own = context.client("own");
+      const stream = await own.stream();
+      await stream.close();
+      return `${(await own.call()).text()} ${await stream.text()}`;
+    },
+    agents: {
+      own: {
+        call: () => "answered",
+        stream: async function* () {
+          yield "streamed";
+        },
+      },
+    },
+  });
+  const client = await mesh.client();
+  const call = client.call();
+  await started.promise;
+  const drained = mesh.server.drain();
+  await assert.rejects(client.call("", { agent: "own" }), fails("closed", /shutting down/));
+  gate.resolve();
+  assert.equal((await call).text(), "answered streamed");
+  await drained;
+  await mesh[Symbol.asyncDispose]();
+});
+
 test("a node reaches its own agents, and others by URL, also after it has slept for an hour", async () => {
   const time = new VirtualTime();
   const { platform } = time;
