@@ -318,8 +318,11 @@ export class AgentStream implements StreamBody, StreamUser, WheelEntry {
   #decode(): void {
     if (this.#readEnd !== undefined) return;
     for (let next = this.#receiver.next(); next !== undefined; next = this.#receiver.next()) {
-      if (next instanceof Uint8Array) this.#chunks.push(next);
-      else {
+      if (next instanceof Uint8Array) {
+        this.#chunks.push(next);
+        // A piece of a few bytes could hold hundreds of such chunks; the others wait as they are.
+        if (this.#receiver.hasExpanded) return;
+      } else {
         this.#onEnding(next);
         return;
       }

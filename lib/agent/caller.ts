@@ -86,7 +86,7 @@ export class Caller {
       }
     });
     // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
-    const isInTheClear = packing?.isSealed && outcome.kind === "error";
+    const isInTheClear = packing?.isSealed && (outcome.kind === "error" || outcome.kind === "reset");
     if (outcome.kind === "response" && packing !== undefined) {
       outcome = await packing.open(outcome.payload, outcome.packed);
     }

@@ -11,8 +11,8 @@ import type { Compressor } from "./compressor.ts";
 
 /** What is smaller goes into one packet with or without it, and costs more time than it saves (docs/performance.md). */
 export const COMPRESS_FROM_BYTES = 1_024;
-/** What is larger than this, before or after, goes beside the event loop: it takes about a millisecond. */
-const AT_ONCE_BYTES = 262_144;
+/** What is larger than this, before or after, goes beside the event loop: it takes some 200 microseconds. */
+const AT_ONCE_BYTES = 65_536;
 /** The smaller of the two has to save a sixteenth, or whoever decompresses it works for nothing. */
 const LEAST_SAVING = 16;
 

@@ -160,8 +160,8 @@ export function recipientOf(e2e: string | Uint8Array): Uint8Array {
 }
 
 /**
- * The error for an Error message in the clear that came to a sealed request: a node on the way has said it, or has made it up. That
- * nothing was done is not to be believed then.
+ * The error for an Error message in the clear, or a reset, that came to a sealed request: a node on the way has said it, or has made it
+ * up. That nothing was done is not to be believed then.
  */
 export function unsealedError({ code, message, retryable, remoteCode, remoteName }: MxpError): MxpError {
   const text = `${message} (says a node on the way; it is not sealed)`;

@@ -50,6 +50,8 @@ type Result = Uint8Array | RequestProblem;
 const encoder = new TextEncoder();
 /** Opening a message takes two key agreements, some hundred microseconds, also if it is nonsense. */
 const OPENINGS = { perTurn: 8, maxWaiting: 1_024 };
+/** A small frame takes some ten microseconds, and up to 200 where 64 KiB come out of it. */
+const FRAMES = { perTurn: 64, maxWaiting: 1_024 };
 /** Streams cannot wait; so many times as many of them are opened in a turn. */
 const STREAMS_PER_TURN = 8;
 
@@ -59,6 +61,7 @@ export class Unpacker {
   readonly #sealer: Sealer;
   readonly #window: ReplayWindow;
   readonly #turns = new Turns(OPENINGS);
+  readonly #frames = new Turns(FRAMES);
   readonly counters: Counters = {
     decompressed: 0,
     opened: 0,
@@ -189,7 +192,8 @@ export class Unpacker {
     const isCompressed = (request.packed & MessageFlag.COMPRESSED) !== 0;
     request.packed = 0;
     if (!isCompressed) return data;
-    const result = decompressed(this.#platform.compressor, data, maxBytes, reserve);
+    const result = this.#frames.run(() => decompressed(this.#platform.compressor, data, maxBytes, reserve)) ??
+      { code: ErrorCode.OVERLOADED, retryable: true, text: "too many compressed messages wait" };
     const count = (result: Result): Result => {
       if (result instanceof Uint8Array) this.counters.decompressed++;
       else if (result.code === ErrorCode.OVERLOADED) this.counters.noRoom++;

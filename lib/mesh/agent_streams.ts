@@ -117,6 +117,8 @@ export class StreamReceiver {
   #piece: Uint8Array | undefined;
   #expected = 0;
   #ending: StreamEnding | undefined;
+  /** Whether the chunk that was taken last was compressed: it may be far larger than what has arrived. */
+  hasExpanded = false;
   /** Unpacks what comes, if anything does. */
   unpacker: StreamUnpacker | undefined = undefined;
 
@@ -234,6 +236,7 @@ export class StreamReceiver {
       const data = this.unpacker.unpack(message.type, message.flags & PACKED, chunk.data, MAX_CHUNK_BYTES);
       if (!(data instanceof Uint8Array)) return { kind: "violation", ...data };
       if (data.length > MAX_CHUNK_BYTES) return tooLarge();
+      this.hasExpanded = (message.flags & MessageFlag.COMPRESSED) !== 0;
       this.#expected++;
       return (message.flags & PACKED) !== 0 || bytes === this.#piece ? data : data.slice();
     }

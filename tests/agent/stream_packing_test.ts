@@ -8,6 +8,7 @@ import { MessageType } from "../../lib/codec/message_type.ts";
 import { nilUuid } from "../../lib/base/uuid.ts";
 import { type StreamEnding, StreamReceiver, StreamSender } from "../../lib/mesh/agent_streams.ts";
 import { MessageWriter } from "../../lib/mesh/message_writer.ts";
+import { deferred } from "../../lib/agent/deferred.ts";
 import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
 import { answeringPacking, openingPacking, type StreamPacking } from "../../lib/agent/stream_packing.ts";
 import { Sealer } from "../../lib/agent/sealing.ts";
@@ -48,6 +49,40 @@ test("chunks are compressed both ways where that helps, and arrive as they were 
     assert.deepEqual(await all(stream), [TEXT.toUpperCase()]);
   });
   assert.ok(plain.join("").length > 8 * TEXT.length);
+});
+
+test("of many chunks that are large only when they are decompressed, one is at a time", async (context) => {
+  if (!HAS_ZSTD) return context.skip("this runtime has no zstd");
+  const platform = memoryPlatform();
+  const { compressor } = platform;
+  let decompressed = 0;
+  const counting = {
+    ...compressor!,
+    decompress: (frame: Uint8Array, most: number) => {
+      decompressed++;
+      return compressor!.decompress(frame, most);
+    },
+  };
+  const read = deferred<void>();
+  await using server = await serve({ listen: "127.0.0.1:0", platform: { ...platform, compressor: counting } }, {
+    stream: async (stream) => {
+      const chunks = stream[Symbol.asyncIterator]();
+      await chunks.next();
+      await new Promise((next) => setTimeout(next, 50));
+      assert.equal(decompressed, 1);
+      let more = 0;
+      while (!(await chunks.next()).done) more++;
+      assert.equal(more, 199);
+      read.resolve();
+    },
+  });
+  await using client = await connect(server.url, { platform });
+  const stream = client.stream({ compress: true });
+  const chunk = new Uint8Array(65_536);
+  for (let i = 0; i < 200; i++) await stream.write(chunk);
+  await stream.close();
+  await read.promise;
+  assert.deepEqual(await all(stream), []);
 });
 
 test("where there is no zstd, a compressed chunk ends the stream with a reason", async (context) => {
