@@ -25,6 +25,7 @@ offline after one lease and gone from the list after two. Ends with exit code 1 
   --large SIZE     of every twentieth answer (1MiB); the larger, the more are cut off by --kill
   --every N        every how many answers, in place of 20
   --retry N        up to N further attempts at a call that fails; then none may fail for good (0)
+  --hedge MS       a call without an answer after so long is made at another agent, too (0: it is not)
   --kill           kill one process in a second round
   --seed N         whom, when, and how long work takes follows from it (1)
   --json
@@ -40,6 +41,7 @@ const OPTIONS = {
   large: { type: "size", default: 1 << 20 },
   every: { type: "count", default: 20 },
   retry: { type: "integer", default: 0 },
+  hedge: { type: "integer", default: 0 },
   kill: { type: "flag" },
   seed: { type: "integer", default: 1 },
   json: { type: "flag" },

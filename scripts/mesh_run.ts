@@ -25,6 +25,8 @@ export interface MeshOptions {
   readonly largeBytes: number;
   /** Further attempts at a call that fails; the work does no harm if it is done twice. 0: none. */
   readonly retry: number;
+  /** A call that has no answer after so many milliseconds is made at another agent, too. 0: it is not. */
+  readonly hedge: number;
 }
 
 /** What became of the calls of one round. */
@@ -137,7 +139,7 @@ export class MeshRun implements AsyncDisposable {
 
   /** Makes the calls; `onAnswer` is told after each answer how many there are. */
   async round(onAnswer: (answered: number) => void = () => {}): Promise<MeshRound> {
-    const { calls, concurrency, largeEvery, largeBytes, retry } = this.#options;
+    const { calls, concurrency, largeEvery, largeBytes, retry, hedge } = this.#options;
     const before = await this.#relayed();
     const byAgent = new Map<string, number>();
     const failures: MeshFailure[] = [];
@@ -152,7 +154,9 @@ export class MeshRun implements AsyncDisposable {
         try {
           const reply = await client.call(JSON.stringify(task), {
             capability: CAPABILITY,
-            ...(retry > 0 && { retry, idempotent: true }),
+            idempotent: retry > 0 || hedge > 0,
+            ...(retry > 0 && { retry }),
+            ...(hedge > 0 && { hedge: { afterMs: hedge } }),
           });
           attempts += reply.attempts;
           times.push(performance.now() - began);

@@ -424,6 +424,7 @@ export class Client implements AsyncDisposable {
       },
       events: events.stats(),
       ...(this.#host && { packing: this.#host.packing }),
+      ...(this.#once && { once: this.#once.stats() }),
       dialled: this.#pool.stats(),
       transport: transportStats(this.#core.session.link.connection),
       socket: socketStats(this.#core.session.driver),

@@ -9,6 +9,7 @@ import type { DialStats } from "./connection_pool.ts";
 import type { HandshakeInfo, SocketStats, TransportStats } from "./connection_info.ts";
 import type { DirectOptions } from "./dial_policy.ts";
 import type { EventStats } from "./outgoing_events.ts";
+import type { OnceStats } from "./once_calls.ts";
 import type { PackingOptions } from "./request_packing.ts";
 import type { PackingStats } from "./unpacking.ts";
 import type { CallProgress } from "./outgoing_calls.ts";
@@ -156,6 +157,8 @@ export interface ClientStats {
   readonly events: EventStats;
   /** Compressed and sealed calls to agents that are registered over this connection, if there are any. */
   readonly packing?: PackingStats;
+  /** Calls with idempotency keys to those agents, over this connection and those that took its place. */
+  readonly once?: OnceStats;
   /** Connections that were made for direct calls, and by handlers of this client. */
   readonly dialled: DialStats;
   /** Traffic, round trips, losses and credit of the connection. */

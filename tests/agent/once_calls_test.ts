@@ -251,6 +251,9 @@ test("through a node, the agent keeps the callers' keys apart, and remembers the
   gate.resolve();
   assert.equal(await call, "3");
   assert.deepEqual([runs, server.stats().once.repeated], [3, 0]);
+  // Counted where the agent was registered first, also for the connection that took its place.
+  const { remembered, joined, repeated } = host.stats().once!;
+  assert.deepEqual([remembered, joined + repeated >= 1], [3, true]);
   await registration.close();
   await one.close();
   await server.close();

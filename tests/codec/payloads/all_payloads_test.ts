@@ -258,6 +258,8 @@ const KINDS: readonly Kind[] = [
           priority: optional(fc.constantFrom("interactive" as const, "bulk" as const)),
           target: optional(uuid),
           accept: optional(fc.nat(255)),
+          attempt: optional(fc.record({ number: fc.nat(255), firstHigh: u32, firstLow: u32 })),
+          origin: optional(uuid),
         }),
         codec.sizeOfMetadata,
         codec.encodeMetadata,

@@ -63,10 +63,14 @@ test("a known TLV that is there twice is refused, unless it may repeat", () => {
   assert.deepEqual(accepted(register(`${REGISTER} 06 0200 01 6b 06 0200 01 6b`)).metadata, [["k", ""], ["k", ""]]);
   assert.equal(refusal(metadata("01 0000 01 0000")), "duplicate_field method");
   assert.equal(refusal(metadata("08 0100 01 08 0100 01")), "duplicate_field hop limit");
+  const attempt = "0f 0900 010000000000000000";
+  assert.equal(refusal(metadata(`${attempt} ${attempt}`)), "duplicate_field attempt");
   assert.equal(refusal(codec.decodeAgentDiscover(unhex("00 0000 03 0000 03 0000"))), "duplicate_field watch");
 });
 
 test("a TLV with the wrong length is refused", () => {
+  assert.equal(refusal(metadata("0f 0800 0100000000000000")), "bad_value attempt length");
+  assert.equal(refusal(metadata("10 0400 01020304")), "bad_value origin length");
   assert.equal(refusal(register(`${REGISTER} 01 1f00 ${"00".repeat(31)}`)), "bad_value public key length");
   assert.equal(refusal(register(`${REGISTER} 02 0600 7f0000012823`)), "bad_value IPv6 endpoint length");
   assert.equal(refusal(register(`${REGISTER} 07 0300 010000`)), "bad_value lease length");
