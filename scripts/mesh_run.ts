@@ -156,7 +156,7 @@ export class MeshRun implements AsyncDisposable {
             capability: CAPABILITY,
             idempotent: retry > 0 || hedge > 0,
             ...(retry > 0 && { retry }),
-            ...(hedge > 0 && { hedge: { afterMs: hedge } }),
+            ...(hedge > 0 && { hedge: { afterMs: hedge, max: 3 } }),
           });
           attempts += reply.attempts;
           times.push(performance.now() - began);

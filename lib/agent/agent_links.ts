@@ -19,6 +19,8 @@ import type { Session } from "./session.ts";
 const LOAD_EACH = 100;
 /** An agent that says it is degraded comes behind those that are well, however busy they are. */
 const DEGRADED = 1_000_000;
+/** One that is asked whether it is still there, and is slow to say so, comes behind all that are not. */
+const SUSPECT = 10 * DEGRADED;
 /**
  * So many agents are compared for one request, the next ones in turn: the best of 16 is hardly worse than the best of all, and costs
  * the same however many there are.
@@ -28,7 +30,9 @@ const COMPARED = 16;
 const MAX_PLACES = 1_024;
 /** An agent's connection that is silent this long, while something waits there, is asked whether it is still there, … */
 const ASK_AFTER: Micros = seconds(1);
-/** … and one that does not answer for so long is taken for dead. */
+/** … one that does not answer for so long gets new requests only if there is nobody else, … */
+const SUSPECT_AFTER: Micros = seconds(1);
+/** … and one that does not for so long is taken for dead. */
 const DEAD_AFTER: Micros = seconds(5);
 
 /** Something that was passed on and is not over. */
@@ -133,7 +137,9 @@ export class AgentLinks {
       if (link === undefined || link.isDead || tried.has(link)) continue;
       const status = agent.status(now);
       if (status === "offline") continue;
-      const score = (agent.load ?? 0) + LOAD_EACH * link.relayed.size + (status === "degraded" ? DEGRADED : 0);
+      const isSuspect = now - link.askedAt >= SUSPECT_AFTER;
+      const score = (agent.load ?? 0) + LOAD_EACH * link.relayed.size + (status === "degraded" ? DEGRADED : 0) +
+        (isSuspect ? SUSPECT : 0);
       const turn = this.#turns.get(agent) ?? 0;
       if (score < bestScore || (score === bestScore && turn < bestTurn)) {
         best = { agent, link };
