@@ -95,6 +95,7 @@ export function bodyBytes(
 /**
  * {@link bodyBytes} for whoever does nothing else meanwhile; undefined as soon as the signal says that nobody wants the body any more.
  *
+ * @param watchEnd calls back when it has no use any more for another reason; its result takes that back.
  * @throws {MxpError} `too_large` (or rejects with it). @throws {TypeError} for what is not a body. Rejects with whatever the source throws.
  */
 export function bodyUnlessAborted(
@@ -102,18 +103,23 @@ export function bodyUnlessAborted(
   limit: number,
   what: string,
   signal: AbortSignal | undefined,
+  watchEnd?: (onEnd: () => void) => () => void,
 ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
   if (signal?.aborted) return undefined;
   const collecting = new Collecting();
   const bytes = bodyBytes(body, limit, what, collecting);
-  if (signal === undefined || bytes instanceof Uint8Array) return bytes;
+  if (bytes instanceof Uint8Array) return bytes;
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
+    const stop = (): void => {
       resolve(undefined);
       collecting.stop();
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    bytes.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    const forget = watchEnd?.(stop);
+    signal?.addEventListener("abort", stop, { once: true });
+    bytes.then(resolve, reject).finally(() => {
+      forget?.();
+      signal?.removeEventListener("abort", stop);
+    });
   });
 }
 

@@ -56,9 +56,18 @@ export class Emitter {
     }
     const agent = capability === undefined ? options.agent ?? core.url.agent : undefined;
     core.checkOpen();
-    const collected = bodyUnlessAborted(data, MAX_PAYLOAD_BYTES, "the event", signal);
+    const collected = bodyUnlessAborted(
+      data,
+      MAX_PAYLOAD_BYTES,
+      "the event",
+      signal,
+      (onEnd) => core.session.watchEnd(onEnd),
+    );
     const bytes = collected instanceof Promise ? await collected : collected;
-    if (bytes === undefined) throw core.failure({ kind: "aborted" }, agent, timeoutMs, signal, "event");
+    if (bytes === undefined) {
+      core.checkOpen();
+      throw core.failure({ kind: "aborted" }, agent, timeoutMs, signal, "event");
+    }
     const packing = options === NO_OPTIONS ? undefined : RequestPacking.of(core.platform, core.identity, options);
     if (packing?.isSealed && ack) {
       throw new MxpError("usage", "an Ack is not sealed, so a sealed event has none; call the agent to be sure of it");

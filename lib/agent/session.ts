@@ -67,6 +67,8 @@ export class Session implements ConnectionUser {
   /** Told how a move has ended, while there is one. */
   onPath: ((outcome: MigrationOutcome) => void) | undefined = undefined;
   readonly #options: SessionOptions;
+  /** Told that the connection has ended, while they care. */
+  #watchers: Set<() => void> | undefined;
   readonly #pings = new Map<number, (rttMicros: number | undefined) => void>();
 
   constructor(options: SessionOptions) {
@@ -182,6 +184,13 @@ export class Session implements ConnectionUser {
     return () => this.#pings.delete(token);
   }
 
+  /** Calls back when the connection ends; the result takes it back. */
+  watchEnd(onEnd: () => void): () => void {
+    const watchers = this.#watchers ??= new Set();
+    watchers.add(onEnd);
+    return () => watchers.delete(onEnd);
+  }
+
   /** Lets a connection begin that was held back to take a call along. Does nothing to others. */
   begin(): void {
     const { connection } = this.link;
@@ -211,6 +220,7 @@ export class Session implements ConnectionUser {
     this.closeReason = reason;
     this.established = false;
     this.onEnd?.();
+    for (const watcher of this.#watchers ?? []) watcher();
     this.onPath?.("ended");
     this.outgoing.close();
     this.incoming?.close();

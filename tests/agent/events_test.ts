@@ -142,8 +142,22 @@ test("an event whose signal, or whose client, gives up while its body is still b
     }
     const kinds = [{ ack: true }, { ack: false }, { unreliable: true }];
     const others = kinds.map((kind) => client.emit("closed", body(), { ...kind, timeoutMs: 1_000 }));
+    const nothing = deferred();
+    let isStopped = false;
+    async function* endless(): AsyncGenerator<string> {
+      try {
+        yield "a";
+        await nothing.promise;
+        yield "b";
+      } finally {
+        isStopped = true;
+      }
+    }
+    others.push(client.emit("endless", endless()));
     await client.close();
     for (const other of others) await assert.rejects(other, failsWith("closed"));
+    nothing.resolve();
+    await until(() => isStopped, "the source is told");
     assert.deepEqual(taken, []);
   });
 });
