@@ -113,6 +113,7 @@ export {
 } from "./lib/agent/access_list.ts";
 export type { AccessDecision, AccessStats, Authorize } from "./lib/agent/policy.ts";
 export type { PlainDrop, PlainOptions, PlainStats } from "./lib/agent/plain_options.ts";
+export type { WatchOptions } from "./lib/agent/repeated_watch.ts";
 export type { ResumableStats, ResumeLimits } from "./lib/agent/resumable_streams.ts";
 export { serve, type ServeOptions, Server, type ServerStats } from "./lib/agent/server.ts";
 export type {

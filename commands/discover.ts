@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Agent, AgentChange, AgentQuery, Client, MxpUrl } from "../mod.ts";
+import type { Agent, AgentChange, AgentQuery, Client, MxpUrl, WatchOptions } from "../mod.ts";
 import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { Deadline } from "./deadline.ts";
@@ -18,6 +18,7 @@ interface Flags {
   readonly name?: string;
   readonly limit?: number;
   readonly watch?: boolean;
+  readonly reconnect?: boolean;
   readonly trustNew?: boolean;
 }
 
@@ -39,6 +40,10 @@ export const discover: CommandSpec<Flags> = {
     { flags: "--name <NAME>", description: "only agents with this name", parse: notEmpty },
     { flags: "--limit <N>", description: "at most so many", parse: wholeNumber(1, 1_000_000) },
     { flags: "--watch", description: "go on, and tell what changes" },
+    {
+      flags: "--no-reconnect",
+      description: "with --watch, end with exit code 4 when the connection is lost, instead of going on",
+    },
     TRUST_NEW,
   ],
   details: [
@@ -51,7 +56,8 @@ export const discover: CommandSpec<Flags> = {
     '"description"?, "tags", "metadata", "status", "load"?, "leaseMs", "heartbeatAgeMs", "registeredAtMs"}]}.',
     "With --watch, a line for each agent that is there or comes (up), is otherwise than before (changed), or goes (down), until " +
     'you end it; with --json {"type":"up","agent":{…}} and so on, and {"type":"listed","count":…} once all that were there ' +
-    "have been told. --timeout then limits connecting only.",
+    "have been told. When the connection is lost it is made anew, and what has changed meanwhile is told; standard error says so, and --json has a line " +
+    '{"type":"reconnecting"}. --timeout then limits connecting only.',
     ...URL_HELP,
   ],
   examples: [
@@ -71,7 +77,12 @@ export const discover: CommandSpec<Flags> = {
     const trustNew = flags.trustNew === true;
     const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
     try {
-      if (flags.watch) return await follow(client, query, console, signal, () => stop.exitCode);
+      const options: WatchOptions = {
+        signal,
+        reconnect: flags.reconnect !== false,
+        onState: (state) => tell(state, client.peer.address, console),
+      };
+      if (flags.watch) return await follow(client, query, console, options, () => stop.exitCode);
       const { limit } = flags;
       const agents = await client.discover(query, {
         timeoutMs: deadline.left,
@@ -127,20 +138,26 @@ async function follow(
   client: Client,
   query: AgentQuery,
   console: Console,
-  signal: AbortSignal,
+  options: WatchOptions,
   exitCode: () => number,
 ): Promise<number> {
   const { printable } = await import("../mod.ts");
   try {
-    for await (const change of client.watch(query, { signal })) {
+    for await (const change of client.watch(query, options)) {
       if (console.json) await console.value(change);
       else if (change.type === "listed") console.debug(`${change.count} agents so far`);
       else await console.line(describe(change, printable));
     }
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (options.signal?.aborted !== true) throw error;
   }
   return exitCode();
+}
+
+function tell(state: "reconnecting" | "watching", where: string, console: Console): void {
+  if (state === "watching") console.note("watching again");
+  else if (console.json) console.value({ type: "reconnecting" }).catch(() => {});
+  else console.note(`the connection to ${where} was lost; trying to get it back`);
 }
 
 function describe(

@@ -25,6 +25,7 @@ import type { MxpStream } from "./mxp_stream.ts";
 import { migrate } from "./migration.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
+import { type WatchLink, type WatchOptions, watchRepeatedly } from "./repeated_watch.ts";
 import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
 import { OnceCalls } from "./once_calls.ts";
 import { type Connected, RepeatedCalls } from "./repeated_calls.ts";
@@ -343,7 +344,7 @@ export class Client implements AsyncDisposable {
 
   /**
    * Follows the agents that are asked for: first those that are there, then what changes. Ends when the consumer stops; an
-   * aborted signal and the end of the connection throw.
+   * aborted signal and the end of the connection throw, the latter unless it is told to `reconnect`.
    *
    * @example
    * ```ts
@@ -358,9 +359,17 @@ export class Client implements AsyncDisposable {
    */
   watch(
     query: AgentQuery = {},
-    options: { readonly signal?: AbortSignal } = {},
+    options: WatchOptions = {},
   ): AsyncGenerator<AgentChange, void, void> {
-    return this.#lifecycle.watch(query, options);
+    const link = (client: Client, close: () => Promise<void>): WatchLink => ({
+      lifecycle: client.#lifecycle,
+      reconnect: async (signal) => {
+        const next = await this.#reconnect(signal);
+        return link(next, () => next.close());
+      },
+      close,
+    });
+    return watchRepeatedly(link(this, () => Promise.resolve()), query, options, this.#core.platform.random);
   }
 
   /**

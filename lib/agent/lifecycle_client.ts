@@ -126,10 +126,15 @@ export class LifecycleClient {
     return agents.slice(0, most);
   }
 
-  /** Follows agents until the consumer stops, the signal says so, or the connection ends, which throws. */
+  /**
+   * Follows agents until the consumer stops, the signal says so, or the connection ends, which throws.
+   *
+   * @param known what the consumer has been told before, by id: kept up to date.
+   */
   async *watch(
     query: AgentQuery,
     { signal }: { readonly signal?: AbortSignal },
+    known: Map<string, Agent> = new Map(),
   ): AsyncGenerator<AgentChange, void, void> {
     const wanted = toQuery(query);
     this.#parts.begin();
@@ -145,7 +150,7 @@ export class LifecycleClient {
     const onAbort = (): void => watch.cancel();
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      yield* this.#changes(watch, signal);
+      yield* this.#changes(watch, signal, known);
     } finally {
       signal?.removeEventListener("abort", onAbort);
       watch.cancel();
@@ -156,8 +161,8 @@ export class LifecycleClient {
   async *#changes(
     watch: LongAnswer<DiscoverResponse>,
     signal: AbortSignal | undefined,
+    known: Map<string, Agent>,
   ): AsyncGenerator<AgentChange, void, void> {
-    const known = new Map<string, Agent>();
     /** What the listing that is under way has shown. */
     let listed: Set<string> | undefined;
     for (;;) {

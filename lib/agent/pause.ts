@@ -1,10 +1,11 @@
 /**
- * How long to wait before something is tried again.
+ * What is worth trying again after a node was lost, and how long to wait before that.
  *
  * @module
  */
 
 import { readU32 } from "../base/bytes.ts";
+import type { MxpError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 
 /** The pause before the second attempt; the first is made after a random part of it. */
@@ -13,15 +14,23 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * Waits before an attempt to get back, counted from 0, so that those who lost the same node do not come back all at once. Settles at once
- * when the signal is aborted.
+ * Milliseconds before an attempt to get back, counted from 0: twice as long each time, up to `longestMs`. Of that, between half and all, and
+ * before the first any part, so that those who lost the same node do not come back all at once.
  */
-export function pauseBefore(attempt: number, random: Random, signal: AbortSignal | undefined): Promise<void> {
+export function pauseMillis(attempt: number, random: Random, longestMs = LONGEST_PAUSE_MS): number {
   const bytes = new Uint8Array(4);
   random.fillPublic(bytes);
   const chance = readU32(bytes, 0) / 0x1_0000_0000;
-  const longest = Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
-  const milliseconds = longest * (attempt === 0 ? chance : 0.5 + chance / 2);
+  return Math.min(FIRST_PAUSE_MS * 2 ** attempt, longestMs) * (attempt === 0 ? chance : 0.5 + chance / 2);
+}
+
+/** Waits for as long; settles at once when the signal is aborted. */
+export function pauseBefore(
+  attempt: number,
+  random: Random,
+  signal: AbortSignal | undefined,
+  longestMs?: number,
+): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = (): void => {
@@ -29,7 +38,12 @@ export function pauseBefore(attempt: number, random: Random, signal: AbortSignal
       signal?.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, milliseconds);
+    const timer = setTimeout(done, pauseMillis(attempt, random, longestMs));
     signal?.addEventListener("abort", done, { once: true });
   });
+}
+
+/** Whether it was the connection, or a node that is going down, and not what was asked for. */
+export function isLoss(error: MxpError): boolean {
+  return error.retryable && ["connection_lost", "connect_failed", "closed", "deadline"].includes(error.code);
 }

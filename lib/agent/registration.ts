@@ -10,12 +10,12 @@ import type { Random } from "../base/random.ts";
 import { formatUuid } from "../base/uuid.ts";
 import type { AgentStatus } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
-import { pauseBefore } from "./back_off.ts";
 import type { CallContext } from "./call_context.ts";
 import type { Client } from "./client.ts";
 import { deferred } from "./deferred.ts";
 import type { Handlers } from "./handlers.ts";
 import type { LifecycleClient } from "./lifecycle_client.ts";
+import { pauseMillis } from "./pause.ts";
 
 /** Pauses between attempts to get back double up to this. */
 const LONGEST_PAUSE_MS = 15_000;
@@ -247,7 +247,7 @@ export class Registration implements AsyncDisposable {
     const { signal } = this.#stop;
     this.#enter("reconnecting", undefined);
     for (let attempt = 0; !signal.aborted; attempt++) {
-      await this.#pause(pauseBefore(attempt, LONGEST_PAUSE_MS, this.#parts.random), () => false);
+      await this.#pause(pauseMillis(attempt, this.#parts.random, LONGEST_PAUSE_MS), () => false);
       if (signal.aborted) return undefined;
       let link: RegistrationLink | undefined;
       try {

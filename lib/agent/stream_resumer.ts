@@ -7,7 +7,7 @@
 import type { MxpError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { StreamError } from "../wire/error_codes.ts";
-import { pauseBefore } from "./back_off.ts";
+import { pauseBefore } from "./pause.ts";
 import { isFinal } from "./registration.ts";
 import type { ResumableOutgoing } from "./resumable_outgoing.ts";
 import type { Session } from "./session.ts";
@@ -91,7 +91,7 @@ export class StreamResumer {
     while (this.#waiting.size > 0) {
       const stop = new AbortController();
       this.#giveUp = () => stop.abort();
-      await pause(pauseBefore(this.#attempt++, LONGEST_PAUSE_MS, this.#parts.random), stop.signal);
+      await pauseBefore(this.#attempt++, this.#parts.random, stop.signal, LONGEST_PAUSE_MS);
       const session = this.#waiting.size > 0 ? await this.#session(stop.signal) : undefined;
       this.#giveUp = undefined;
       if (session === undefined) continue;
@@ -123,17 +123,4 @@ export class StreamResumer {
     }
     return undefined;
   }
-}
-
-/** Waits; not once the signal is aborted. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -26,7 +26,7 @@ import { StreamClass } from "../transport/scheduler.ts";
 import { asMxpError, type ClientCore } from "./client_core.ts";
 import { deferred } from "./deferred.ts";
 import type { AnswerEnd, LongAnswer } from "./long_answers.ts";
-import { pauseBefore } from "./pause.ts";
+import { isLoss, pauseBefore } from "./pause.ts";
 import { quote } from "./quote.ts";
 import { ReceivedEvent } from "./received_event.ts";
 
@@ -385,9 +385,4 @@ function checkOptions(options: SubscribeOptions): SubscribeOptions {
     throw new MxpError("usage", `${name} must be a whole number from 1 to 4294967295, got ${value}`);
   }
   return options;
-}
-
-/** Whether another connection may help. */
-function isLoss(error: MxpError): boolean {
-  return error.retryable && ["connection_lost", "connect_failed", "closed", "deadline"].includes(error.code);
 }

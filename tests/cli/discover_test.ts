@@ -99,7 +99,7 @@ test("--watch tells what comes, changes and goes, as text and as JSON", async ()
   await using agent = await agentAt(node.url);
   await using first = await agent.register({ name: "first", capabilities: ["text.echo"] });
   const text = here.start(["discover", node.url, "--watch"]);
-  const json = here.start(["discover", node.url, "--watch", "--json"]);
+  const json = here.start(["discover", node.url, "--watch", "--json", "--no-reconnect"]);
   const next = async (): Promise<unknown[]> => {
     const { type, agent, count } = JSON.parse(await json.nextLine());
     return type === "listed" ? [type, count] : [type, agent.name, agent.status, agent.load];
