@@ -169,8 +169,11 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     if (leg === this.#opener) return this.#cancel(code);
     if (leg !== this.#agent) return;
     // An Error may follow that says why, as long as nothing else has come.
-    if (code === StreamError.NO_ERROR || leg.relay.hasBegun || leg.relay.ending !== undefined) this.#opener.stop(code);
-    else {
+    if (code === StreamError.NO_ERROR || leg.relay.hasBegun || leg.relay.ending !== undefined) {
+      // Nobody else would get the rest.
+      this.#forget();
+      this.#opener.stop(code);
+    } else {
       this.#stopCode = code;
       this.#pump(leg, this.#opener);
     }
@@ -272,8 +275,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
       this.#keep(bytes, to);
     } else {
       counters.fromAgents += data;
-      this.#kept = undefined;
-      this.#keptBytes = 0;
+      this.#forget();
       if (this.#stopCode !== undefined) this.#opener.stop(this.#stopCode);
       this.#stopCode = undefined;
     }
@@ -289,6 +291,11 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
       this.#kept.push(bytes);
       return;
     }
+    this.#forget();
+  }
+
+  /** From now on, no other agent could take over. */
+  #forget(): void {
     this.#kept = undefined;
     this.#keptBytes = 0;
   }

@@ -417,6 +417,22 @@ test("what a node does not know of a stream goes through as it is, in both direc
   for (const raw of [agent, opener]) raw.close();
 });
 
+test("a stream of whose rest its agent wanted nothing does not begin anew with another agent", async () => {
+  await using mesh = await Mesh.start();
+  const raw = await rawAgent(mesh);
+  const stream = (await mesh.client()).stream({ capability: "raw" });
+  await stream.write("x");
+  const id = await opened(raw);
+  let others = 0;
+  await mesh.agent("other", ["raw"], undefined, { stream: () => void others++ });
+  raw.stop(id, StreamError.NO_ERROR);
+  await until(() => stream.write("y").then(() => false, () => true), "the opener knows");
+  raw.reset(id, StreamError.GONE);
+  await assert.rejects(stream.text(), failsWith("connection_lost", true, /./));
+  assert.deepEqual([others, mesh.relayedStreams.failovers], [0, 0]);
+  raw.close();
+});
+
 test("a side that breaks the rules ends the stream for both", async () => {
   await using mesh = await Mesh.start();
   const { codec } = mesh.platform;
