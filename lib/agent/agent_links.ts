@@ -119,10 +119,17 @@ export class AgentLinks {
     this.#byAgent.delete(agentKey)?.agents.delete(agentKey);
   }
 
-  /** One of the agents that are meant, whether it can be reached or not; undefined if there is none. */
+  /**
+   * One of the agents that are meant, whether it can be reached or not; one without a key only if there is no other. Undefined
+   * if there is none.
+   */
   meant(wanted: Wanted): RegisteredAgent | undefined {
-    for (const agent of this.#candidates(wanted, {})) return agent;
-    return undefined;
+    let plain: RegisteredAgent | undefined;
+    for (const agent of this.#candidates(wanted, {})) {
+      if (!agent.isPlain) return agent;
+      plain ??= agent;
+    }
+    return plain;
   }
 
   /** The agent that should get a request now, and how; undefined if none can be reached that was not tried. */
@@ -133,7 +140,8 @@ export class AgentLinks {
     let bestTurn = Infinity;
     let compared = 0;
     for (const agent of this.#candidates(wanted, this.#placeOf(wanted))) {
-      const link = this.#byAgent.get(agent.key);
+      // The connection of whoever had an id before is not that of an agent without a key.
+      const link = agent.isPlain ? undefined : this.#byAgent.get(agent.key);
       if (link === undefined || link.isDead || tried.has(link)) continue;
       const status = agent.status(now);
       if (status === "offline") continue;

@@ -21,7 +21,7 @@ import { DEFAULT_HOPS } from "./hops.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import { streamClassOf } from "./priority.ts";
-import { canTryOthers, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
+import { canTryOthers, notOnPlain, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
 
 /** Events that nobody waits for may wait so many for an agent, …*/
 const MAX_WAITING = 1_024;
@@ -64,6 +64,10 @@ export class EventRouter implements EventRoute {
     const wanted = wantedBy(request);
     const meant = this.links.meant(wanted);
     if (meant === undefined) return false;
+    if (meant.isPlain) {
+      done(notOnPlain(meant, "events"));
+      return true;
+    }
     if (hopLimit === 0) {
       done({ code: ErrorCode.HOP_LIMIT, retryable: false, text: "the event was passed on too often" });
       return true;

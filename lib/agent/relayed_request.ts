@@ -9,9 +9,11 @@ import { ErrorCode } from "../codec/error_codes.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
 import type { MessageIds, MessageWriter } from "../mesh/message_writer.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
+import type { RequestProblem } from "../mesh/request_reader.ts";
 import type { Wanted } from "./agent_links.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
+import { quote } from "./quote.ts";
 import { MAX_DEADLINE_MS } from "./request_metadata.ts";
 
 /** Told when something that was passed on is over, with the agent that had it last. */
@@ -20,6 +22,12 @@ export type OnOver = (request: IncomingRequest, agent: RegisteredAgent | undefin
 /** Whom a request is for. */
 export function wantedBy({ target, details: { capability } }: IncomingRequest): Wanted {
   return { target, capability };
+}
+
+/** What whoever asks an agent of the plain carrier for something is told, where that carrier has nothing of the kind (SPEC §3.2). */
+export function notOnPlain({ register: { name } }: RegisteredAgent, what: string): RequestProblem {
+  const text = `the agent ${quote(name)} is on the plain carrier, which has calls, but no ${what}`;
+  return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
 }
 
 /** Whether an Error says that nothing was done. */

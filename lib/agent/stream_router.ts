@@ -21,7 +21,7 @@ import type { IncomingCall } from "./incoming_call.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import { DEFAULT_HOPS } from "./hops.ts";
 import { streamClassOf } from "./priority.ts";
-import { type OnOver, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
+import { notOnPlain, type OnOver, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
 import { RelayedStream } from "./relayed_stream.ts";
 
 /** Agent streams that were passed on. */
@@ -79,6 +79,7 @@ export class StreamRouter {
     const { capability, hopLimit = DEFAULT_HOPS, priority } = request.details;
     const meant = this.links.meant(wantedBy(request));
     if (meant === undefined) return false;
+    if (meant.isPlain) return notOnPlain(meant, "agent streams");
     if (hopLimit === 0) {
       return { code: ErrorCode.HOP_LIMIT, retryable: false, text: "the stream was passed on too often" };
     }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseUuid } from "../../lib/base/uuid.ts";
 import { CodecError } from "../../lib/codec/codec_error.ts";
+import { ErrorCode } from "../../lib/codec/error_codes.ts";
 import { decodeDiscoverResponse } from "../../lib/codec/payloads/discover_response.ts";
 import { decodeError } from "../../lib/codec/payloads/error.ts";
 import { connect, generateIdentity, MxpError } from "../../mod.ts";
@@ -280,4 +281,28 @@ test("agents with a key come before those without one", async () => {
   const calling = client.call("{}", { agent: "twin" });
   await answer(plain, "without a key");
   assert.equal((await calling).text(), "without a key");
+});
+
+test("agents without a key get neither agent streams nor events, and nobody is told to try again", async () => {
+  await using mesh = await Mesh.start();
+  const plain = await mesh.peer();
+  await plain.ask(message(REGISTER, 0, 1n, 1n, registerJson(ID, plain.address.port, "twin")));
+  const client = await mesh.client();
+  const never = (error: unknown): boolean => {
+    assert.ok(error instanceof MxpError);
+    assert.deepEqual([error.retryable, error.remoteCode], [false, ErrorCode.UNSUPPORTED_TYPE], error.message);
+    assert.match(error.message, /"twin" is on the plain carrier, which has calls, but no (agent streams|events)/);
+    return true;
+  };
+  for (const options of [{ agent: "twin" }, { agent: ID }, { capability: "code.review" }]) {
+    await assert.rejects(client.stream(options).text(), never, JSON.stringify(options));
+    await assert.rejects(client.emit("a.b", "{}", { ...options, ack: true }), never);
+  }
+  // Who has a key comes first here, too.
+  const secure = await mesh.client();
+  const registration = await secure.register({ name: "twin", capabilities: ["code.review"] }, {
+    handlers: { stream: (stream) => stream.write("with a key") },
+  });
+  assert.equal(await client.stream({ capability: "code.review" }).text(), "with a key");
+  await registration.close();
 });
