@@ -14,7 +14,14 @@ import {
   type Server,
 } from "../../mod.ts";
 import type { Platform } from "../../lib/agent/platform.ts";
+import { CodecError } from "../../lib/codec/codec_error.ts";
+import { ErrorCode } from "../../lib/codec/error_codes.ts";
+import { decodeError } from "../../lib/codec/payloads/error.ts";
+import { nameTarget } from "../../lib/mesh/agent_target.ts";
+import { EventMessages } from "../../lib/mesh/event_messages.ts";
+import { MessageWriter } from "../../lib/mesh/message_writer.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
+import { RawPeer } from "./support/raw_peer.ts";
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -256,6 +263,38 @@ test("a handler tells other agents something in its turn, until they have accept
   await client.emit("a", "x", { agent: "first", ack: true, traceparent });
   const id = "8448eb211c80319c";
   assert.deepEqual(seen, [`a ${id}`, `a.again ${id}`, `a.more ${id}`]);
+});
+
+test("a client cannot name another publisher, nor have an event passed on for good", async () => {
+  const platform = memoryPlatform();
+  await using server = await node(platform);
+  const seen: (string | undefined)[] = [];
+  await using _agent = await agent(
+    platform,
+    server.url,
+    "one",
+    (_topic, _data, { publisher }) => void seen.push(publisher),
+  );
+  const peer = await RawPeer.connect(platform, server.url);
+  try {
+    const messages = new EventMessages(new MessageWriter(platform.codec));
+    const ids = { idHigh: 0, idLow: 7, traceHigh: 0, traceLow: 1 };
+    const target = nameTarget((bytes) => platform.crypto.sha256.hash(bytes), "one");
+    const forged = new Uint8Array(32).fill(7);
+    const event = { topic: "a", data: new Uint8Array(1) };
+    peer.openOneWay(messages.passedOn(ids, { target }, forged, event, false));
+    await until(() => seen.length === 1, "it has arrived");
+    assert.ok(seen[0] !== undefined && seen[0] !== publicKeyText(forged));
+    const { bytes } = await peer.answer(peer.open(messages.event(ids, { target, hopLimit: 0 }, event, true)));
+    const answer = platform.codec.decode(bytes, 0, bytes.length);
+    assert.ok(!(answer instanceof CodecError));
+    const error = decodeError(answer.payload);
+    assert.ok(!(error instanceof CodecError));
+    assert.equal(error.code, ErrorCode.HOP_LIMIT);
+    assert.equal(seen.length, 1);
+  } finally {
+    peer.close();
+  }
 });
 
 test("an event that is sealed to an agent goes through the node as it is, and only that agent reads it", async () => {
