@@ -121,7 +121,7 @@ export class DirectDialler {
   async #find(target: DialTarget, direct: DirectOptions, limit: Limit): Promise<MxpUrl & { readonly agent: string }> {
     const { core, lifecycle } = this.#parts;
     const query = queryOf(target);
-    const agents = await lifecycle.discover(query, { timeoutMs: limit.left, signal: limit.signal, limit: MOST_AGENTS })
+    const agents = await lifecycle.discover(query, { timeoutMs: 0, signal: limit.signal, limit: MOST_AGENTS })
       .catch((error) => {
         throw limit.signal.aborted ? limit.signal.reason : error;
       });
