@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Client, Reply } from "../mod.ts";
+import type { Client, MxpError, Reply } from "../mod.ts";
 import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { content } from "./content.ts";
@@ -188,9 +188,9 @@ async function print(
 
 /** Says what an agent's own words are, and what to do about time that was too short. */
 function explain(error: unknown, where: string, timeoutMs: number): unknown {
-  const { message, remoteCode, remoteName } = error as { message?: string; remoteCode?: number; remoteName?: string };
+  const { message, remoteCode, remoteName, isUnsealed } = error as Partial<MxpError>;
   const code = codeOf(error);
-  if (code === "agent_error" && remoteCode !== undefined) {
+  if (code === "agent_error" && remoteCode !== undefined && isUnsealed !== true) {
     const own = remoteName?.startsWith("0x") ? ` (${remoteName})` : "";
     return new CliError(code, `the agent answered with an error: ${message}${own}`, { cause: error });
   }

@@ -167,6 +167,7 @@ export function unsealedError({ code, message, retryable, remoteCode, remoteName
   const text = `${message} (says a node on the way; it is not sealed)`;
   return new MxpError(code, text, {
     retryable,
+    isUnsealed: true,
     ...(remoteCode !== undefined && { remoteCode }),
     ...(remoteName !== undefined && { remoteName }),
   });

@@ -36,6 +36,8 @@ export interface MxpErrorOptions {
   readonly remoteCode?: number;
   /** See {@link MxpError.remoteName}. */
   readonly remoteName?: string;
+  /** See {@link MxpError.isUnsealed}. */
+  readonly isUnsealed?: boolean;
   /** What was caught. */
   readonly cause?: unknown;
 }
@@ -60,6 +62,11 @@ export class MxpError extends Error {
   readonly remoteCode: number | undefined;
   /** The name of that code, if it came in an Error message: `NO_SUCH_METHOD`, `0x8001`. */
   readonly remoteName: string | undefined;
+  /**
+   * Whether it is about something that was sealed end to end, and came in the clear: a node on the way says so, and may have made it
+   * up.
+   */
+  readonly isUnsealed: boolean;
 
   /**
    * An error for a caller of the library.
@@ -89,5 +96,6 @@ export class MxpError extends Error {
     this.nothingDone = options.nothingDone ?? false;
     this.remoteCode = options.remoteCode;
     this.remoteName = options.remoteName;
+    this.isUnsealed = options.isUnsealed ?? false;
   }
 }
