@@ -27,7 +27,10 @@ export interface SentinelOptions {
   readonly maxBytes?: number;
   /** Calls and streams that may be under way at once. More: `overloaded`, retryable. */
   readonly maxConcurrent?: number;
-  /** Requests a second of each key, and how many at once after a pause (default: as many as in a second). More: `overloaded`, retryable. */
+  /**
+   * Requests a second of each key, and how many at once after a pause (default: as many as in a second). More: `overloaded`,
+   * retryable. The key is the caller's own; to an agent behind a node that is the node, for all that it passes on.
+   */
   readonly rate?: { readonly perSecond: number; readonly burst?: number };
   /** Turns requests away while the destination only fails: `closed`, retryable, so that a node may ask another agent. */
   readonly breaker?: BreakerOptions;
