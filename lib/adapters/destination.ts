@@ -25,7 +25,7 @@ export type Step = (
   signal: AbortSignal,
 ) => HandlerResult | Promise<HandlerResult>;
 
-/** Answers an agent stream: takes the chunks that come in, yields those that go back. */
+/** Answers an agent stream: takes the chunks that come in, yields those that go back. With the last of these the stream is over, in both directions. */
 export type Pipe = (
   chunks: AsyncIterable<Uint8Array>,
   context: CallContext,

@@ -143,6 +143,13 @@ test("an aggregator asks all at once, over the mesh and here, and keeps their or
   assert.deepEqual(traces, [reply.traceId, reply.traceId]);
 });
 
+test("each of those who are asked has a payload of its own", async () => {
+  const spoil: Step = (payload) => void payload.fill(0);
+  const late: Step = async (payload) => (await Promise.resolve(), payload);
+  await using mesh = await Mesh.start(aggregator([spoil, late], join));
+  assert.equal(await mesh.ask("x"), "|x");
+});
+
 test("an aggregator gives the others up when its quorum has answered, and they learn of it", async () => {
   const [begun, givenUp] = [deferred<void>(), deferred<void>()];
   const late: Step = async () => (await begun.promise, "late");
@@ -233,11 +240,20 @@ test("a transformer changes requests, answers and the chunks of streams, which i
 
 test("a stream goes through to another node, both ways at once, and ends on both sides when it is given up", async () => {
   const ended = deferred<void>();
+  let endings = 0;
+  const heard = deferred<MxpError>();
   await using behind = await Mesh.start({
+    streams: {
+      listen: async (stream) => {
+        await stream.close();
+        await stream.bytes().catch((error) => heard.resolve(error));
+      },
+    },
     stream: async function* (stream) {
       try {
         for await (const chunk of stream) yield decode(chunk).toUpperCase();
       } finally {
+        endings++;
         ended.resolve();
       }
     },
@@ -253,6 +269,27 @@ test("a stream goes through to another node, both ways at once, and ends on both
   }
   stream.cancel();
   await ended.promise;
+  // The same if somebody between them has heard enough.
+  const enough = transformer(behind.url, {
+    answerChunks: async function* (chunks) {
+      for await (const chunk of chunks) {
+        yield chunk;
+        break;
+      }
+    },
+  });
+  await using middle = await serve({ listen: "127.0.0.1:0", platform: behind.platform }, enough);
+  await using other = await connect(middle.url, { platform: behind.platform });
+  endings = 0;
+  const short = other.stream();
+  await short.write("first");
+  assert.equal(await short.text(), "FIRST");
+  while (endings < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  // And if whoever answers has closed its direction, but goes on reading: a pipe is over with its answer.
+  const listening = client.stream("listen");
+  await listening.write("x");
+  assert.equal(await listening.text(), "");
+  assert.equal((await heard.promise).code, "cancelled");
   const whole = client.stream();
   await whole.write("three");
   await whole.close();
@@ -361,10 +398,15 @@ test("a sentinel leaves alone who only fails, tries again, and does not blame an
   assert.equal(await mesh.ask("x"), "agent_error: no", "one that sees");
   assert.match(await mesh.ask("x"), /^closed/);
   now += 100;
-  step = shout;
+  const settled = deferred<void>();
+  step = async (payload) => (await settled.promise, decode(payload).toUpperCase());
+  const first = mesh.ask("x");
+  while (calls < 5) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.match(await mesh.ask("x"), /^closed/, "one at a time, until that is known");
+  settled.resolve();
+  assert.equal(await first, "X");
   assert.equal(await mesh.ask("x"), "X");
-  assert.equal(await mesh.ask("x"), "X");
-  assert.deepEqual([guard.stats().isOpen, guard.stats().refused.breaker], [false, 2]);
+  assert.deepEqual([guard.stats().isOpen, guard.stats().refused.breaker], [false, 3]);
 });
 
 test("adapters go into each other", async () => {
