@@ -26,7 +26,7 @@ import { OutgoingStream, type StreamRequest } from "./outgoing_stream.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
 import { ResumableCarrier } from "./resumable_carrier.ts";
-import { ResumableOutgoing, type ResumeOptions } from "./resumable_outgoing.ts";
+import { openingOf, ResumableOutgoing, type ResumeOptions } from "./resumable_outgoing.ts";
 import { ResumableStream, type ResumableStreamOwner } from "./resumable_stream.ts";
 import type { StreamBody } from "./stream_body.ts";
 import type { StreamResumer } from "./stream_resumer.ts";
@@ -148,10 +148,12 @@ export class AgentStreams {
 
   /** Opens a stream that outlives this connection. @throws {MxpError} `overloaded`. @throws RangeError for bad metadata. */
   openResumable(request: StreamRequest, resume: ResumeOptions, resumer: StreamResumer): ResumableOutgoing {
+    if (this.#queue.length >= MAX_QUEUED) throw tooMany();
+    const opening = openingOf(this, request, resume);
     const outgoing = new ResumableOutgoing(this, request, resume, resumer);
-    if (!outgoing.openOn(this)) throw tooMany();
     this.opened++;
     this.#outgoing++;
+    outgoing.openOn(this, opening);
     return outgoing;
   }
 

@@ -28,6 +28,14 @@ export interface ResumeOptions {
   readonly clock: Clock;
 }
 
+/** The first StreamOpen of a stream, with its Metadata in front. @throws RangeError for bad metadata. */
+export function openingOf(streams: AgentStreams, request: StreamRequest, resume: ResumeOptions): Uint8Array {
+  const { streamId, target, kind, metadata } = request;
+  const { token, bufferBytes, windowMs } = resume;
+  const wish: ResumeRequest = { token, bufferBytes, ...(windowMs > 0 && { windowMillis: windowMs }) };
+  return streams.opening(request, metadata, { streamId, target, kind, resume: wish });
+}
+
 /** One stream under way. */
 export class ResumableOutgoing extends OutgoingStream<ResumableStream> implements ResumableStreamOwner {
   readonly #resume: ResumeOptions;
@@ -49,18 +57,16 @@ export class ResumableOutgoing extends OutgoingStream<ResumableStream> implement
     this.#resumer = resumer;
   }
 
-  /** Opens it for the first time; false if too many wait already. @throws RangeError for bad metadata. */
-  openOn(streams: AgentStreams): boolean {
-    const { metadata, target } = this.request;
-    if (!this.#open(streams, target, metadata, undefined)) return false;
+  /** Opens it for the first time. @param opening see {@link openingOf}. */
+  openOn(streams: AgentStreams, opening: Uint8Array): void {
     this.#resumer.add(this);
-    return true;
+    this.stream.openOn(streams, opening, this.request.streamClass);
   }
 
   /** Opens it again where it was. */
   tryAgain(streams: AgentStreams): void {
     if (this.#state === undefined) return;
-    const { metadata, deadline } = this.request;
+    const { streamId, kind, streamClass, metadata, deadline } = this.request;
     const { traceparent, priority } = metadata ?? {};
     const left = (deadline - this.#resume.clock.now()) / 1000;
     const again: Metadata = {
@@ -68,8 +74,10 @@ export class ResumableOutgoing extends OutgoingStream<ResumableStream> implement
       ...(priority !== undefined && { priority }),
       ...(deadline !== NEVER && { deadlineMillis: Math.max(1, Math.ceil(left)) }),
     };
+    const resume: ResumeRequest = { token: this.#resume.token, at: this.stream.core.received };
     // The same answerer, however it was found at first.
-    if (!this.#open(streams, this.#state.agentId, again, this.stream.core.received)) this.#resumer.onLost(this);
+    const opening = streams.opening(this.request, again, { streamId, target: this.#state.agentId, kind, resume });
+    if (!this.stream.openOn(streams, opening, streamClass)) this.#resumer.onLost(this);
   }
 
   onState(state: ResumeState): void {
@@ -114,15 +122,5 @@ export class ResumableOutgoing extends OutgoingStream<ResumableStream> implement
     this.#cancelWindow?.();
     this.#resumer.remove(this);
     super.onOver();
-  }
-
-  #open(streams: AgentStreams, target: Uint8Array, metadata: Metadata | undefined, at: number | undefined): boolean {
-    const { streamId, kind, streamClass } = this.request;
-    const { token, bufferBytes, windowMs } = this.#resume;
-    const resume: ResumeRequest = at === undefined
-      ? { token, bufferBytes, ...(windowMs > 0 && { windowMillis: windowMs }) }
-      : { token, at };
-    const opening = streams.opening(this.request, metadata, { streamId, target, kind, resume });
-    return this.stream.openOn(streams, opening, streamClass);
   }
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deferred } from "../../lib/agent/deferred.ts";
+import { address } from "../../lib/base/address.ts";
+import { UdpProxy } from "../../lib/testing/udp_proxy.ts";
 import { millis } from "../../lib/base/time.ts";
 import {
   type CallContext,
@@ -27,7 +29,7 @@ import { CallMessages } from "../../lib/mesh/call_messages.ts";
 import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
 import { StreamError } from "../../lib/wire/error_codes.ts";
 import { Mesh } from "./support/mesh.ts";
-import { memoryPlatform } from "./support/platform.ts";
+import { memoryPlatform, udpPlatform } from "./support/platform.ts";
 import { RawPeer } from "./support/raw_peer.ts";
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -104,34 +106,43 @@ async function taken(stream: MxpStream): Promise<AsyncIterator<Uint8Array>> {
   return chunks;
 }
 
-test("a stream goes on over other connections, with every chunk once and in order", async () => {
-  await withPair({ stream: echo }, async ({ client, server, cut }) => {
-    const stream = client.stream({ resume: true });
-    const chunks = await taken(stream);
-    const sent = Array.from({ length: 600 }, (_, i) => `${i} ${"x".repeat(i % 50 === 0 ? 20_000 : i % 7)}`);
-    const writing = (async () => {
-      for (const [i, word] of sent.entries()) {
-        if (i === 150 || i === 400) cut(server);
-        await stream.write(word);
-        if (i % 20 === 0) await sleep(1);
-      }
-      await stream.close();
-    })();
-    const got: string[] = [];
-    for (let next = await chunks.next(); !next.done; next = await chunks.next()) got.push(text(next.value));
-    await writing;
-    await stream.closed;
-    assert.deepEqual(got, sent);
-    assert.ok(stream.resumptions >= 1, `${stream.resumptions} resumptions`);
-    assert.equal((await client.closed).by, "idle_timeout");
-    await until(() => server.stats().streams.running === 0, "the handler has come back");
-    assert.deepEqual(server.stats().streams, { running: 0, total: 1, ok: 1, failed: 0, refused: 0, cancelled: 0 });
-    await until(() => server.stats().resumable.open === 0, "the server has forgotten the stream");
-    const { resumed, parked, bytes, expired } = server.stats().resumable;
-    assert.deepEqual({ parked, bytes, expired }, { parked: 0, bytes: 0, expired: 0 });
-    assert.ok(resumed >= stream.resumptions, `${resumed} resumed`);
-    assert.equal(client.stats().streams.ok, 1);
-  });
+test("a stream goes on over other connections, with every chunk once and in order, on real sockets", async () => {
+  const platform = udpPlatform();
+  await using server = await serve({ listen: "127.0.0.1:0", platform, settings }, { stream: echo });
+  const { bindUdp, clock } = platform;
+  const listen = { host: "127.0.0.1", port: 0 };
+  const { host, port } = server.address;
+  const proxy = await UdpProxy.start({ bindUdp, clock, listen, to: address(host, port), seed: 1 });
+  await using client = await connect(server.url.replace(`:${port}`, `:${proxy.local.port}`), { platform, settings });
+  const stream = client.stream({ resume: true });
+  const chunks = await taken(stream);
+  const sent = Array.from({ length: 600 }, (_, i) => `${i} ${"x".repeat(i % 50 === 0 ? 20_000 : i % 7)}`);
+  const writing = (async () => {
+    for (const [i, word] of sent.entries()) {
+      if (i === 150) proxy.setDown(true);
+      await stream.write(word);
+      if (i % 20 === 0) await sleep(1);
+    }
+    await stream.close();
+  })();
+  const waiting = (async () => {
+    await until(() => server.stats().resumable.parked === 1, "the server misses the client");
+    proxy.setDown(false);
+  })();
+  const got: string[] = [];
+  for (let next = await chunks.next(); !next.done; next = await chunks.next()) got.push(text(next.value));
+  await Promise.all([writing, waiting, stream.closed]);
+  assert.deepEqual(got, sent);
+  assert.ok(stream.resumptions >= 1, `${stream.resumptions} resumptions`);
+  assert.ok(["idle_timeout", "reset"].includes((await client.closed).by), "the client's own connection is lost");
+  await until(() => server.stats().streams.running === 0, "the handler has come back");
+  assert.deepEqual(server.stats().streams, { running: 0, total: 1, ok: 1, failed: 0, refused: 0, cancelled: 0 });
+  await until(() => server.stats().resumable.open === 0, "the server has forgotten the stream");
+  const { resumed, parked, bytes, expired } = server.stats().resumable;
+  assert.deepEqual({ parked, bytes, expired }, { parked: 0, bytes: 0, expired: 0 });
+  assert.ok(resumed >= stream.resumptions, `${resumed} resumed`);
+  assert.equal(client.stats().streams.ok, 1);
+  proxy.close();
 });
 
 test("while there is no connection, both sides write as much as they may, and then wait", async () => {
