@@ -102,13 +102,17 @@ test("whoever waits for an Ack learns why an agent does not take an event, and n
   await using _strict = await agent(platform, server.url, "strict", () => {
     throw new MxpError("refused", "not today");
   });
-  await using _slow = await agent(
-    platform,
-    server.url,
-    "slow",
-    (_topic, _data, { signal }) =>
-      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
-  );
+  const aborted: string[] = [];
+  let begun = 0;
+  await using _slow = await agent(platform, server.url, "slow", (_topic, _data, { signal }) => {
+    begun++;
+    return new Promise((_, reject) =>
+      signal.addEventListener("abort", () => {
+        aborted.push(signal.reason.code);
+        reject(signal.reason);
+      })
+    );
+  });
   await using _mute = await agent(platform, server.url, "mute");
   await using client = await connect(server.url, { platform });
   const emit = (agent: string, timeoutMs = 5_000): Promise<void> =>
@@ -119,6 +123,13 @@ test("whoever waits for an Ack learns why an agent does not take an event, and n
   await assert.rejects(emit("deaf"), failsWith("agent_error", /the agent deaf takes no events/));
   await assert.rejects(client.emit("a", "", { capability: "x.*", ack: true }), failsWith("no_such_agent", /"x\.\*"/));
   await assert.rejects(emit("slow", 60), failsWith("deadline"));
+  const controller = new AbortController();
+  const given = client.emit("a", "x", { agent: "slow", ack: true, timeoutMs: 0, signal: controller.signal });
+  await until(() => begun === 2, "the agent has it");
+  controller.abort();
+  await assert.rejects(given, failsWith("cancelled"));
+  await until(() => aborted.length === 2, "the agent's handlers are told");
+  assert.deepEqual(aborted.slice(1), ["cancelled"]);
   await emit("local");
   assert.deepEqual(localEvents, ["a"]);
   await using own = await connect(`${server.url}/local`, { platform });
