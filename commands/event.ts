@@ -10,6 +10,7 @@ import { dataSource, hintUnreadInput, readData } from "./data.ts";
 import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatMilliseconds, LONGEST_DELAY_MS } from "./duration.ts";
 import { CliError, codeOf } from "./errors.ts";
+import { Attempts } from "./retry.ts";
 import type { CommandSpec } from "./spec.ts";
 import { COMPRESS, E2E, E2E_HELP } from "./packing.ts";
 import { keyValue, metadata, notEmpty, PRIORITY, untilAborted, wholeNumber } from "./values.ts";
@@ -111,7 +112,12 @@ export const event: CommandSpec<Flags> = {
     const data = await untilAborted(readData(source), signal);
     const deadline = new Deadline(settings.timeoutMs);
     const trustNew = flags.trustNew === true;
-    const client = await openConnection({ url, settings, console, deadline, signal, trustNew });
+    const attempts = new Attempts({ ...(retry !== undefined && { retry }) }, console);
+    const client = await attempts.connect(
+      deadline,
+      signal,
+      (deadline) => openConnection({ url, settings, console, deadline, signal, trustNew }),
+    );
     try {
       const options = {
         ack,
@@ -124,7 +130,7 @@ export const event: CommandSpec<Flags> = {
         signal,
         ...(capability !== undefined && { capability }),
         ...(idempotencyKey !== undefined && { idempotencyKey }),
-        ...(retry !== undefined && { attempts: retry + 1 }),
+        ...(retry !== undefined && { attempts: Math.max(1, retry + 1 - attempts.failed) }),
       };
       await client.emit(topic, data, options);
       if (unreliable) await client.ping({ timeoutMs: deadline.left || LONGEST_DELAY_MS, signal });
