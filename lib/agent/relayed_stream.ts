@@ -322,6 +322,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     if (ending.kind === "closed") {
       if (from === this.#agent && ending.code !== ErrorCode.UNSPECIFIED) this.#outcome ??= "failed";
       from.drain();
+      if (from.isLost) this.#onGoneBehindEnd(from);
       // The end of a resumable stream's direction is that of the transport stream, behind the last message.
       const to = from === this.#opener ? this.#agent : this.#opener;
       if (this.#isResumable && to?.isEnded === false) to.put(EMPTY, true);
@@ -358,6 +359,17 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     this.#outcome ??= "failed";
     if (this.#isResumable) return this.#abandon(this.#opener, StreamError.GONE);
     this.#close(ErrorCode.ANSWER_LOST, `${reason}, in the middle of the stream`);
+  }
+
+  /** The agent has said its last word and is not there any more: whatever the opener still has to say, nobody hears. */
+  #onGoneBehindEnd(agent: RelayLeg): void {
+    agent.readOver = true;
+    const opener = this.#opener;
+    // The ends of a resumable stream come behind everything that they have to say to each other.
+    if (opener.readOver || opener.relay.ending !== undefined || this.#isResumable) return;
+    this.#router.counters.failed++;
+    this.#outcome ??= "failed";
+    opener.stop(StreamError.INTERNAL);
   }
 
   /** The opener has given up, or is not there any more. */

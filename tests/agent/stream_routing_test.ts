@@ -352,10 +352,10 @@ const ID = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
 const IDS = { idHigh: 1, idLow: 2, traceHigh: 3, traceLow: 4 };
 
 /** A peer that has registered as an agent, and whose side of streams the test writes. */
-async function rawAgent(mesh: Mesh): Promise<RawPeer> {
+async function rawAgent(mesh: Mesh, first = 0xa0): Promise<RawPeer> {
   const raw = await RawPeer.connect(mesh.platform, mesh.server.url);
   const lifecycle = new LifecycleMessages(new MessageWriter(mesh.platform.codec));
-  const agentId = Uint8Array.from({ length: 16 }, (_, i) => i === 6 ? 0x40 : 0xa0 + i);
+  const agentId = Uint8Array.from({ length: 16 }, (_, i) => i === 6 ? 0x40 : first + i);
   await raw.answer(raw.open(lifecycle.register(IDS, { agentId, name: "raw", capabilities: ["raw"] }).slice()));
   return raw;
 }
@@ -474,4 +474,37 @@ test("a side that breaks the rules ends the stream for both", async () => {
   await until(() => mesh.relayedStreams.running === 0, "nothing is left");
   assert.deepEqual(mesh.server.stats().streams, { running: 0, total: 3, ok: 0, failed: 2, refused: 1, cancelled: 0 });
   for (const raw of [agent, opener]) raw.close();
+});
+
+test("an agent that goes behind its own end takes the stream with it, and its opener does not write on into nothing", async () => {
+  await using mesh = await Mesh.start();
+  const messages = new StreamMessages(new MessageWriter(mesh.platform.codec));
+  const open = messages.open(IDS, { capability: "raw" }, {
+    streamId: ID,
+    target: new Uint8Array(16),
+    kind: "bidirectional",
+  });
+  for (const [withFin, id] of [[true, 0x10], [false, 0x20]] as const) {
+    const agent = await rawAgent(mesh, id);
+    const opener = await RawPeer.connect(mesh.platform, mesh.server.url);
+    const stream = opener.open(concatBytes(open, messages.chunk(IDS, ID, 0, ID)), false);
+    const passedOn = await opened(agent);
+    agent.write(passedOn, messages.close(IDS, ID, 0, ""), withFin);
+    await opener.answer(stream);
+    assert.equal(mesh.relayedStreams.running, 1, "the opener has not come to its end");
+    await agent.end(0);
+    await opener.until(() => opener.received(stream).stopCode === StreamError.INTERNAL);
+    await until(() => mesh.relayedStreams.running === 0, "nothing is left");
+    // Nobody need be told who has said everything.
+    const agent2 = await rawAgent(mesh, id + 0x80);
+    const whole = opener.open(concatBytes(open, messages.close(IDS, ID, 0, "")));
+    agent2.write(await opened(agent2), messages.close(IDS, ID, 0, ""), withFin);
+    await opener.answer(whole);
+    await agent2.end(0);
+    await until(() => mesh.relayedStreams.running === 0, "nothing is left of that either");
+    assert.equal(opener.received(whole).stopCode, undefined);
+    for (const raw of [agent, agent2, opener]) raw.close();
+  }
+  const { ok, failed } = mesh.server.stats().streams;
+  assert.deepEqual([ok, failed], [2, 2]);
 });

@@ -128,6 +128,13 @@ export class RawPeer {
     throw new Error("timed out");
   }
 
+  /** Ends the connection, and says so. */
+  async end(code: number): Promise<void> {
+    this.connection.close(this.#driver.clock.now(), code, "");
+    this.#driver.touch(this.link);
+    await this.until(() => this.closeReason !== undefined);
+  }
+
   close(): void {
     this.#driver.close();
   }
