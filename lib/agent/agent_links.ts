@@ -56,8 +56,10 @@ export interface AgentLink {
   readonly agents: Set<string>;
   /** What is under way there. */
   readonly relayed: Set<Relayed>;
-  /** When it was last asked whether it is there, and has not answered. */
+  /** Since when it has been asked whether it is there without having been heard of; NEVER if it has answered. */
   askedAt: Micros;
+  /** Takes back each question that was not answered: its PING, or the answer, may be lost. */
+  asked: (() => void)[];
   /** It does not answer; until it does, it gets nothing. */
   isDead: boolean;
 }
@@ -101,11 +103,11 @@ export class AgentLinks {
   attach(agentKey: string, session: Session): void {
     let link = this.#bySession.get(session);
     if (link === undefined) {
-      link = { session, agents: new Set(), relayed: new Set(), askedAt: NEVER, isDead: false };
+      link = { session, agents: new Set(), relayed: new Set(), askedAt: NEVER, asked: [], isDead: false };
       this.#bySession.set(session, link);
       session.onEnd = () => this.#onSessionEnd(session);
     }
-    link.isDead = false;
+    heardOf(link);
     const before = this.#byAgent.get(agentKey);
     if (before === link) return;
     before?.agents.delete(agentKey);
@@ -180,7 +182,8 @@ export class AgentLinks {
       this.#cancelTimer = undefined;
       let isWaiting = false;
       for (const link of this.#bySession.values()) {
-        if (link.relayed.size === 0 && !link.isDead) continue;
+        // Who was asked is asked until it answers, or the answer would be missing when the next request is there.
+        if (link.relayed.size === 0 && link.askedAt === NEVER) continue;
         isWaiting = true;
         this.#check(link);
       }
@@ -193,11 +196,9 @@ export class AgentLinks {
     const now = this.#clock.now();
     if (link.askedAt === NEVER) link.askedAt = now;
     // Whichever of the PINGs is answered counts: the transport does not repeat a lost one.
-    link.session.ping((rtt) => {
-      if (rtt === undefined) return;
-      link.askedAt = NEVER;
-      link.isDead = false;
-    });
+    link.asked.push(link.session.ping((rtt) => {
+      if (rtt !== undefined) heardOf(link);
+    }));
     if (now - link.askedAt < DEAD_AFTER || link.isDead) return;
     link.isDead = true;
     for (const relayed of [...link.relayed]) relayed.giveUp();
@@ -231,4 +232,13 @@ export class AgentLinks {
     this.#places.set(query, place);
     return place;
   }
+}
+
+/** An agent's connection has shown that it is alive. */
+function heardOf(link: AgentLink): void {
+  link.askedAt = NEVER;
+  link.isDead = false;
+  const { asked } = link;
+  link.asked = [];
+  for (const takeBack of asked) takeBack();
 }
