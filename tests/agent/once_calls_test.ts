@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deferred } from "../../lib/agent/deferred.ts";
+import { type CallAnswers, IncomingCall } from "../../lib/agent/incoming_call.ts";
+import { OnceCalls } from "../../lib/agent/once_calls.ts";
+import { type Micros, NEVER, seconds } from "../../lib/base/time.ts";
 import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
+import { ManualClock } from "../../lib/testing/manual_clock.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
+import type { StreamId } from "../../lib/wire/stream_id.ts";
 import {
   type CallHandler,
   type Client,
@@ -88,6 +93,44 @@ test("calls with the same key from the same sender are carried out once, whether
   assert.deepEqual([runs, bench.server.stats().once.conflicts, bench.server.stats().memory.used], [4, 2, 0]);
 });
 
+test("a handler has as much time as the most patient of those who wait, and gives memory back when it is done", async () => {
+  const gate = deferred<void>();
+  let remainingMs = (): number => 0;
+  await using bench = await Bench.start(async (payload, context) => {
+    remainingMs = () => context.remainingMs();
+    await gate.promise;
+    return String(payload.length);
+  });
+  const client = await bench.client();
+  const payload = new Uint8Array(300_000);
+  const first = client.call(payload, { idempotencyKey: "k", timeoutMs: 10_000 });
+  await until(() => remainingMs() > 0, "it is carried out");
+  assert.ok(remainingMs() <= 10_000 && bench.server.stats().memory.used >= payload.length);
+  const second = client.call(payload, { idempotencyKey: "k", timeoutMs: 60_000 });
+  await until(() => remainingMs() > 10_000, "the second one waits");
+  gate.resolve();
+  assert.deepEqual([(await first).text(), (await second).text()], ["300000", "300000"]);
+  await until(() => bench.server.stats().memory.used === 0, "nothing is kept");
+});
+
+test("a request that nobody comes back for ends after half a minute, or at its deadline", () => {
+  for (const [deadline, end] of [[NEVER, seconds(30)], [seconds(7), seconds(7)]] as const) {
+    const clock = new ManualClock();
+    const parts = { clock, random: new SeededRandom(3), sha256: (bytes: Uint8Array) => bytes };
+    const once = new OnceCalls(parts);
+    const call = new IncomingCall({ peer: { publicKeyText: "somebody" } } as CallAnswers, 0 as StreamId);
+    call.state = "running";
+    call.deadline = deadline;
+    let inner!: IncomingCall;
+    once.dispatch(call, "k", new Uint8Array(1), (standIn) => inner = standIn);
+    call.abort("connection_lost", "gone");
+    clock.advance((end - 1) as Micros);
+    assert.deepEqual([inner.signal.aborted, once.stats().remembered], [false, 1]);
+    clock.advance(end);
+    assert.deepEqual([inner.signal.aborted, once.stats().remembered], [true, 0]);
+  }
+});
+
 test("no more than 64 calls wait for the same request", async () => {
   const gate = deferred<void>();
   let runs = 0;
@@ -127,6 +170,10 @@ test("what failed for good fails again, what may succeed is carried out again, a
     throw new MxpError("overloaded", "busy", { retryable: true });
   };
   assert.equal(await twice("b", failsWith("overloaded", "OVERLOADED", true)), 2);
+  act = () => {
+    throw new MxpError("connection_lost", "half done", { retryable: true });
+  };
+  assert.equal(await twice("d", failsWith("connection_lost", "ANSWER_LOST", true)), 2);
   act = () => new Uint8Array(65_537);
   runs = 0;
   assert.equal((await client.call("x", { idempotencyKey: "c" })).bytes.length, 65_537);
@@ -156,8 +203,10 @@ test("a caller that loses its connection finds its request again, and one that g
   const givenUp = assert.rejects(client.call("x", { ...options, signal: abort.signal }), MxpError);
   const kept = client.call("x", options);
   await until(() => bench.server.stats().once.joined === 2, "both wait");
+  const { cancelled } = bench.server.stats().calls;
   abort.abort();
   await givenUp;
+  await until(() => bench.server.stats().calls.cancelled > cancelled, "the node knows that one has given up");
   gate.resolve();
   assert.equal((await kept).text(), "x");
   assert.deepEqual([runs, aborted], [1, 0]);
@@ -209,16 +258,14 @@ test("through a node, the agent keeps the callers' keys apart, and remembers the
   let server = await node("127.0.0.1:0");
   const listen = `127.0.0.1:${server.address.port}`;
   let runs = 0;
-  const started = deferred<void>();
-  const gate = deferred<void>();
+  let gate = deferred<void>();
   await using host = await connect(server.url, { platform, identity: generateIdentity() });
   await using registration = await host.register({ name: "shop", capabilities: ["buy"] }, {
     handlers: {
       call: async (payload) => {
-        runs++;
-        started.resolve();
+        const run = ++runs;
         if (payload.length > 1) await gate.promise;
-        return `${runs}`;
+        return `${run}`;
       },
     },
   });
@@ -229,31 +276,34 @@ test("through a node, the agent keeps the callers' keys apart, and remembers the
   assert.equal((await two.call("a", options)).text(), "2", "another caller");
   assert.equal((await one.call("a", options)).text(), "1");
   assert.equal(server.stats().once.repeated, 1, "the node itself remembers, too");
-  // The node is started anew while a call is under way: the agent goes on with it, and its caller asks again.
-  const budget = new RetryBudget({ reserve: 100 });
+  // The node is started anew while a call is under way: the agent goes on with it, and its caller asks again. Then once more.
+  const budget = new RetryBudget({ reserve: 200 });
   const retry = { attempts: 100, firstPauseMs: 20, longestPauseMs: 50, budget };
   // Until the agent has found back, the node has nobody for it.
-  const again = async (): Promise<string> => {
+  const persist = async (idempotencyKey: string): Promise<string> => {
     for (;;) {
       try {
-        return (await one.call("long", { ...options, idempotencyKey: "long", retry })).text();
+        return (await one.call("long", { ...options, idempotencyKey, retry })).text();
       } catch (error) {
         if ((error as MxpError).code !== "no_such_agent") throw error;
         await sleep(10);
       }
     }
   };
-  const call = again();
-  await until(() => runs === 3, "it is carried out");
-  await server.close();
-  server = await node(listen);
-  await until(() => registration.renewals === 1, "the agent is there again");
-  gate.resolve();
-  assert.equal(await call, "3");
-  assert.deepEqual([runs, server.stats().once.repeated], [3, 0]);
+  for (const round of [1, 2]) {
+    gate = deferred<void>();
+    const call = persist(`long ${round}`);
+    await until(() => runs === 2 + round, "it is carried out");
+    await server.close();
+    server = await node(listen);
+    await until(() => registration.renewals === round, "the agent is there again");
+    gate.resolve();
+    assert.equal(await call, `${2 + round}`);
+    assert.deepEqual([runs, server.stats().once.repeated], [2 + round, 0]);
+  }
   // Counted where the agent was registered first, also for the connection that took its place.
   const { remembered, joined, repeated } = host.stats().once!;
-  assert.deepEqual([remembered, joined + repeated >= 1], [3, true]);
+  assert.deepEqual([remembered, joined + repeated >= 2], [4, true]);
   await registration.close();
   await one.close();
   await server.close();

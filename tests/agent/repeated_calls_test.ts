@@ -130,6 +130,11 @@ test("after the node was started anew, calls that are repeated go over a new con
   // What was never sent may be repeated even if it must not be carried out twice.
   assert.equal((await client.call("y", { retry: 1 })).text(), "y");
   assert.equal(client.stats().repeated.reconnected, 1);
+  // The connection in place of the first one may be lost as well.
+  await server.close();
+  server = await serve({ listen, platform, identity }, (payload) => payload);
+  assert.equal((await client.call("y", { ...options, retry: { attempts: 20, firstPauseMs: 20 } })).text(), "y");
+  assert.equal(client.stats().repeated.reconnected, 2);
   await assert.rejects(client.call("z"), (error: MxpError) => error.code === "connection_lost" && error.nothingDone);
   await client.close();
   await until(() => server.stats().connections === 0, "the second connection has ended with the client");
