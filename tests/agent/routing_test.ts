@@ -219,11 +219,13 @@ test("an agent that falls silent is noticed long before its connection times out
   await unanswered.write("1");
   const chunks = begun[Symbol.asyncIterator]();
   await chunks.next();
-  await mesh.agent("living", ["work"], (payload) => payload, {
+  const { registration: living } = await mesh.agent("living", ["work"], (payload) => payload, {
     stream: async (stream) => {
       for await (const chunk of stream) await stream.write(chunk);
     },
   });
+  living.load = 900;
+  await until(async () => (await client.discover({ id: living.id }))[0].load === 900, "the node knows");
   const half = assert.rejects(
     client.call("much", { capability: "much", timeoutMs: 25_000 }),
     failsWith("connection_lost", true, /gone in the middle of its answer/),
