@@ -11,5 +11,9 @@ test("packed data that was changed at random is refused, or stays within its bou
   // Both ways out were taken: the checks are not so strict that nothing reaches what is behind them.
   assert.ok(result.framesTaken > 50, `${result.framesTaken} frames`);
   assert.ok(result.headsOpened > 0, `${result.headsOpened} heads`);
-  assert.deepEqual(runPackedFuzz(testSeed, 600, crypto), result, "the same seed, the same run");
+  assert.deepEqual(
+    runPackedFuzz(testSeed, 50, crypto),
+    runPackedFuzz(testSeed, 50, crypto),
+    "the same seed, the same run",
+  );
 });
