@@ -280,7 +280,6 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
       this.#stopCode = undefined;
     }
     to.put(bytes, isLast);
-    if (isLast) from.drain();
   }
 
   /** Keeps what another agent would need, while that is little. */

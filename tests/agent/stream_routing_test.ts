@@ -13,8 +13,10 @@ import { decodeError, type ErrorPayload } from "../../lib/codec/payloads/error.t
 import type { Metadata } from "../../lib/codec/payloads/metadata.ts";
 import { decodeStreamClose, type StreamClose } from "../../lib/codec/payloads/stream_close.ts";
 import { LifecycleMessages } from "../../lib/mesh/lifecycle_messages.ts";
+import { CallMessages } from "../../lib/mesh/call_messages.ts";
 import { MessageWriter } from "../../lib/mesh/message_writer.ts";
 import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
+import { StreamClass } from "../../lib/transport/scheduler.ts";
 import { StreamError } from "../../lib/wire/error_codes.ts";
 import { isResponderInitiated, type StreamId } from "../../lib/wire/stream_id.ts";
 import { RawPeer } from "./support/raw_peer.ts";
@@ -311,7 +313,6 @@ test("a side that does not read holds up the other one, and nothing piles up in 
   const chunk = new Uint8Array(50_000);
   const writing = (async () => {
     for (; written < 60; written++) await stream.write(chunk);
-    await stream.close();
   })();
   const isStuck = async (): Promise<boolean> => {
     const before = mesh.relayedStreams.toAgents;
@@ -339,10 +340,18 @@ test("a side that does not read holds up the other one, and nothing piles up in 
   assert.equal((await client.call(new Uint8Array(50_000), { capability: "slow" })).bytes.length, 50_000);
   for (const stream of more) stream.cancel();
   gate.resolve();
-  let read = 0;
-  for await (const { length } of stream) read += length;
+  const chunks = stream[Symbol.asyncIterator]();
+  await chunks.next();
+  // Now nobody reads what comes back.
+  await until(async () => mesh.relayedStreams.fromAgents > 100_000 && await isStuck(), "the agent waits");
+  assert.ok(mesh.server.stats().memory.used >= 2 * 409_600, "what comes back is counted, too");
+  let read = 50_000;
+  while (read < 60 * 50_000) read += (await chunks.next()).value!.length;
   await writing;
-  assert.equal(read, 60 * 50_000);
+  await until(() => mesh.server.stats().memory.used === 0, "a stream in which nothing waits costs no budget");
+  assert.equal(mesh.relayedStreams.running, 1);
+  await stream.close();
+  assert.equal((await chunks.next()).done, true);
   await until(() => mesh.relayedStreams.running === 0, "it is over");
   assert.equal(mesh.server.stats().memory.used, 0);
   assert.ok(mesh.server.stats().memory.peak <= 20 * 409_600);
@@ -392,8 +401,10 @@ test("what a node does not know of a stream goes through as it is, in both direc
   };
   const unknown = Uint8Array.of(0xe5, 1, 0, 7, 0xe6, 0, 0);
   const sent = parts(IDS, new Uint8Array(16), { capability: "raw", hopLimit: 9, unknown });
-  const openerId = opener.open(concatBytes(...sent), false);
+  const openerId = opener.connection.openStream(false, StreamClass.BULK) as StreamId;
+  opener.write(openerId, concatBytes(...sent), false);
   const agentId = await opened(agent);
+  assert.equal(agent.connection.streamClass(agentId), StreamClass.BULK);
   await agent.until(() => agent.received(agentId).bytes.length > 300);
   const got = agent.received(agentId).bytes;
   const first = codec.decode(got);
@@ -433,6 +444,38 @@ test("a stream of whose rest its agent wanted nothing does not begin anew with a
   raw.close();
 });
 
+test("an agent that stops reading in the middle, or turns a stream away late, is heard by who opened it", async () => {
+  await using mesh = await Mesh.start();
+  const raw = await rawAgent(mesh);
+  const client = await mesh.client();
+  const calls = new CallMessages(mesh.platform.codec);
+  const streams = new StreamMessages(calls.writer);
+  const open = async (): Promise<readonly [MxpStream, StreamId]> => {
+    raw.events.length = 0;
+    const stream = client.stream({ capability: "raw" });
+    await stream.write("x");
+    return [stream, await opened(raw)];
+  };
+  // No more is wanted, and something else has been said than why.
+  const [stopped, stoppedId] = await open();
+  raw.stop(stoppedId, StreamError.INTERNAL);
+  const streamId = Uint8Array.from(stopped.id.replaceAll("-", "").match(/../g)!, (pair) => parseInt(pair, 16));
+  raw.write(stoppedId, streams.chunk(IDS, streamId, 0, Uint8Array.of(7)), false);
+  const chunks = stopped[Symbol.asyncIterator]();
+  assert.deepEqual((await chunks.next()).value, Uint8Array.of(7));
+  await until(() => stopped.write("y").then(() => false, () => true), "the opener knows");
+  stopped.cancel();
+  // Turned away when too much was sent for another agent to get it.
+  const [refused, refusedId] = await open();
+  await refused.write(new Uint8Array(100_000));
+  await raw.until(() => raw.received(refusedId).bytes.length > 100_000);
+  raw.write(refusedId, calls.error(IDS, ErrorCode.OVERLOADED, true, "full"), true);
+  await assert.rejects(refused.text(), failsWith("overloaded", true, /full/));
+  await until(() => mesh.relayedStreams.running === 0, "nothing is left");
+  assert.equal(mesh.relayedStreams.failovers, 0);
+  raw.close();
+});
+
 test("a side that breaks the rules ends the stream for both", async () => {
   await using mesh = await Mesh.start();
   const { codec } = mesh.platform;
@@ -440,8 +483,8 @@ test("a side that breaks the rules ends the stream for both", async () => {
   const messages = new StreamMessages(writer);
   const agent = await rawAgent(mesh);
   const opener = await RawPeer.connect(mesh.platform, mesh.server.url);
-  const open = (hopLimit: number): Uint8Array =>
-    messages.open(IDS, { capability: "raw", hopLimit }, {
+  const open = (hopLimit: number, deadlineMillis = 0): Uint8Array =>
+    messages.open(IDS, { capability: "raw", hopLimit, deadlineMillis }, {
       streamId: ID,
       target: new Uint8Array(16),
       kind: "bidirectional",
@@ -467,12 +510,26 @@ test("a side that breaks the rules ends the stream for both", async () => {
   assert.equal(code, ErrorCode.HANDLER_FAILED);
   assert.match(reason, /the agent's stream is not valid/);
   await agent.until(() => agent.received(second).resetCode === StreamError.MALFORMED);
+  // Neither of them, but the time is over, and nobody but the node looks at the clock.
+  agent.events.length = 0;
+  const slow = opener.open(open(3, 100), false);
+  const third = await opened(agent);
+  const over = codec.decode((await opener.answer(slow)).bytes);
+  assert.ok(!(over instanceof CodecError) && over.type === MessageType.STREAM_CLOSE);
+  assert.equal((decodeStreamClose(over.payload) as StreamClose).code, ErrorCode.DEADLINE_EXCEEDED);
+  await agent.until(() => agent.received(third).resetCode === StreamError.DEADLINE);
+  // An opener that gives up only one half has given up both.
+  agent.events.length = 0;
+  const left = opener.open(open(3), false);
+  const fourth = await opened(agent);
+  opener.reset(left, StreamError.CANCELLED);
+  await agent.until(() => agent.received(fourth).resetCode === StreamError.CANCELLED);
   // And one that has been passed on too often already.
   const refused = codec.decode((await opener.answer(opener.open(open(0), false))).bytes);
   assert.ok(!(refused instanceof CodecError) && refused.type === MessageType.ERROR);
   assert.equal((decodeError(refused.payload) as ErrorPayload).code, ErrorCode.HOP_LIMIT);
   await until(() => mesh.relayedStreams.running === 0, "nothing is left");
-  assert.deepEqual(mesh.server.stats().streams, { running: 0, total: 3, ok: 0, failed: 2, refused: 1, cancelled: 0 });
+  assert.deepEqual(mesh.server.stats().streams, { running: 0, total: 5, ok: 0, failed: 3, refused: 1, cancelled: 1 });
   for (const raw of [agent, opener]) raw.close();
 });
 
