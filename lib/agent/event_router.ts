@@ -205,7 +205,10 @@ class EventRelay implements Relayed {
         if (call.isBegun) this.#mayBeDone = true;
         return this.#another("the agent has gone");
       case "reset":
-        if (outcome.code === StreamError.REFUSED) return this.#another("the agent has gone");
+        if (outcome.code === StreamError.GONE) this.#mayBeDone = true;
+        if (outcome.code === StreamError.REFUSED || outcome.code === StreamError.GONE) {
+          return this.#another("the agent has gone");
+        }
         return this.#fail(ErrorCode.HANDLER_FAILED, false, "the agent gave the event up");
       case "malformed":
         return this.#fail(ErrorCode.HANDLER_FAILED, false, `the agent's answer is not valid: ${outcome.what}`);

@@ -20,6 +20,9 @@ import { decodeError } from "../../lib/codec/payloads/error.ts";
 import { nameTarget } from "../../lib/mesh/agent_target.ts";
 import { EventMessages } from "../../lib/mesh/event_messages.ts";
 import { MessageWriter } from "../../lib/mesh/message_writer.ts";
+import { LifecycleMessages } from "../../lib/mesh/lifecycle_messages.ts";
+import { StreamError } from "../../lib/wire/error_codes.ts";
+import { isResponderInitiated } from "../../lib/wire/stream_id.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
 import { RawPeer } from "./support/raw_peer.ts";
 
@@ -157,6 +160,36 @@ test("an event for a capability goes to another agent if one has gone before it 
   await emitted;
   assert.deepEqual(seen, ["a"]);
   assert.equal(server.stats().registry!.relayedEvents.failovers, 1);
+});
+
+test("an event goes to another agent if the node behind which the first one was says that it is gone", async () => {
+  const platform = memoryPlatform();
+  await using server = await node(platform);
+  const raw = await RawPeer.connect(platform, server.url);
+  const ids = { idHigh: 1, idLow: 2, traceHigh: 3, traceLow: 4 };
+  const agentId = new Uint8Array(16).fill(0x44);
+  const lifecycle = new LifecycleMessages(new MessageWriter(platform.codec));
+  await raw.answer(raw.open(lifecycle.register(ids, { agentId, name: "far", capabilities: ["log"] }).slice()));
+  await using client = await connect(server.url, { platform });
+  const emitted = client.emit("a", "x", { capability: "log", ack: true });
+  const find = () => raw.events.find((event) => event.type === "readable" && isResponderInitiated(event.id));
+  await raw.until(() => find() !== undefined);
+  const seen: string[] = [];
+  await using _second = await agent(platform, server.url, "second", (topic) => void seen.push(topic));
+  const event = find()!;
+  assert.ok("id" in event);
+  raw.reset(event.id, StreamError.GONE);
+  await emitted;
+  assert.deepEqual(seen, ["a"]);
+  // Whoever was there may have accepted it: where nobody else is, that is what is said.
+  const again = client.emit("b", "x", { agent: "far", ack: true });
+  raw.events.length = 0;
+  await raw.until(() => find() !== undefined);
+  const other = find()!;
+  assert.ok("id" in other);
+  raw.reset(other.id, StreamError.GONE);
+  await assert.rejects(again, (error: MxpError) => error.remoteCode === ErrorCode.ANSWER_LOST && error.retryable);
+  raw.close();
 });
 
 test("an event that is repeated under its key is acknowledged again and handled once, over whichever connection it comes", async () => {
