@@ -54,7 +54,7 @@ export interface PlainStats {
     readonly answered: number;
     readonly expired: number;
   };
-  /** Requests that were answered with an Error, by the name of the code. */
+  /** Requests that were answered with an Error, by the name of the code; `application` and `unknown` for agents' own. */
   readonly refused: Readonly<Record<string, number>>;
   /** Datagrams that were dropped without an answer, and answers that were not sent, by the reason. */
   readonly dropped: Readonly<Record<PlainDrop, number>>;

@@ -7,7 +7,7 @@
 import type { Address } from "../base/address.ts";
 import type { Clock, Micros } from "../base/time.ts";
 import type { PayloadForm } from "../codec/json/detect.ts";
-import { errorCodeName } from "../codec/error_codes.ts";
+import { errorCodeInfo, isApplicationError } from "../codec/error_codes.ts";
 import { DeadlineWheel } from "../mesh/deadline_wheel.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
 import type { PlainMessages } from "../mesh/plain_messages.ts";
@@ -32,7 +32,7 @@ export class PlainPort {
   readonly limits: PlainLimits;
   readonly deadlines: DeadlineWheel;
   readonly dropped: Record<PlainDrop, number> = noDrops();
-  /** Errors that were sent, by the name of the code. Codes of applications count together: agents choose them. */
+  /** Errors that were sent, by the name of the code. Codes of applications, and those that nobody knows, count together: agents choose them. */
   readonly refused: Record<string, number> = {};
   received = 0;
   sent = 0;
@@ -85,7 +85,7 @@ export class PlainPort {
 
   /** Sends an Error: never more than three times as long as the question. */
   error(question: PlainQuestion, code: number, retryable: boolean, text: string): void {
-    const name = code >= 0x8000 ? "application" : errorCodeName(code);
+    const name = isApplicationError(code) ? "application" : errorCodeInfo(code)?.name ?? "unknown";
     this.refused[name] = (this.refused[name] ?? 0) + 1;
     const most = AMPLIFICATION * question.size;
     this.send(this.messages.error(question, question.form, code, retryable, text, most), question.remote);

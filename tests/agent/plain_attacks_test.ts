@@ -4,6 +4,8 @@ import { type Clock, type Micros, micros, seconds } from "../../lib/base/time.ts
 import { concatBytes, fromHex } from "../../lib/base/bytes.ts";
 import { parseUuid } from "../../lib/base/uuid.ts";
 import { encodeAgentRegister, sizeOfAgentRegister } from "../../lib/codec/payloads/agent_register.ts";
+import { ErrorCode } from "../../lib/codec/error_codes.ts";
+import { encodeError, sizeOfError } from "../../lib/codec/payloads/error.ts";
 import { decodeDiscoverResponse } from "../../lib/codec/payloads/discover_response.ts";
 import { SystemClock } from "../../lib/runtime/clock.ts";
 import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
@@ -273,6 +275,22 @@ test("no call lasts longer than the carrier lets it, neither one from here nor o
   await assert.rejects(client.call("{}", { agent: ID }), { code: "deadline", message: /not answered in time/ });
   assert.deepEqual(mesh.stats.passedOn, { running: 0, total: 1, answered: 0, expired: 1 });
   assert.equal((await agent.next()).text, "{}");
+});
+
+test("codes that agents make up do not become names of counters", async () => {
+  await using mesh = await Mesh.start();
+  const [agent, caller] = [await mesh.peer(), await mesh.peer()];
+  await agent.ask(message(REGISTER, 0, 1n, 1n, registerJson(ID, agent.address.port)));
+  for (const [id, code] of [0x7abc, 0x7abd, 0x4000, 0x8001, 0xffff, ErrorCode.OVERLOADED].entries()) {
+    caller.send(callTo(ID, 5, "{}", BigInt(id + 10)));
+    const call = await agent.next("a call");
+    const error = { code, retryable: false, text: "" };
+    const payload = new Uint8Array(sizeOfError(error));
+    encodeError(payload, 0, error);
+    agent.send(message(ERROR, 0, call.id, call.trace, payload), call.from);
+    await caller.next("the error");
+  }
+  assert.deepEqual(mesh.stats.refused, { unknown: 3, application: 2, OVERLOADED: 1 });
 });
 
 test("calls that wait are bounded, those to one agent more so, and the same call again is not carried out twice", async () => {
