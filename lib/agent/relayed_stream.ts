@@ -10,6 +10,7 @@ import { ErrorCode } from "../codec/error_codes.ts";
 import { MessageReader } from "../codec/message_reader.ts";
 import type { StreamEnding } from "../mesh/agent_streams.ts";
 import type { WheelEntry } from "../mesh/deadline_wheel.ts";
+import { KeptBytes } from "../mesh/kept_bytes.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
 import type { StreamStart } from "../mesh/request_reader.ts";
@@ -54,8 +55,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
   #choice: Choice | undefined;
   readonly #tried = new Set<AgentLink>();
   /** What the opener has sent, for another agent; undefined once that is too much, or the first agent has begun. */
-  #kept: Uint8Array[] | undefined = [];
-  #keptBytes = 0;
+  #kept: KeptBytes | undefined = new KeptBytes();
   #outcome: StreamOutcome | undefined;
   /** Whether an agent may have done something, without having said so. */
   #mayBeDone = false;
@@ -232,8 +232,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     const leg = new RelayLeg("opener", session, relay, this);
     leg.put(this.#router.opening(this, agent), false);
     const kept = this.#kept!;
-    const isClosed = this.#opener.relay.ending?.kind === "closed";
-    kept.forEach((bytes, i) => leg.put(bytes, isClosed && i === kept.length - 1));
+    if (kept.length > 0) leg.put(kept.all, this.#opener.relay.ending?.kind === "closed");
     return leg;
   }
 
@@ -285,18 +284,15 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
   /** Keeps what another agent would need, while that is little. */
   #keep(bytes: Uint8Array, agent: RelayLeg): void {
     if (this.#kept === undefined) return;
-    this.#keptBytes += bytes.length;
-    if (this.#keptBytes <= FREE_KEPT || (this.#keptBytes <= MAX_KEPT && (agent.reserved > 0 || this.#reserve(agent)))) {
-      this.#kept.push(bytes);
-      return;
-    }
-    this.#forget();
+    const length = this.#kept.length + bytes.length;
+    if (length <= FREE_KEPT || (length <= MAX_KEPT && (agent.reserved > 0 || this.#reserve(agent)))) {
+      this.#kept.add(bytes);
+    } else this.#forget();
   }
 
   /** From now on, no other agent could take over. */
   #forget(): void {
     this.#kept = undefined;
-    this.#keptBytes = 0;
   }
 
   /** Sets memory aside for what waits for a leg. False if there was some, or is none. */
@@ -308,7 +304,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
 
   /** Gives it back when next to nothing waits. */
   #relax(leg: RelayLeg): void {
-    if (leg.reserved === 0 || (leg === this.#agent && this.#keptBytes > FREE_KEPT) || !leg.isLight()) return;
+    if (leg.reserved === 0 || (leg === this.#agent && (this.#kept?.length ?? 0) > FREE_KEPT) || !leg.isLight()) return;
     this.#release(leg);
   }
 
