@@ -132,8 +132,10 @@ export class StreamRelay {
 
   /** The transport stream has ended. */
   finish(): void {
-    if (this.#options.isResumable) this.#ending ??= this.#closed ?? { kind: "closed", code: 0, reason: "" };
-    this.#ending ??= disorder("the stream ended without a StreamClose");
+    if (this.#ending !== undefined) return;
+    if (!this.#options.isResumable) this.#ending = disorder("the stream ended without a StreamClose");
+    else if (this.#reader.finish() !== undefined) this.#ending = disorder("the stream ended inside a message");
+    else this.#ending = this.#closed ?? { kind: "closed", code: 0, reason: "" };
   }
 
   /** A message that came in pieces lies in the reader's own buffer, which is used again. */

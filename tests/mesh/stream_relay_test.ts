@@ -124,6 +124,23 @@ test("a direction may begin anywhere, and goes on from there", () => {
   assert.match(JSON.stringify(into.ending), /chunk 44 came where chunk 43/);
 });
 
+test("a resumable stream may end behind any message, but not inside one", () => {
+  const resumable = (): StreamRelay =>
+    new StreamRelay(new MessageReader(codec), writer, ID, BEHIND, { ...FROM_OPENER, isResumable: true });
+  for (
+    const [parts, code] of [[[chunk(0, ID)], 0], [[chunk(0, ID), close(7), message(EXTENSION, 0, ID)], 7]] as const
+  ) {
+    const into = resumable();
+    passOn(into, ...parts);
+    into.finish();
+    assert.deepEqual(into.ending, { kind: "closed", code, reason: "" });
+    const cut = resumable();
+    passOn(cut, ...parts, chunk(1, ID).subarray(0, 50));
+    cut.finish();
+    assert.match(JSON.stringify(cut.ending), /violation.*(inside a message)/);
+  }
+});
+
 test("an Error instead of anything else is told, and not passed on", () => {
   const into = relay();
   assert.equal(passOn(into, calls.error(BEFORE, ErrorCode.OVERLOADED, true, "full")).length, 0);
