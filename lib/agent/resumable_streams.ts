@@ -130,10 +130,10 @@ export class ResumableStreams {
     const place = this.#table.find(streams.peer.publicKeyText, streamId, resume.token);
     if (place === undefined) return false;
     const kept = place.value;
-    const wasParked = !kept.stream.isCarried;
     if (!kept.stream.goOn(streams, request.stream, grantOf(kept), resume.at, start.reader)) return false;
     this.#counters.resumed++;
-    if (wasParked) this.#unpark(kept);
+    // The opener may be gone again already.
+    if (kept.stream.isCarried) this.#unpark(kept);
     return true;
   }
 
@@ -153,6 +153,7 @@ export class ResumableStreams {
   #park(kept: Kept): boolean {
     const { windowMillis } = kept.place!;
     if (this.#isDraining || windowMillis === 0) return false;
+    if (kept.cancelWindow !== undefined) return true;
     this.#parked++;
     kept.cancelWindow = this.#clock.wakeAt((this.#clock.now() + millis(windowMillis)) as Micros, () => {
       this.#counters.expired++;

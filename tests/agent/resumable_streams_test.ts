@@ -431,3 +431,29 @@ test("only the key that opened a stream, with its secret, goes on with it, and t
     stranger.close();
   }, { settings: {} });
 });
+
+test("who comes back and is gone again in the same moment has the stream kept as before, for no longer and no shorter", async () => {
+  await withPair({ stream: echo }, async ({ server, platform }) => {
+    const peer = await RawPeer.connect(platform, server.url);
+    const isOpen = (id: number): Promise<void> => peer.until(() => peer.received(id as never).bytes.length > 0);
+    const { resumable: before } = server.stats();
+    const first = peer.open(opening({ token: TOKEN }), false);
+    await isOpen(first);
+    peer.reset(first, StreamError.GONE);
+    await until(() => server.stats().resumable.parked === 1, "it is kept");
+    const second = peer.open(opening({ token: TOKEN, at: 0 }), false);
+    peer.stop(second, StreamError.GONE);
+    await until(() => server.stats().resumable.resumed === 1, "it was there");
+    assert.equal(server.stats().resumable.parked, 1);
+    const third = peer.open(opening({ token: TOKEN, at: 0 }), false);
+    await isOpen(third);
+    assert.equal(server.stats().resumable.parked, 0);
+    await sleep(500);
+    const { open, expired } = server.stats().resumable;
+    assert.deepEqual([open, expired], [1, 0], "it has a connection");
+    peer.reset(third, StreamError.CANCELLED);
+    await until(() => server.stats().resumable.open === 0, "it is over");
+    assert.deepEqual(server.stats().resumable, { ...before, resumed: 2 });
+    peer.close();
+  }, { settings: {}, resume: { windowMs: 400 } });
+});
