@@ -34,6 +34,8 @@ export const CHUNK_OVERHEAD = 256;
 export const LEAST_BUFFER_BYTES = 65_536;
 /** The part of the buffer after which the other side is told how far its chunks were taken. */
 const PROGRESS_PARTS = 4;
+/** Unread chunks that cost less than this together may be views of larger memory. */
+const FREE_UNREAD = 16_384;
 const EMPTY = new Uint8Array(0);
 const FIN_ALONE: Outbound = { bytes: EMPTY, fin: true };
 
@@ -366,7 +368,8 @@ export class ResumableEnd {
       if (!(next instanceof Uint8Array)) break;
       if (this.#readsNoMore) this.#taken++;
       else {
-        this.#unread.push(next);
+        // What is soon read may be a view of what came.
+        this.#unread.push(this.#unreadCost < FREE_UNREAD ? next : own(next, CHUNK_OVERHEAD));
         this.#unreadCost += next.length + CHUNK_OVERHEAD;
       }
     }
@@ -390,7 +393,7 @@ export class ResumableEnd {
   }
 }
 
-/** A message in memory of its own: what is kept for long must not keep others' memory. */
-function own(message: Uint8Array): Uint8Array {
-  return message.buffer.byteLength === message.length ? message : message.slice();
+/** Bytes in memory of their own, but for a few: what is kept for long must not keep others' memory. */
+function own(bytes: Uint8Array, tolerated = 0): Uint8Array {
+  return bytes.buffer.byteLength <= bytes.length + tolerated ? bytes : bytes.slice();
 }

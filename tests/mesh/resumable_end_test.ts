@@ -8,6 +8,7 @@ import { MessageType } from "../../lib/codec/message_type.ts";
 import { decodeStreamOpen, type ResumeRequest } from "../../lib/codec/payloads/stream_open.ts";
 import { CallMessages } from "../../lib/mesh/call_messages.ts";
 import { CHUNK_OVERHEAD, ResumableEnd, type ResumableEndOptions } from "../../lib/mesh/resumable_end.ts";
+import { StreamSender } from "../../lib/mesh/agent_streams.ts";
 import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
 import { Unacknowledged } from "../../lib/mesh/unacknowledged.ts";
 import { property } from "../support/seed.ts";
@@ -298,3 +299,27 @@ test("messages are kept by their number until they are acknowledged", () => {
 function join(...parts: Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
+
+test("chunks that nobody reads keep no memory alive but their own", () => {
+  const end = endOf("answerer", { bufferBytes: 65_536 });
+  end.attachAnswerer({ agentId: AGENT, windowMillis: WINDOW, bufferBytes: 65_536 });
+  const sender = new StreamSender(messages, IDS, ID);
+  const count = 200;
+  for (let i = 0; i < count; i++) {
+    // As the transport gives small pieces: each a view of a block.
+    const block = new Uint8Array(4_096);
+    const bytes = sender.chunk(Uint8Array.of(i));
+    block.set(bytes, 100);
+    end.push(block.subarray(100, 100 + bytes.length));
+  }
+  const held = end.heldBytes;
+  const blocks = new Set<ArrayBufferLike>();
+  for (let i = 0; i < count; i++) {
+    const chunk = end.read()!;
+    assert.deepEqual(chunk, Uint8Array.of(i));
+    blocks.add(chunk.buffer);
+  }
+  const memory = [...blocks].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  // The first few are the reader's, which as a rule is quick.
+  assert.ok(memory <= held + 16 * 16_384, `${memory} bytes of memory for ${held}`);
+});
