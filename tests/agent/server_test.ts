@@ -19,6 +19,8 @@ import { AnswerReader } from "../../lib/mesh/answer_reader.ts";
 import type { CallOutcome } from "../../lib/mesh/pending_calls.ts";
 import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
 import { StreamError } from "../../lib/wire/error_codes.ts";
+import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
+import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
 import { RawPeer, type Received } from "./support/raw_peer.ts";
 
@@ -567,4 +569,26 @@ test("a stream whose opener stops the answer before it has sent anything is not 
     await peer.until(() => peer.received(id).stopCode === StreamError.CANCELLED);
     assert.equal(server.connections()[0].streams, 0);
   });
+});
+
+test("a server whose socket fails ends, and says so where its store cannot be closed either", async () => {
+  const platform = memoryPlatform();
+  let fail: ((error: Error) => void) | undefined;
+  const bindUdp: typeof platform.bindUdp = (local, handlers) => {
+    fail = (error) => handlers.onError(error);
+    return platform.bindUdp(local, handlers);
+  };
+  const store = new MemoryAgentStore(new SeededRandom(1));
+  store.close = () => Promise.reject(new Error("the disk is gone"));
+  const told: unknown[] = [];
+  const server = await serve({
+    listen: "127.0.0.1:0",
+    platform: { ...platform, bindUdp },
+    registry: { store },
+    onInternalError: (error) => told.push(error),
+  }, () => "");
+  fail!(new Error("the cable was pulled"));
+  await server.closed;
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.deepEqual(told.map(String), ["Error: the disk is gone"]);
 });
