@@ -211,7 +211,8 @@ test("whatever the cuts, all chunks arrive once and in order, and no end holds m
         };
         const check = (): void => {
           for (const end of [pair.opener, pair.answerer]) {
-            const largest = 2 * (Math.max(own, allowed) + 3_000 + CHUNK_OVERHEAD);
+            // What is kept, and what is not read; until it is told, an opener keeps to its own buffer.
+            const largest = own + Math.min(own, allowed) + 2 * (3_000 + CHUNK_OVERHEAD);
             assert.ok(end === undefined || end.heldBytes <= largest, `${end?.heldBytes} bytes are held`);
           }
         };
@@ -239,6 +240,25 @@ test("whatever the cuts, all chunks arrive once and in order, and no end holds m
     property(60),
   );
   assert.ok(cuts > 0, "connections were cut");
+});
+
+test("an end has room for its buffer and a part of one more chunk, and again when that was taken", () => {
+  const opener = endOf("opener", { bufferBytes: 10_000 });
+  opener.attachOpener(new Uint8Array(1));
+  opener.push(
+    messages.resumeState(IDS, { streamId: ID, agentId: AGENT, next: 0, windowMillis: 1, bufferBytes: 6_000 }),
+  );
+  const fill = (): number => {
+    let written = 0;
+    for (; opener.hasRoom && written < 1_000; written++) opener.write(new Uint8Array(44));
+    return written;
+  };
+  assert.equal(fill(), 20);
+  assert.equal(opener.heldBytes, 20 * (44 + CHUNK_OVERHEAD));
+  opener.push(messages.progress(IDS, { streamId: ID, next: 7, isEnough: false }));
+  assert.equal(fill(), 7);
+  opener.detach();
+  assert.equal(fill(), 0);
 });
 
 test("a side that was told more than was sent, or of another stream, has found the end", () => {
