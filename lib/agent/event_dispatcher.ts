@@ -124,9 +124,12 @@ export class EventDispatcher {
       return this.#refuse(done, ErrorCode.BAD_REQUEST, false, text);
     }
     const { peer: { publicKeyText }, publisher, sealedBy } = request;
-    const from = sealedBy ?? publisher;
-    const how = sealedBy === undefined ? "/" : "/sealed/";
-    const sender = from === undefined ? publicKeyText : `${publicKeyText}${how}${toBase64Url(from)}`;
+    // What was sealed is its sealer's, whoever brings it.
+    const sender = sealedBy !== undefined
+      ? `sealed/${toBase64Url(sealedBy)}`
+      : publisher === undefined
+      ? publicKeyText
+      : `${publicKeyText}/${toBase64Url(publisher)}`;
     const known = requests.find(now(), sender, key);
     if (known === undefined) {
       const entry = requests.open(now(), sender, key);

@@ -157,10 +157,13 @@ export class OnceCalls {
   }
 }
 
-/** Whose keys are kept apart. What was sealed is its sealer's: no node on the way is to get at the answer with the same key. */
+/**
+ * Whose keys are kept apart. What was sealed is its sealer's alone: no node on the way gets at the answer with the same key, and none has the
+ * call carried out again by bringing it over another connection, or with another origin.
+ */
 function senderOf({ peer, sealedBy, details: { origin } }: IncomingCall): string {
-  const from = origin === undefined ? peer.publicKeyText : `${peer.publicKeyText}:${toHex(origin)}`;
-  return sealedBy === undefined ? from : `${from}:sealed:${toHex(sealedBy)}`;
+  if (sealedBy !== undefined) return `sealed:${toHex(sealedBy)}`;
+  return origin === undefined ? peer.publicKeyText : `${peer.publicKeyText}:${toHex(origin)}`;
 }
 
 /**

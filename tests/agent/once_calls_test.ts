@@ -4,6 +4,7 @@ import { deferred } from "../../lib/agent/deferred.ts";
 import { type CallAnswers, IncomingCall } from "../../lib/agent/incoming_call.ts";
 import { OnceCalls } from "../../lib/agent/once_calls.ts";
 import { type Micros, NEVER, seconds } from "../../lib/base/time.ts";
+import { NO_DETAILS } from "../../lib/mesh/request_reader.ts";
 import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
 import { ManualClock } from "../../lib/testing/manual_clock.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
@@ -307,4 +308,31 @@ test("through a node, the agent keeps the callers' keys apart, and remembers the
   await registration.close();
   await one.close();
   await server.close();
+});
+
+test("a sealed call with a key is its sealer's, whoever brings it and whatever origin is written on it", () => {
+  const { clock, random, crypto } = memoryPlatform();
+  const once = new OnceCalls({ clock, random, sha256: (bytes) => crypto.sha256.hash(bytes) });
+  const sealer = new Uint8Array(32).fill(1);
+  let runs = 0;
+  const bring = (carrier: string, sealedBy: Uint8Array | undefined, origin?: Uint8Array): string => {
+    const answers: string[] = [];
+    const calls = {
+      peer: { publicKeyText: carrier },
+      respond: (_: unknown, data: Uint8Array) => void answers.push(new TextDecoder().decode(data)),
+      isEarly: () => false,
+    } as unknown as CallAnswers;
+    const call = new IncomingCall(calls, 0 as StreamId);
+    Object.assign(call, { state: "running", sealedBy, target: new Uint8Array(16) });
+    call.details = { ...NO_DETAILS, ...(origin && { origin }) };
+    once.dispatch(call, "order-17", new Uint8Array(1), (inner) => {
+      inner.calls.respond(inner, new TextEncoder().encode(`run ${++runs}`));
+    });
+    return answers.join();
+  };
+  assert.equal(bring("node", sealer), "run 1");
+  assert.equal(bring("node", sealer, new Uint8Array(16).fill(7)), "run 1", "a node invents an origin");
+  assert.equal(bring("elsewhere", sealer), "run 1", "over another node");
+  assert.equal(bring("node", undefined), "run 2", "the same in the clear");
+  assert.equal(bring("node", new Uint8Array(32).fill(2)), "run 3", "of somebody else");
 });
