@@ -6,6 +6,7 @@
 
 import { MxpError } from "../base/errors.ts";
 import type { CallContext } from "../agent/call_context.ts";
+import { aboutOthers } from "../agent/handler_failure.ts";
 import { type Destination, nameOf, wayTo } from "./destination.ts";
 
 /** Destinations of one question; there is no use in more. */
@@ -134,5 +135,6 @@ function tooFew(answers: readonly Answer[], good: number, atLeast: number): MxpE
   const { error, from } = failures.find(({ error }) => error.code !== "cancelled") ?? failures[0];
   const text = `${good} of ${answers.length} answered, and ${atLeast} have to; ${from}: ${error.message}`;
   const retryable = failures.every(({ error }) => error.retryable || error.code === "cancelled");
-  return new MxpError(error.code, text, { retryable, cause: error });
+  // Others have done something, or may have: whoever asked us must not hear that nothing was done.
+  return aboutOthers(new MxpError(error.code, text, { retryable, cause: error }));
 }

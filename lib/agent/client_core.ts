@@ -13,6 +13,7 @@ import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import { callFailure, connectionEnded, type Errand } from "./call_failure.ts";
+import { aboutOthers } from "./handler_failure.ts";
 import type { Identity } from "./identity.ts";
 import type { OutgoingCall } from "./outgoing_calls.ts";
 import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
@@ -116,10 +117,8 @@ export class ClientCore {
     if (mayBeEarly && this.session.outgoing.sendEarly(call, message)) return;
     this.session.begin();
     if (this.session.outgoing.send(call, message)) return;
-    throw new MxpError("overloaded", "too many calls are waiting for the node already", {
-      retryable: true,
-      nothingDone: true,
-    });
+    const text = "too many calls are waiting for the node already";
+    throw aboutOthers(new MxpError("overloaded", text, { retryable: true, nothingDone: true }));
   }
 
   /** Ends a call when a signal says so; stops listening when the call ends. */

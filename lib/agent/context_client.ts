@@ -12,6 +12,7 @@ import type { Callee } from "./callee.ts";
 import { NO_OPTIONS } from "./caller.ts";
 import { DEFAULT_CALL_TIMEOUT_MS } from "./client_core.ts";
 import type { CallOptions, EventOptions, RequestOptions, StreamOptions } from "./client_types.ts";
+import { aboutOthers } from "./handler_failure.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import { DEFAULT_HOPS } from "./hops.ts";
 import type { MxpStream } from "./mxp_stream.ts";
@@ -150,7 +151,7 @@ export class ContextClient {
       release = lease.release;
       return await use(lease.client, keep);
     } catch (error) {
-      throw this.#explain(error);
+      throw aboutOthers(this.#explain(error));
     } finally {
       if (!isKept) release?.();
     }

@@ -10,6 +10,7 @@ import type { Address } from "../base/address.ts";
 import { MxpError } from "../base/errors.ts";
 import { parseEndpoint, parseIpv4, parseIpv6 } from "../codec/endpoint.ts";
 import type { Agent } from "./agent_card.ts";
+import { aboutOthers } from "./handler_failure.ts";
 import { type MxpUrl, parsePublicKey } from "./mxp_url.ts";
 import { quote } from "./quote.ts";
 
@@ -103,7 +104,7 @@ export function directUrl(
   turn: number,
 ): MxpUrl & { readonly agent: string } {
   const alive = agents.filter(({ status }) => status !== "offline");
-  if (alive.length === 0) throw new MxpError("no_such_agent", `no agent ${wanted}`, { nothingDone: true });
+  if (alive.length === 0) throw aboutOthers(new MxpError("no_such_agent", `no agent ${wanted}`, { nothingDone: true }));
   let reason =
     `${wanted} has no address of its own: it is reached over the node's connection only; call it without direct`;
   const choices: { readonly url: MxpUrl & { readonly agent: string }; readonly rank: number }[] = [];

@@ -15,6 +15,17 @@ export interface HandlerFailure {
   readonly text: string;
 }
 
+const ABOUT_OTHERS = new WeakSet<MxpError>();
+
+/**
+ * Notes of an error that it says what became of a request that a handler, or an adapter, made itself, where no code of the protocol shows it.
+ * Gives it back.
+ */
+export function aboutOthers<T>(error: T): T {
+  if (error instanceof MxpError) ABOUT_OTHERS.add(error);
+  return error;
+}
+
 /** Never a stack. Codes that an `MxpError` stands for are the handler's to choose. */
 export function handlerFailure(error: unknown): HandlerFailure {
   const text = error instanceof Error ? error.message : String(error);
@@ -28,7 +39,8 @@ export function handlerFailure(error: unknown): HandlerFailure {
  * Whether it says what became of a request that the handler made itself. Its code is about that one: that nothing was done, or that
  * there is no such agent, would not be true of the handler. Time and cancellation are the same for both.
  */
-function isAboutOthers({ code, remoteCode }: MxpError): boolean {
+function isAboutOthers(error: MxpError): boolean {
+  const { code, remoteCode } = error;
   if (code === "deadline" || code === "cancelled") return false;
-  return remoteCode !== undefined || code === "connect_failed";
+  return remoteCode !== undefined || code === "connect_failed" || ABOUT_OTHERS.has(error);
 }

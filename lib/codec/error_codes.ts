@@ -83,7 +83,7 @@ export const ERROR_CODES: readonly ErrorCodeInfo[] = [
   info(
     "SEAL_REFUSED",
     false,
-    true,
+    false,
     "a sealed message was here before, is too old or from the future, or is for another agent",
   ),
   info("ANSWER_LOST", true, false, "the request was carried out, or may have been, and its answer is lost"),

@@ -201,15 +201,23 @@ test("an aggregator fails as soon as it cannot succeed, and says because of whom
   let asked: Step[] = [];
   await using mesh = await Mesh.start(aggregator(() => asked, { ...join, quorum: 2 }));
   asked = [never, fails("overloaded"), fails("overloaded")];
-  assert.equal(await mesh.ask("x"), "overloaded (retryable): 0 of 3 answered, and 2 have to; #1: no");
+  assert.equal(await mesh.ask("x"), "agent_error (retryable): 0 of 3 answered, and 2 have to; #1: no");
   asked = [never, fails("overloaded"), fails("agent_error")];
-  assert.equal(await mesh.ask("x"), "overloaded: 0 of 3 answered, and 2 have to; #1: no");
+  assert.equal(await mesh.ask("x"), "agent_error: 0 of 3 answered, and 2 have to; #1: no");
   asked = [shout];
   assert.equal(await mesh.ask("x"), "no_such_agent: there are 1 to ask, and 2 have to answer");
   asked = [];
   assert.equal(await mesh.ask("x"), "no_such_agent: there are 0 to ask, and 2 have to answer");
   asked = new Array(1_025).fill(shout);
   assert.match(await mesh.ask("x"), /1025 destinations are more than 1024/);
+});
+
+test("an aggregator of which some have answered does not say that nothing was done, so nobody repeats what they did", async () => {
+  let done = 0;
+  const works: Step = () => `${++done}`;
+  await using mesh = await Mesh.start(aggregator([works, works, fails("overloaded")], join));
+  const failure = await mesh.client.call("x", { retry: 3 }).catch((error) => error);
+  assert.deepEqual([failure.retryable, failure.nothingDone, done], [true, false, 2], failure.message);
 });
 
 test("a transformer changes requests, answers and the chunks of streams, which it does not hold back", async () => {

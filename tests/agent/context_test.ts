@@ -411,6 +411,21 @@ test("what a handler's own calls come to is no verdict about the handler, so nob
   assert.equal(mesh.server.stats().registry!.relayed.failovers, 0);
 });
 
+test("what a handler is told before its own call was sent is no verdict about the handler either", async () => {
+  await using mesh = await Mesh.start();
+  let runs = 0;
+  await mesh.agent("one", {
+    call: async (payload, context) => {
+      runs++;
+      // What is thrown on this side, and has no code of the protocol.
+      return (await context.client("other").call(payload, { hedge: { afterMs: 1 } })).bytes;
+    },
+  });
+  const client = await mesh.client();
+  const error = await client.call("", { agent: "one", retry: 2 }).catch((error) => error);
+  assert.deepEqual([error.remoteName, error.nothingDone, runs], ["HANDLER_FAILED", false, 1], error.message);
+});
+
 test("a node's own handlers find agents at their node by name and capability, and call and stream to them like others", async () => {
   const mesh = await Mesh.start(memoryPlatform(), {
     call: async (payload, context) => {
