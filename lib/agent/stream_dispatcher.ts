@@ -151,6 +151,9 @@ export class StreamDispatcher {
       return problem === undefined ? handler : refuse(problem.code, problem.retryable, problem.text);
     }
     if (handler === "no_such_agent") return refuse(ErrorCode.NO_SUCH_AGENT, false, `no agent ${incoming.agent} here`);
+    // A stream that is to go on names no method.
+    const lost = incoming.resume?.at === undefined ? undefined : this.#options.resumable().admit(incoming);
+    if (lost !== undefined) return refuse(lost.code, lost.retryable, lost.text);
     const text = method === undefined ? "no handler for streams here" : `no method ${quote(method)} for streams here`;
     return refuse(ErrorCode.NO_SUCH_METHOD, false, text);
   }

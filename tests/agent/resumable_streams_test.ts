@@ -457,3 +457,14 @@ test("who comes back and is gone again in the same moment has the stream kept as
     peer.close();
   }, { settings: {}, resume: { windowMs: 400 } });
 });
+
+test("a stream that is not known any more cannot go on, whatever the handlers that there are", async () => {
+  for (const handlers of [{ streams: { facts: echo } }, { call: () => "" }, { stream: echo }]) {
+    await withPair(handlers, async ({ server, platform }) => {
+      const peer = await RawPeer.connect(platform, server.url);
+      const answer = await peer.answer(peer.open(opening({ token: TOKEN, at: 1 }), false));
+      assert.equal(firstOf(answer.bytes).code, ErrorCode.CANNOT_RESUME, JSON.stringify(Object.keys(handlers)));
+      peer.close();
+    });
+  }
+});
