@@ -208,6 +208,10 @@ export class AgentLinks {
     const link = this.#bySession.get(session);
     if (link === undefined) return;
     this.#bySession.delete(session);
+    if (this.#bySession.size === 0) {
+      this.#cancelTimer?.();
+      this.#cancelTimer = undefined;
+    }
     for (const key of link.agents) if (this.#byAgent.get(key) === link) this.#byAgent.delete(key);
   }
 

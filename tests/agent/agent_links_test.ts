@@ -54,7 +54,7 @@ function oneAgent() {
   links.attach(agent.key, session as unknown as Session);
   const { link } = links.choose({ target: agentId, capability: undefined }, new Set())!;
   const pass = (time: number): void => clock.advance((clock.now() + seconds(time)) as Micros);
-  return { pass, links, link, session, agent };
+  return { clock, pass, links, link, session, agent };
 }
 
 test("an agent that has missed one question is not taken for dead at the next call, hours later", () => {
@@ -102,4 +102,12 @@ test("an agent that answers nothing for five seconds is dead, whatever its calls
   pass(4);
   assert.deepEqual(given, ["long"]);
   session.pong();
+});
+
+test("no timer is left once nobody is there to be asked", () => {
+  const { clock, links, link, session } = oneAgent();
+  links.begin(link, { giveUp: () => {} });
+  assert.equal(clock.waiting, 1);
+  session.onEnd!();
+  assert.equal(clock.waiting, 0);
 });
