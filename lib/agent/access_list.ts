@@ -48,6 +48,11 @@ export interface AccessAction {
   readonly capabilities?: readonly string[];
   /** What an event or a subscription is about. */
   readonly topic?: string;
+  /**
+   * Of an agent stream that goes on after its connection was lost, and so has its agent's id as its target, however the agent
+   * was found at first: what the agent is registered with. Agents let only those go on who have begun.
+   */
+  readonly goesOnWith?: { readonly name: string; readonly capabilities: readonly string[] };
 }
 
 /**
@@ -124,7 +129,7 @@ export class AccessList {
     if (grants === undefined) return false;
     const { words, registers, calls } = grants;
     if (words.has(action.permission) || words.has("admin")) return true;
-    const { kind, capabilities = [], target } = action;
+    const { kind, capabilities = [], target, goesOnWith } = action;
     switch (kind) {
       case "register":
         return registers.length > 0 &&
@@ -141,7 +146,9 @@ export class AccessList {
           return calls.some(({ pattern }) => capabilityMatches(pattern, capabilities[0]));
         }
         if (target === undefined || isNilUuid(target)) return false;
-        return calls.some((call) => bytesEqual(call.target, target));
+        return calls.some((call) =>
+          bytesEqual(call.target, target) || (goesOnWith !== undefined && isMetBy(call.pattern, goesOnWith))
+        );
       case "subscribe":
       case "remove":
         return false;
@@ -151,6 +158,11 @@ export class AccessList {
   #grantsOf(key: string): Grants | undefined {
     return this.#byKey.get(key) ?? this.#others;
   }
+}
+
+/** Whether a pattern of `call:` is an agent's name, or stands for one of its capabilities. */
+function isMetBy(pattern: string, agent: NonNullable<AccessAction["goesOnWith"]>): boolean {
+  return pattern === agent.name || agent.capabilities.some((capability) => capabilityMatches(pattern, capability));
 }
 
 function toGrants(permissions: readonly string[]): Grants {

@@ -58,6 +58,8 @@ export interface DispatcherOptions {
 export interface LifecycleHandler extends EventRoute {
   /** Leads to an answer, at once or later. */
   handle(call: IncomingCall, kind: LifecycleKind, payload: Uint8Array): void;
+  /** See `CallService.registered`. */
+  registered: CallService["registered"];
   /** Passes a call on to an agent; false if none is meant. `ended` is called once, when the call is settled. */
   route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean;
   /** The same for an agent stream, which may also be refused: then nobody is told of an end. */
@@ -148,6 +150,7 @@ export class Dispatcher {
       budget,
       counters: this.counters,
       maxRequestBytes: this.maxRequestBytes,
+      registered: (agentId) => this.#registry?.registered(agentId),
       dispatch: (call, payload) => this.#dispatch(call, payload),
       dispatchStream: (...stream) => this.streams.dispatch(...stream),
       get takesEvents() {

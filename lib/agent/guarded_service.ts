@@ -30,8 +30,11 @@ export function guarded(service: CallService, policy: Policy): CallService {
       if (text === undefined) service.dispatch(call, payload);
       else call.calls.refuse(call, ErrorCode.NOT_ALLOWED, false, text, StreamError.REFUSED);
     },
+    registered: (agentId) => service.registered(agentId),
     dispatchStream: (streams, request, start) => {
-      const text = policy.denial(request.peer, messageAction("stream", request));
+      const action = messageAction("stream", request);
+      const goesOnWith = start.open.resume?.at === undefined ? undefined : service.registered(request.target);
+      const text = policy.denial(request.peer, goesOnWith === undefined ? action : { ...action, goesOnWith });
       // Who is refused is counted there, too.
       const refusal = text === undefined ? undefined : { code: ErrorCode.NOT_ALLOWED, retryable: false, text };
       service.dispatchStream(streams, request, start, refusal);

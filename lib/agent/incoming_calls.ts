@@ -34,6 +34,8 @@ export interface CallService {
   /** Largest payload of a request. */
   readonly maxRequestBytes: number;
   readonly counters: CallCounters;
+  /** What an agent is registered with here, by its id; undefined if there is none. */
+  registered(agentId: Uint8Array): { readonly name: string; readonly capabilities: readonly string[] } | undefined;
   /** Runs the handler of a complete request; leads to `respond` or `fail`, at once or later. */
   dispatch(call: IncomingCall, payload: Uint8Array): void;
   /** Runs the handler of an agent stream, or passes it on, or turns it away, which it does with a `refusal` in any case. */

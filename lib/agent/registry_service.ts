@@ -4,6 +4,7 @@
  * @module
  */
 
+import { toHex } from "../base/bytes.ts";
 import { MxpError } from "../base/errors.ts";
 import type { Clock, Micros } from "../base/time.ts";
 import { millis, seconds } from "../base/time.ts";
@@ -226,6 +227,10 @@ export class RegistryService implements LifecycleHandler {
       case "discover":
         return this.#discover(call, payload);
     }
+  }
+
+  registered(agentId: Uint8Array): RegisteredAgent["register"] | undefined {
+    return this.#registry.agent(toHex(agentId))?.register;
   }
 
   route(call: IncomingCall, payload: Uint8Array, ended: () => void): boolean {

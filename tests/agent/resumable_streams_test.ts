@@ -5,10 +5,13 @@ import { address } from "../../lib/base/address.ts";
 import { UdpProxy } from "../../lib/testing/udp_proxy.ts";
 import { millis } from "../../lib/base/time.ts";
 import {
+  AccessList,
   type CallContext,
   type Client,
   connect,
   type ConnectOptions,
+  defaultPlatform,
+  generateIdentity,
   type Handlers,
   MxpError,
   type MxpErrorCode,
@@ -17,6 +20,9 @@ import {
   type ServeOptions,
   type Server,
 } from "../../mod.ts";
+import { parseUuid } from "../../lib/base/uuid.ts";
+import type { Metadata } from "../../lib/codec/payloads/metadata.ts";
+import { nameTarget } from "../../lib/mesh/agent_target.ts";
 import { CodecError } from "../../lib/codec/codec_error.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
 import { MessageCodec } from "../../lib/codec/message.ts";
@@ -28,6 +34,7 @@ import type { ResumeRequest } from "../../lib/codec/payloads/stream_open.ts";
 import { CallMessages } from "../../lib/mesh/call_messages.ts";
 import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
 import { StreamError } from "../../lib/wire/error_codes.ts";
+import type { StreamId } from "../../lib/wire/stream_id.ts";
 import { Mesh } from "./support/mesh.ts";
 import { memoryPlatform, udpPlatform } from "./support/platform.ts";
 import { RawPeer } from "./support/raw_peer.ts";
@@ -387,7 +394,9 @@ function opening(resume: ResumeRequest): Uint8Array {
 }
 
 /** The first message of an answer, as what it says. */
-function firstOf(bytes: Uint8Array): { readonly code?: number; readonly next?: number } {
+function firstOf(
+  bytes: Uint8Array,
+): { readonly code?: number; readonly next?: number; readonly agentId?: Uint8Array } {
   const reader = new MessageReader(codec);
   reader.push(bytes);
   const message = reader.next();
@@ -466,5 +475,42 @@ test("a stream that is not known any more cannot go on, whatever the handlers th
       assert.equal(firstOf(answer.bytes).code, ErrorCode.CANNOT_RESUME, JSON.stringify(Object.keys(handlers)));
       peer.close();
     });
+  }
+});
+
+test("who may reach an agent by its capability or its name goes on with a stream there, and begins none by its id", async () => {
+  const host = generateIdentity();
+  const rules = (permission: string) =>
+    new AccessList([{ key: host.publicKey, permissions: ["register"] }, { key: "*", permissions: [permission] }]);
+  const UPPER = nameTarget((bytes) => defaultPlatform().crypto.sha256.hash(bytes), "upper");
+  const [ID, OTHER] = ["01234567-89ab-4cde-8f01-23456789abcd", "01234567-89ab-4cde-8f01-23456789abce"];
+  const found = { "call:text.*": { capability: "text.upper" }, "call:upper": { target: UPPER } };
+  for (const [permission, how] of Object.entries(found)) {
+    const platform = memoryPlatform();
+    await using server = await serve({ listen: "127.0.0.1:0", platform, registry: true, allow: rules(permission) }, {});
+    await using agents = await connect(server.url, { platform, identity: host });
+    const handlers = { stream: echo };
+    await agents.register({ id: ID, name: "upper", capabilities: ["text.upper"] }, { handlers });
+    await agents.register({ id: OTHER, name: "other", capabilities: ["image.crop"] }, { handlers });
+    const peer = await RawPeer.connect(platform, server.url);
+    const open = (resume: ResumeRequest, metadata: Metadata | undefined, target: Uint8Array) =>
+      peer.open(messages.open(IDS, metadata, { streamId: STREAM, target, kind: "bidirectional", resume }), false);
+    const said = async (id: StreamId): Promise<ReturnType<typeof firstOf>> => {
+      await peer.until(() => peer.received(id).bytes.length > 0);
+      return firstOf(peer.received(id).bytes);
+    };
+    const { capability, target = new Uint8Array(16) } = how as { capability?: string; target?: Uint8Array };
+    const first = open({ token: TOKEN }, capability === undefined ? undefined : { capability }, target);
+    const agentId = parseUuid(ID)!;
+    assert.deepEqual((await said(first)).agentId, agentId, permission);
+    peer.reset(first, StreamError.GONE);
+    const denied = [
+      open({ token: TOKEN }, undefined, agentId),
+      open({ token: TOKEN, at: 0 }, undefined, parseUuid(OTHER)!),
+    ];
+    for (const id of denied) assert.equal((await said(id)).code, ErrorCode.NOT_ALLOWED, permission);
+    const again = await said(open({ token: TOKEN, at: 0 }, undefined, agentId));
+    assert.deepEqual([again.code, again.agentId], [undefined, agentId], permission);
+    peer.close();
   }
 });
