@@ -151,8 +151,8 @@ export class RepeatedCalls {
 
   async #attempts(whole: Whole, retry: RetryOptions, hedge: Required<HedgeOptions> | undefined): Promise<Reply> {
     const { options } = whole;
-    const { onRetry, budget = this.#budget, attempts } = retry;
-    const limits = { ...DEFAULT_RETRY_PAUSES, ...retry, attempts };
+    const { onRetry, budget = this.#budget } = retry;
+    const limits = retryLimits(retry);
     const isRepeatable = options.idempotent === true || options.idempotencyKey !== undefined;
     budget.earn();
     for (let made = 1;; made++) {
@@ -175,7 +175,7 @@ export class RepeatedCalls {
           throw failure;
         }
         onRetry?.(failure, whole.attempts + 1, step.afterMs);
-        await this.#within(this.#pause(step.afterMs), whole, options.signal);
+        await this.#within(this.#pause(step.afterMs, options.signal), whole, options.signal);
         if (this.#stop.signal.aborted) throw closedMeanwhile(failure);
         this.counters.retried++;
       }
@@ -270,17 +270,20 @@ export class RepeatedCalls {
     });
   }
 
-  /** Ends early when everything does. */
-  #pause(milliseconds: number): Promise<void> {
+  /** Ends early when everything does, or the call: no timer is left that would keep a program from its end. */
+  #pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock } = this.#own.core.platform;
     return new Promise((resolve) => {
       const done = (): void => {
         cancel();
         this.#stop.signal.removeEventListener("abort", done);
+        signal?.removeEventListener("abort", done);
         resolve();
       };
       const cancel = clock.wakeAt((clock.now() + millis(milliseconds)) as Micros, done);
       this.#stop.signal.addEventListener("abort", done, { once: true });
+      signal?.addEventListener("abort", done, { once: true });
+      if (signal?.aborted) done();
     });
   }
 
@@ -315,6 +318,15 @@ function retryOptions(retry: CallOptions["retry"]): RetryOptions {
   }
   if (!(firstPauseMs >= 0) || !(longestPauseMs >= 0)) throw new MxpError("usage", "pauses cannot be below 0");
   return options;
+}
+
+/** What is not said, or said to be undefined, is the default. */
+function retryLimits({ attempts, firstPauseMs, longestPauseMs }: RetryOptions): RetryLimits {
+  return {
+    attempts,
+    firstPauseMs: firstPauseMs ?? DEFAULT_RETRY_PAUSES.firstPauseMs,
+    longestPauseMs: longestPauseMs ?? DEFAULT_RETRY_PAUSES.longestPauseMs,
+  };
 }
 
 function hedgeOptions({ hedge, idempotent, idempotencyKey }: CallOptions): Required<HedgeOptions> | undefined {

@@ -177,8 +177,12 @@ export class Subscription implements AsyncIterable<ReceivedEvent>, AsyncDisposab
   async #begin(): Promise<void> {
     const part = await this.#answer.next();
     if ("kind" in part) {
-      this.#options.signal?.removeEventListener("abort", this.#onAbort);
-      this.#ready.reject(this.#failure(part));
+      const failure = this.#failure(part);
+      // Whoever reads tries on, and the signal has to end that, too.
+      if (!this.#options.reconnect || !isLoss(failure)) {
+        this.#options.signal?.removeEventListener("abort", this.#onAbort);
+      }
+      this.#ready.reject(failure);
     } else {
       this.#granted = part as SubscribeResponse;
       this.#ready.resolve();

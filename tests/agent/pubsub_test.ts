@@ -11,6 +11,7 @@ import {
   type ServeOptions,
   type Server,
 } from "../../mod.ts";
+import { deferred } from "../../lib/agent/deferred.ts";
 import type { Platform } from "../../lib/agent/platform.ts";
 import { EventMessages } from "../../lib/mesh/event_messages.ts";
 import { MessageWriter } from "../../lib/mesh/message_writer.ts";
@@ -313,6 +314,25 @@ test("a subscription that is to go on finds back to a node that was started anew
   assert.equal(events.losses, 1);
   await events.close();
   await until(() => second.stats().connections === 1, "its own connection is closed with it");
+});
+
+test("the signal also ends a subscription that tries on because its connection was lost before the node had it", async () => {
+  const platform = memoryPlatform();
+  const server = await node(platform);
+  await using client = await connect(server.url, { platform });
+  await client.ping();
+  const closed = server.close();
+  const abort = new AbortController();
+  const trying = deferred<void>();
+  const { signal } = abort;
+  const events = client.subscribe("a", { reconnect: true, signal, onState: () => trying.resolve() });
+  await assert.rejects(events.ready, failsWith("connection_lost"));
+  const next = take(events, 1);
+  await trying.promise;
+  abort.abort();
+  const late = sleep(2_000).then(() => "goes on");
+  await assert.rejects(Promise.race([next, late]).finally(() => events.close()), failsWith("cancelled"));
+  await closed;
 });
 
 test("a node that goes down tells its subscribers, and one that wants no more of it is let go", async () => {

@@ -67,6 +67,42 @@ test("a call that fails without having been carried out is made again, with the 
   });
 });
 
+test("pauses that are said to be undefined are the usual ones", async () => {
+  let calls = 0;
+  await withPair(() => ++calls < 2 ? busy() : "done", async (client) => {
+    const retry = { attempts: 1, firstPauseMs: undefined, longestPauseMs: undefined };
+    assert.equal((await client.call("x", { retry })).text(), "done");
+  });
+});
+
+test("a call that was given up while it paused leaves no timer", async () => {
+  const time = new VirtualTime();
+  const { platform } = time;
+  const abort = new AbortController();
+  const server = await time.until(serve({ listen: "127.0.0.1:0", platform }, busy));
+  const client = await time.until(connect(server.url, { platform }));
+  const wakeUps = new Set<unknown>();
+  const { clock } = platform;
+  const wakeAt = clock.wakeAt.bind(clock);
+  clock.wakeAt = (at, callback) => {
+    const isLong = at > clock.now() + 1e9 && at < 1e12;
+    if (!isLong) return wakeAt(at, callback);
+    wakeUps.add(callback);
+    const cancel = wakeAt(at, callback);
+    return () => {
+      wakeUps.delete(callback);
+      cancel();
+    };
+  };
+  const onRetry = (): void => void setTimeout(() => abort.abort());
+  const retry = { attempts: 1, firstPauseMs: 1e8, longestPauseMs: 1e8, onRetry };
+  const call = client.call("x", { signal: abort.signal, timeoutMs: 0, retry });
+  await assert.rejects(time.until(call), (error: MxpError) => error.code === "cancelled");
+  assert.equal(wakeUps.size, 0);
+  await time.until(client.close());
+  await time.until(server.close());
+});
+
 test("what may have been carried out is made again only where that does no harm, and what is final never", async () => {
   let calls = 0;
   let fail: () => never = lost;
