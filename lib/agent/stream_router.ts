@@ -40,6 +40,9 @@ export interface StreamRelayStats {
   readonly fromAgents: number;
 }
 
+/** Bytes with which a stream may begin that nobody counts. */
+const FREE_BEGINNING = 16_384;
+
 /** What it works with. */
 export interface StreamRouterParts {
   readonly links: AgentLinks;
@@ -83,17 +86,32 @@ export class StreamRouter {
     if (hopLimit === 0) {
       return { code: ErrorCode.HOP_LIMIT, retryable: false, text: "the stream was passed on too often" };
     }
+    const session = request.calls.session!;
+    const { budget } = session.incoming!;
+    const weight = this.#weightOf(request, start);
+    if (weight > 0 && !budget.reserve(weight)) {
+      return { code: ErrorCode.OVERLOADED, retryable: true, text: "no memory for the beginning of the stream now" };
+    }
     if (capability === undefined) request.agentName = meant.register.name;
     this.counters.running++;
     this.counters.total++;
     this.#ids.next();
     const { high: idHigh, low: idLow } = this.#ids;
     const { traceHigh, traceLow, stream } = request;
-    const { connection } = request.calls.session!.link;
-    const streamClass = streamClassOf(priority, connection.streamClass(stream) as StreamClass);
-    new RelayedStream(this, request, start, hopLimit - 1, { idHigh, idLow, traceHigh, traceLow }, streamClass, ended)
-      .begin();
+    const streamClass = streamClassOf(priority, session.link.connection.streamClass(stream) as StreamClass);
+    const ids = { idHigh, idLow, traceHigh, traceLow };
+    new RelayedStream(this, request, start, hopLimit - 1, ids, streamClass, (outcome) => {
+      if (weight > 0) budget.release(weight);
+      ended(outcome);
+    }).begin();
     return true;
+  }
+
+  /** What is set aside of the memory budget for what begins a stream: nothing as long as it is little. */
+  #weightOf({ details, extensions }: IncomingCall, { payload }: StreamStart): number {
+    const messages = extensions.reduce((sum, extension) => sum + extension.payload.length, payload.length);
+    const weight = messages + this.writer.metadataLength(details);
+    return weight > FREE_BEGINNING ? weight : 0;
   }
 
   /** Whom a stream is for. */

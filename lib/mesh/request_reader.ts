@@ -24,6 +24,8 @@ import { topicProblem } from "./topics.ts";
 const MAX_EXTENSIONS = 8;
 /** Largest payload of all of them together: those that are not known are kept, for whoever passes the request on. */
 const MAX_EXTENSION_BYTES = 65_536;
+/** Largest payload of a StreamOpen: whoever passes the stream on keeps it, what is not known of it included. */
+const MAX_STREAM_OPEN_BYTES = 131_072;
 const PACKED = MessageFlag.COMPRESSED | MessageFlag.ENCRYPTED;
 /** The target of nearly all calls, once for all of them. Read only. */
 const NODE: Uint8Array = nilUuid();
@@ -167,6 +169,10 @@ export class RequestReader {
     if (isExtensionType(header.type) && this.#extensionBytes + payloadLength > MAX_EXTENSION_BYTES) {
       return largeExtension();
     }
+    if (header.type === MessageType.STREAM_OPEN && payloadLength > MAX_STREAM_OPEN_BYTES) {
+      takeIds(header, this.#into);
+      return largeOpen();
+    }
     this.#reserved = Math.max(1, payloadLength);
     if (this.#reserve(payloadLength)) return undefined;
     takeIds(header, this.#into);
@@ -277,6 +283,7 @@ function readOpen(message: MessageView, reader: MessageReader, into: RequestTarg
   const problem = takeHead(message, into);
   if (problem !== undefined) return problem;
   if (!into.isAnswered) return bad("an agent stream on a one-way stream");
+  if (message.payloadLength > MAX_STREAM_OPEN_BYTES) return largeOpen();
   const open = decodeStreamOpen(message.bytes, message.payloadStart, message.payloadEnd);
   if (open instanceof CodecError) return bad(open.message);
   into.target = isNilUuid(open.target) ? NODE : open.target;
@@ -311,6 +318,11 @@ function problemOf(error: CodecError, maxPayload: number): RequestProblem {
     retryable: false,
     text: `the request is larger than ${maxPayload - CALL_PREFIX_BYTES} bytes`,
   };
+}
+
+function largeOpen(): RequestProblem {
+  const text = `a StreamOpen is larger than ${MAX_STREAM_OPEN_BYTES} bytes`;
+  return { code: ErrorCode.PAYLOAD_TOO_LARGE, retryable: false, text };
 }
 
 function largeExtension(): RequestProblem {

@@ -565,3 +565,29 @@ test("an agent that goes behind its own end takes the stream with it, and its op
   const { ok, failed } = mesh.server.stats().streams;
   assert.deepEqual([ok, failed], [2, 2]);
 });
+
+test("what begins a stream is counted for as long as the stream lasts, if it is more than a little", async () => {
+  await using mesh = new Mesh();
+  await mesh.serve({}, { memoryBudget: 300_000 });
+  const writer = new MessageWriter(mesh.platform.codec);
+  const [agent, opener] = [await rawAgent(mesh), await RawPeer.connect(mesh.platform, mesh.server.url)];
+  const metadata = { capability: "raw" };
+  const head = new Uint8Array(writer.metadataLength(metadata));
+  writer.metadata(head, IDS, metadata);
+  // For the agent, perhaps; the node has no idea.
+  const tlv = concatBytes(Uint8Array.of(0xe0, 0xc0, 0xd4), new Uint8Array(0xd4c0));
+  const open = concatBytes(ID, new Uint8Array(16), Uint8Array.of(2), tlv, tlv);
+  const opening = concatBytes(head, writer.message(MessageType.STREAM_OPEN, 0, IDS, open));
+  const ids = [opener.open(opening, false), opener.open(opening, false)];
+  await until(() => mesh.relayedStreams.running === 2, "both are passed on");
+  const { used } = mesh.server.stats().memory;
+  assert.ok(used >= 2 * open.length && used < 2 * open.length + 1_000, `${used} bytes`);
+  const refused = mesh.platform.codec.decode((await opener.answer(opener.open(opening, false))).bytes);
+  assert.ok(!(refused instanceof CodecError) && refused.type === MessageType.ERROR);
+  const { code, retryable } = decodeError(refused.payload) as ErrorPayload;
+  assert.deepEqual([code, retryable], [ErrorCode.OVERLOADED, true]);
+  for (const id of ids) opener.reset(id, StreamError.CANCELLED);
+  await until(() => mesh.relayedStreams.running === 0, "nothing is left");
+  assert.equal(mesh.server.stats().memory.used, 0);
+  for (const raw of [agent, opener]) raw.close();
+});

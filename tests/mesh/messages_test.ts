@@ -172,6 +172,12 @@ test("what is not a request is turned away with a reason", () => {
     ],
     ["huge metadata", message(MessageType.METADATA, new Uint8Array(65_537)), ErrorCode.PAYLOAD_TOO_LARGE, /metadata/],
     [
+      "a huge StreamOpen",
+      message(MessageType.STREAM_OPEN, new Uint8Array(131_073)),
+      ErrorCode.PAYLOAD_TOO_LARGE,
+      /a StreamOpen is larger than 131072 bytes/,
+    ],
+    [
       "a huge request",
       message(MessageType.CALL, new Uint8Array(MAX + 1)),
       ErrorCode.PAYLOAD_TOO_LARGE,
