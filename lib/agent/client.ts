@@ -102,6 +102,10 @@ export class Client implements AsyncDisposable {
   readonly closed: Promise<CloseInfo>;
   readonly #resumption: Resumption;
 
+  /** Connections that have taken the place of this one for somebody. They end with it. */
+  readonly #successors = new Set<Client>();
+  #isClosed = false;
+
   /** Use `connect`. */
   constructor(parts: ClientParts) {
     const { platform, session, url, peer } = parts;
@@ -144,11 +148,7 @@ export class Client implements AsyncDisposable {
       return new AgentHost(session, onward, parts.hosting, this.#once, this.#seenEvents);
     };
     if (parts.hosting.handlers !== undefined) this.#host = this.#makeHost();
-    this.#reconnect = async (signal) => {
-      const client = await parts.reconnect(signal);
-      client.#share(this.#seenEvents);
-      return client;
-    };
+    this.#reconnect = (signal) => this.#succeed(parts, signal);
     this.#identity = parts.identity;
     this.peer = peer;
     this.#resumption = parts.resumption;
@@ -243,6 +243,22 @@ export class Client implements AsyncDisposable {
    */
   subscribe(patterns: string | readonly string[], options: SubscribeOptions = {}): Subscription {
     return new Subscription(this.#subscriptionLink(() => Promise.resolve()), patterns, options);
+  }
+
+  /** Another connection to the same node, for what goes on over it until this client is closed. */
+  async #succeed({ reconnect }: ClientParts, signal: AbortSignal): Promise<Client> {
+    const closed = (): MxpError => new MxpError("closed", "the client was closed here");
+    if (this.#isClosed) throw closed();
+    const client = await reconnect(signal);
+    // It may have been closed just before the connection stood.
+    if (this.#isClosed) {
+      await client.close();
+      throw closed();
+    }
+    this.#successors.add(client);
+    void client.closed.then(() => this.#successors.delete(client));
+    client.#share(this.#seenEvents);
+    return client;
   }
 
   /** An event that is repeated because a connection was lost comes over the next one. */
@@ -467,11 +483,13 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Ends the connection. What is pending fails with `closed`, but for events that are on their way: they have two seconds to
-   * arrive. Idempotent.
+   * Ends the connection, and those that have taken its place for registrations, subscriptions and watches. What is pending fails
+   * with `closed`, but for events that are on their way: they have two seconds to arrive. Idempotent.
    */
   async close(): Promise<void> {
     this.#core.draining = true;
+    this.#isClosed = true;
+    const successors = [...this.#successors].map((client) => client.close());
     await this.#repeated.close();
     await this.#letEventsArrive();
     await this.#pool.close();
@@ -480,7 +498,7 @@ export class Client implements AsyncDisposable {
     if (this.#ownsOnce) this.#once?.close();
     await this.#core.session.driver.flush();
     this.#core.session.driver.close();
-    await this.#resumption.settled();
+    await Promise.all([...successors, this.#resumption.settled()]);
   }
 
   /**

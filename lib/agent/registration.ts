@@ -309,10 +309,9 @@ export class Registration implements AsyncDisposable {
   }
 }
 
-/** Whether the node has said something that it will say again. */
+/** Whether the node has said something that it will say again, or the client was closed here. */
 export function isFinal(error: unknown): error is MxpError {
   if (!(error instanceof MxpError) || error.retryable) return false;
-  return ["refused", "not_allowed", "key_mismatch", "agent_error", "overloaded", "too_large", "usage"].includes(
-    error.code,
-  );
+  const codes = ["refused", "not_allowed", "key_mismatch", "agent_error", "overloaded", "too_large", "usage", "closed"];
+  return codes.includes(error.code);
 }

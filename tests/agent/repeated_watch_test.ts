@@ -52,3 +52,32 @@ test("a watch that reconnects tells what has changed meanwhile, and nothing twic
   abort.abort();
   await rejected;
 });
+
+test("what goes on over other connections ends when the client that it was begun on is closed", async () => {
+  await using mesh = new Mesh();
+  await mesh.serve({}, { pubsub: true });
+  const client = await mesh.client();
+  const registration = await client.register({ name: "stays" });
+  const changes = client.watch({}, { reconnect: true });
+  const events = client.subscribe("a", { reconnect: true })[Symbol.asyncIterator]();
+  await changes.next();
+  const event = events.next();
+  event.catch(() => {});
+  await mesh.server.close();
+  await mesh.serve({}, { pubsub: true });
+  const { signal } = new AbortController();
+  /** Reads on until the watch ends. */
+  const watched = (async () => {
+    for await (const _change of changes) if (signal.aborted) break;
+  })();
+  watched.catch(() => {});
+  await until(() => registration.renewals === 1, "the agent is back");
+  await until(() => mesh.server.stats().registry!.watches === 1, "the watch is back");
+  await until(() => mesh.server.stats().pubsub!.subscriptions === 1, "the subscription is back");
+  await client.close();
+  await assert.rejects(watched, failsWith("closed", false, /./));
+  await assert.rejects(event, failsWith("closed", false, /./));
+  await registration.closed;
+  assert.equal(registration.failure?.code, "closed");
+  await until(() => mesh.server.stats().connections === 0, "no connection is left");
+});
