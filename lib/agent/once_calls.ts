@@ -157,6 +157,11 @@ export class OnceCalls {
   }
 }
 
+/** Whether an Error says how long somebody has waited, and not how the request has ended: the next caller may have more time. */
+function isAboutWaiting(code: number): boolean {
+  return code === ErrorCode.DEADLINE_EXCEEDED || code === ErrorCode.CANCELLED;
+}
+
 /**
  * Whose keys are kept apart. What was sealed is its sealer's alone: no node on the way gets at the answer with the same key, and none has the
  * call carried out again by bringing it over another connection, or with another origin.
@@ -250,7 +255,8 @@ class Execution implements CallAnswers {
     if (inner.state !== "running") return;
     const { fingerprint } = this;
     // What may succeed if it is tried again, or was not carried out, is to be carried out when it is tried again.
-    if (retryable || errorCodeInfo(code)?.nothingDone === true) this.#once.forget(this.#request);
+    const mayBeTried = retryable || errorCodeInfo(code)?.nothingDone === true || isAboutWaiting(code);
+    if (mayBeTried) this.#once.forget(this.#request);
     else this.#once.settle(this.#request, { kind: "error", fingerprint, code, text });
     this.#tell((call) => call.calls.fail(call, code, retryable, text));
   }

@@ -310,6 +310,19 @@ test("through a node, the agent keeps the callers' keys apart, and remembers the
   await server.close();
 });
 
+test("that one caller's time was too short is not remembered as how the request has ended", async () => {
+  let runs = 0;
+  await using bench = await Bench.start(() => {
+    if (++runs < 3) throw new MxpError(runs === 1 ? "deadline" : "cancelled", "the agent behind this had no more time");
+    return "done";
+  });
+  const client = await bench.client();
+  const options = { idempotencyKey: "k" };
+  await assert.rejects(client.call("", options), failsWith("deadline", "DEADLINE_EXCEEDED", false));
+  await assert.rejects(client.call("", options), failsWith("cancelled", "CANCELLED", false));
+  assert.equal((await client.call("", options)).text(), "done");
+});
+
 test("a sealed call with a key is its sealer's, whoever brings it and whatever origin is written on it", () => {
   const { clock, random, crypto } = memoryPlatform();
   const once = new OnceCalls({ clock, random, sha256: (bytes) => crypto.sha256.hash(bytes) });
