@@ -96,6 +96,8 @@ export class Client implements AsyncDisposable {
   /** What agents here have answered, also over connections that were lost: later ones in place of this one share it. */
   #once: OnceCalls | undefined;
   #ownsOnce = true;
+  /** Ends what would be tried again. */
+  readonly #closing = new AbortController();
   /** Who answers. */
   readonly peer: PeerInfo;
   /** Settles when the connection has ended, for whatever reason. Never rejects. */
@@ -231,7 +233,8 @@ export class Client implements AsyncDisposable {
     });
     const { random } = this.#core.platform;
     const reconnect = async (signal: AbortSignal): Promise<EventSender> => sender(await this.#reconnect(signal));
-    return emitRepeatedly({ sender: sender(this), reconnect, random }, topic, data, options);
+    const closing = this.#closing.signal;
+    return emitRepeatedly({ sender: sender(this), reconnect, random, closing }, topic, data, options);
   }
 
   /**
@@ -490,6 +493,7 @@ export class Client implements AsyncDisposable {
     this.#core.draining = true;
     this.#isClosed = true;
     const successors = [...this.#successors].map((client) => client.close());
+    this.#closing.abort();
     await this.#repeated.close();
     await this.#letEventsArrive();
     await this.#pool.close();

@@ -30,6 +30,8 @@ export interface RepeatedEventParts {
   /** Another connection to the same node. */
   readonly reconnect: (signal: AbortSignal) => Promise<EventSender>;
   readonly random: Random;
+  /** Aborted when whoever sends is closed: nothing is tried from then on. */
+  readonly closing?: AbortSignal;
 }
 
 /** See `EventOptions.attempts`. @throws {MxpError} what the last attempt has failed with. */
@@ -49,21 +51,24 @@ export async function emitRepeatedly(
   const data = await bodyUnlessAborted(body, MAX_PAYLOAD_BYTES, "the event", signal);
   if (data === undefined) throw cancelled(signal);
   const repeated = { ...options, ack: true, idempotencyKey: options.idempotencyKey ?? randomKey(parts.random) };
-  const never = new AbortController();
+  const { closing = new AbortController().signal } = parts;
+  const stop = signal === undefined ? closing : AbortSignal.any([signal, closing]);
   let { sender } = parts;
   try {
     for (let attempt = 1;; attempt++) {
       try {
         if (sender.isOver && attempt > 1) {
           if (sender !== parts.sender) await sender.close();
-          sender = await parts.reconnect(signal ?? never.signal);
+          sender = await parts.reconnect(stop);
         }
         return await sender.emit(topic, data, repeated);
       } catch (error) {
+        if (closing.aborted) throw closedMeanwhile(error);
         if (attempt >= attempts || !mayRepeat(error)) throw error;
       }
-      await pauseBefore(attempt - 1, parts.random, signal);
+      await pauseBefore(attempt - 1, parts.random, stop);
       if (signal?.aborted) throw cancelled(signal);
+      if (closing.aborted) throw closedMeanwhile(undefined);
     }
   } finally {
     if (sender !== parts.sender) await sender.close();
@@ -79,6 +84,11 @@ function randomKey(random: Random): string {
   const bytes = new Uint8Array(KEY_BYTES);
   random.fillPublic(bytes);
   return toBase64Url(bytes);
+}
+
+function closedMeanwhile(cause: unknown): MxpError {
+  if (cause instanceof MxpError && cause.code === "closed") return cause;
+  return new MxpError("closed", "the client was closed before the event was accepted", { cause });
 }
 
 function cancelled(signal: AbortSignal | undefined): MxpError {

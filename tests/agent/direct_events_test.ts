@@ -267,6 +267,21 @@ test("attempts go on until the node has accepted the event, over a new connectio
   await assert.rejects(client.emit("d", "", { attempts: 2, unreliable: true }), failsWith("usage", /unreliable/));
 });
 
+test("a client that is closed gives up the events that it would send again", async () => {
+  const platform = memoryPlatform();
+  const handler: EventHandler = () => {
+    throw new MxpError("overloaded", "later", { retryable: true });
+  };
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, { event: handler });
+  const client = await connect(server.url, { platform });
+  const emitted = client.emit("a", "x", { attempts: 6 });
+  await until(() => server.stats().events.failed > 0, "it was sent once");
+  // Its refusal arrives; most often the client is in the pause behind it then.
+  await sleep(5);
+  await Promise.all([client.close(), assert.rejects(emitted, failsWith("closed"))]);
+  await until(() => server.stats().connections === 0, "no connection is made in its place");
+});
+
 test("an agent knows an event again that is repeated because its own connection was lost", async () => {
   const platform = memoryPlatform();
   const first = await node(platform);
