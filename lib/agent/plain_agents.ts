@@ -35,7 +35,7 @@ const SHARE_OF_ONE = 4;
 
 /** How an agent is called. Kept with its registration, and gone with it. */
 interface Manner {
-  readonly form: RegisterForm;
+  form: RegisterForm;
   /** Calls under way. */
   running: number;
   /** Which turn it had last, so that equals take turns. */
@@ -118,9 +118,12 @@ export class PlainAgents {
     return this.#pending.size;
   }
 
-  /** An agent has registered in this form, and is called in it. */
-  remember(agent: RegisteredAgent, form: RegisterForm): void {
-    this.#manners.set(agent, { form, running: 0, turn: 0 });
+  /** An agent has registered in this form, and is called in it. @param before what it was until then, if it was there. */
+  remember(agent: RegisteredAgent, form: RegisterForm, before: RegisteredAgent | undefined): void {
+    // What waits for it goes on to count.
+    const manner = (before && this.#manners.get(before)) ?? { form, running: 0, turn: 0 };
+    manner.form = form;
+    this.#manners.set(agent, manner);
   }
 
   /** Whether a message is one that this port has sent to an agent itself. */
@@ -191,7 +194,8 @@ export class PlainAgents {
   close(): void {
     for (const passedOn of [...this.#pending.values()]) {
       const { call } = passedOn;
-      call.calls.fail(call, ErrorCode.UNAVAILABLE, true, "the node is shutting down");
+      // The agent has the call, and may have carried it out.
+      call.calls.fail(call, ErrorCode.ANSWER_LOST, true, "the node is shutting down");
       this.#end(passedOn);
     }
   }

@@ -70,6 +70,7 @@ export class PlainLifecycle {
       return this.#refuse(question, { code: ErrorCode.BAD_REQUEST, retryable: false, text }, register);
     }
     const isIpv6 = where.host.includes(":");
+    const before = registry.agent(toHex(register.agentId));
     const agent = registry.register(port.clock.now(), Date.now(), owner, {
       ...register,
       endpoint: isIpv6 ? undefined : where,
@@ -77,7 +78,7 @@ export class PlainLifecycle {
     });
     changed();
     if (!(agent instanceof RegisteredAgent)) return this.#refuse(question, agent, register);
-    agents.remember(agent, form);
+    agents.remember(agent, form, before);
     count("registered");
     const { agentId, leaseMillis } = agent.stored;
     report({ type: "registered", agentId: formatUuid(agentId), name: register.name, peer: plainPeerInfo(remote) });

@@ -314,7 +314,10 @@ test("calls that wait are bounded, those to one agent more so, and the same call
   const calls = [client.call("{}", once), client.call("{}", once)];
   await until(() => mesh.stats.passedOn.running === 2, "two wait");
   await assert.rejects(client.call("{}", once), { code: "overloaded", retryable: true });
-  for (let i = 0; i < 2; i++) await answer(agent, "yes");
+  const unanswered = [await agent.next(), await agent.next()];
+  await agent.ask(message(REGISTER, 0, 2n, 1n, registerJson(ID, agent.address.port)));
+  await assert.rejects(client.call("{}", once), { code: "overloaded" }, "an agent gets no more by registering again");
+  for (const { id, trace, from } of unanswered) agent.send(message(RESPONSE, 0, id, trace, "yes"), from);
   assert.deepEqual((await Promise.all(calls)).map((reply) => reply.text()), ["yes", "yes"]);
 
   // What is sealed cannot be passed on in clear, and who reads it there would not know what it is.
@@ -326,8 +329,15 @@ test("calls that wait are bounded, those to one agent more so, and the same call
   const waiting = client.call("{}", once);
   const failed = assert.rejects(waiting, (error) => error instanceof MxpError && error.retryable);
   await agent.next();
+  const neighbour = await mesh.peer();
+  neighbour.send(callTo(ID, 5, "{}", 21n));
+  await agent.next();
   await mesh.server.close();
   await failed;
+  // The agent has that one, and may have carried it out.
+  const lost = await neighbour.next("what became of it");
+  assert.equal(lost.type, ERROR);
+  assert.equal(new DataView(lost.payload.buffer, lost.payload.byteOffset).getUint16(0, true), ErrorCode.ANSWER_LOST);
   assert.deepEqual([mesh.stats.running, mesh.stats.passedOn.running], [0, 0]);
   assert.equal(mesh.seen.length, 0);
   for (const go of release) go();
