@@ -21,7 +21,7 @@ import { CALL_PREFIX_BYTES } from "../codec/payloads/call.ts";
 import type { WheelEntry } from "../mesh/deadline_wheel.ts";
 import { formatId64 } from "../mesh/id_sequence.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
-import { MAX_PLAIN_PAYLOAD, requestIdOf, withRequestId } from "../mesh/plain_messages.ts";
+import { MAX_PLAIN_PAYLOAD, REQUEST_ID_BYTES, requestIdOf, withRequestId } from "../mesh/plain_messages.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
 import type { Registry } from "../mesh/registry.ts";
 import { StreamError } from "../wire/error_codes.ts";
@@ -203,7 +203,7 @@ export class PlainAgents {
   #problemWith(
     { details, packed }: IncomingCall,
     payload: Uint8Array,
-    { running }: Manner,
+    { running, form }: Manner,
   ): { readonly code: ErrorCode; readonly retryable: boolean; readonly text: string } | undefined {
     const { maxCalls } = this.#parts;
     const { hopLimit, method } = details;
@@ -218,7 +218,7 @@ export class PlainAgents {
       const text = "the agent is on the plain carrier, where calls are neither compressed nor sealed";
       return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
     }
-    const most = MAX_PLAIN_PAYLOAD - CALL_PREFIX_BYTES;
+    const most = MAX_PLAIN_PAYLOAD - (form === "coordinator-json" ? REQUEST_ID_BYTES : CALL_PREFIX_BYTES);
     if (payload.length > most) {
       const text =
         `the agent is on the plain carrier, where a call carries ${most} bytes at most, not ${payload.length}`;

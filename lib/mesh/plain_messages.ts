@@ -171,6 +171,9 @@ function encodeErrorIn(form: PayloadForm, code: number, retryable: boolean, text
   return payload;
 }
 
+/** How much longer {@link withRequestId} makes data: by the member, and a comma. */
+export const REQUEST_ID_BYTES = 32;
+
 /**
  * Data with a `request_id` as its first member, as the published coordinator sends it to its agents, which answer under a
  * message id of their own and repeat that member. Undefined for what is no JSON object, or has one already.

@@ -306,3 +306,22 @@ test("agents without a key get neither agent streams nor events, and nobody is t
   assert.equal(await client.stream({ capability: "code.review" }).text(), "with a key");
   await registration.close();
 });
+
+test("a call that fits into a datagram only without the request_id that it gets is too large, and nothing breaks", async () => {
+  await using mesh = await Mesh.start();
+  const plain = await mesh.peer();
+  await plain.ask(RUNTIME.coordinatorRegister);
+  const agent = await mesh.peer({ port: 50_053 });
+  const client = await mesh.client();
+  const id = "7e57a9c4-11d2-4b3e-8f60-2c5d7e9fa1b3";
+  const most = 65_507 - 40 - 32;
+  const json = (length: number): string => `{"a":"${"x".repeat(length - 8)}"}`;
+  const calling = client.call(json(most), { agent: id });
+  const call = await answer(agent, "{}");
+  assert.equal(call.bytes.length, 65_507);
+  assert.equal((await calling).text(), "{}");
+  for (const length of [most + 1, most + 12, most + 13]) {
+    await assert.rejects(client.call(json(length), { agent: id }), { remoteCode: ErrorCode.PAYLOAD_TOO_LARGE });
+  }
+  assert.equal(mesh.stats.passedOn.running, 0);
+});
