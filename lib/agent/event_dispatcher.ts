@@ -6,7 +6,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
-import { toBase64Url } from "../base/bytes.ts";
+import { toBase64Url, toHex } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { Clock, Micros } from "../base/time.ts";
 import { isNilUuid } from "../base/uuid.ts";
@@ -84,6 +84,9 @@ const ACCEPTED: { readonly accepted: true } = { accepted: true };
 /** What remembering an event weighs beside its key, which its sender has chosen. */
 const ENTRY_WEIGHT = 256;
 
+/** Characters of a capability that tell events apart. */
+const MOST_OF_A_CAPABILITY = 255;
+
 /** One for a server. */
 export class EventDispatcher {
   readonly counters: EventCounters = { total: 0, ok: 0, failed: 0, refused: 0, dropped: 0, repeated: 0 };
@@ -130,12 +133,13 @@ export class EventDispatcher {
       : publisher === undefined
       ? publicKeyText
       : `${publicKeyText}/${toBase64Url(publisher)}`;
-    const known = requests.find(now(), sender, key);
+    const name = `${whomFor(request)} ${key}`;
+    const known = requests.find(now(), sender, name);
     if (known === undefined) {
-      const entry = requests.open(now(), sender, key);
+      const entry = requests.open(now(), sender, name);
       this.#take(request, data, (failure) => {
         if (entry !== undefined && failure === undefined) {
-          requests.settle(now(), entry, ACCEPTED, ENTRY_WEIGHT + 2 * key.length);
+          requests.settle(now(), entry, ACCEPTED, ENTRY_WEIGHT + 2 * name.length);
         } else if (entry !== undefined) requests.forget(entry);
         done(failure);
       });
@@ -231,4 +235,13 @@ export class EventDispatcher {
     };
     result.then(() => settle(succeeded), (error: unknown) => settle(() => failed(error)));
   }
+}
+
+/**
+ * Whom an event is for, as part of its name: what one agent has accepted under a key, another one has not. Empty for the node and its
+ * subscribers.
+ */
+function whomFor({ target, details: { capability } }: IncomingRequest): string {
+  if (capability !== undefined) return JSON.stringify(capability.slice(0, MOST_OF_A_CAPABILITY));
+  return isNilUuid(target) ? "" : toHex(target);
 }

@@ -232,6 +232,26 @@ test("an event that is repeated under its key is acknowledged again and handled 
   assert.equal(server.stats().pubsub!.published, 5);
 });
 
+test("an event under the key of one for another agent is another event, so that nobody is said to have accepted what never came", async () => {
+  const platform = memoryPlatform();
+  await using server = await serve({ listen: "127.0.0.1:0", platform, registry: true, pubsub: true }, {});
+  const handled: string[] = [];
+  await using host = await connect(server.url, { platform });
+  for (const name of ["one", "two"]) {
+    const event: EventHandler = (topic) => void handled.push(`${name} ${topic}`);
+    await host.register({ name, capabilities: [`can.${name}`] }, { handlers: { event } });
+  }
+  await using client = await connect(server.url, { platform });
+  const options = { ack: true, idempotencyKey: "order-17" };
+  for (const agent of ["one", "two", "two"]) await client.emit("a", "", { ...options, agent });
+  for (const capability of ["can.one", "can.two", "can.two"]) {
+    await client.emit("b", "", { ...options, idempotencyKey: "order-18", capability });
+  }
+  await client.emit("a", "", options);
+  assert.deepEqual(handled, ["one a", "two a", "one b", "two b"]);
+  assert.deepEqual([server.stats().events.repeated, server.stats().pubsub!.published], [2, 1]);
+});
+
 test("attempts go on until the node has accepted the event, over a new connection if need be, and it is handled once", async () => {
   const platform = memoryPlatform();
   const handled: string[] = [];
