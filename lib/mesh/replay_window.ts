@@ -39,7 +39,8 @@ interface Sender {
 
 /**
  * Remembers messages for as long as their time would let them in again. Times are milliseconds on the wall, ours and the
- * senders'; what depends on a clock that may be set is only what is refused, never that something is taken twice.
+ * senders'; what depends on a clock that may be set is only what is refused, never that something is taken twice by this window. What one
+ * before it took of a sender whose clock is ahead, with a time behind our start, we cannot know.
  *
  * @example
  * ```ts
