@@ -50,6 +50,10 @@ export function aggregator(to: Destinations, options: AggregatorOptions): Adapte
   for (const [name, value] of Object.entries({ quorum, atLeast, timeoutMs })) {
     if (value !== undefined && !(value >= 0)) throw new MxpError("usage", `${name} must be at least 0, got ${value}`);
   }
+  if (quorum !== undefined && atLeast! > quorum) {
+    const text = `atLeast is ${atLeast}, but the others are given up when ${quorum} have answered (quorum)`;
+    throw new MxpError("usage", text);
+  }
   if (typeof combine !== "function") throw new MxpError("usage", `combine is ${typeof combine}; expected a function`);
   return adapter({
     call: async (payload, context, signal) => {

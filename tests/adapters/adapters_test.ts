@@ -440,6 +440,7 @@ test("what makes no sense is said when an adapter is made", () => {
   usage(() => router([{ when: 5 as never, to: "a" }]), /a route's when/);
   usage(() => aggregator([], { combine: 5 as never }), /combine is number/);
   usage(() => aggregator([], { ...join, quorum: -1 }), /quorum must be at least 0, got -1/);
+  usage(() => aggregator([], { ...join, quorum: 2, atLeast: 3 }), /atLeast is 3, but the others are given up when 2/);
   usage(() => broadcaster([], { timeoutMs: NaN }), /timeoutMs must be at least 0, got NaN/);
   usage(() => sentinel("a", { maxConcurrent: 0 }), /maxConcurrent must be above 0/);
   usage(() => sentinel("a", { rate: { perSecond: 1, burst: 0.5 } }), /burst must be at least 1/);
