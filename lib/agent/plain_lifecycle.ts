@@ -65,8 +65,14 @@ export class PlainLifecycle {
     const { port, registry: { registry, changed, report, count }, agents } = this.#parts;
     const { remote } = question;
     const where = callableAt(remote, register.endpoint ?? register.endpoint6);
-    if (where.key === port.socket.local.key) {
-      const text = `${where.key} is where this node itself listens`;
+    const problem = where.key === port.socket.local.key
+      ? "is where this node itself listens"
+      // Its zone is a number of this machine's, and records have no room for it.
+      : where.host.includes("%")
+      ? "is an address of no use to any other machine; register from another one"
+      : undefined;
+    if (problem !== undefined) {
+      const text = `${where.key} ${problem}`;
       return this.#refuse(question, { code: ErrorCode.BAD_REQUEST, retryable: false, text }, register);
     }
     const isIpv6 = where.host.includes(":");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { address } from "../../lib/base/address.ts";
 import { parseUuid } from "../../lib/base/uuid.ts";
 import { CodecError } from "../../lib/codec/codec_error.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
@@ -324,4 +325,14 @@ test("a call that fits into a datagram only without the request_id that it gets 
     await assert.rejects(client.call(json(length), { agent: id }), { remoteCode: ErrorCode.PAYLOAD_TOO_LARGE });
   }
   assert.equal(mesh.stats.passedOn.running, 0);
+});
+
+test("who comes from an address that only means something on one machine is told that it cannot be called there", async () => {
+  await using mesh = await Mesh.start({ listen: "[2001:db8::1]:9001", force: true });
+  const near = await mesh.peer({ host: "fe80::7%eth0" });
+  near.send(message(REGISTER, 0, 1n, 1n, registerJson(ID, near.address.port)), address("2001:db8::1", 9_001));
+  const [code, text] = errorOf(await near.next("a refusal"));
+  assert.equal(code, "BAD_REQUEST");
+  assert.match(text, /^\[fe80::7%eth0\]:\d+ is an address of no use to any other machine/);
+  assert.equal(mesh.stats.socket.faults, 0);
 });
