@@ -62,6 +62,8 @@ export class ConnectionPool {
   readonly #parts: PoolParts;
   /** By key and address; the one that was used last comes last. */
   readonly #entries = new Map<string, Entry>();
+  /** Those whose connection has ended, and whose users may have gone on over another that the client has made. */
+  readonly #leaving = new Set<Entry>();
   readonly #stop = new AbortController();
   readonly #counters = { dialled: 0, reused: 0, failed: 0, closed: 0, refused: 0 };
 
@@ -103,8 +105,9 @@ export class ConnectionPool {
   /** Closes all connections, and ends the attempts. Idempotent. */
   async close(): Promise<void> {
     this.#stop.abort(new MxpError("closed", "no more connections are made: it is being closed"));
-    const entries = [...this.#entries.values()];
+    const entries = [...this.#entries.values(), ...this.#leaving];
     this.#entries.clear();
+    this.#leaving.clear();
     await Promise.all(entries.map(async (entry) => {
       entry.cancelTimer?.();
       const client = await entry.made.catch(() => undefined);
@@ -132,7 +135,7 @@ export class ConnectionPool {
     made.then((client) => {
       entry.client = client;
       // Whoever comes next needs another one.
-      void client.closed.then(() => this.#forget(entry));
+      void client.closed.then(() => this.#onEnded(entry));
     }, () => {
       this.#counters.failed++;
       this.#forget(entry);
@@ -155,8 +158,17 @@ export class ConnectionPool {
     throw new MxpError("overloaded", text, { retryable: true });
   }
 
+  /** Its connection has ended; who repeats a call over it goes on, and has the client to itself. */
+  #onEnded(entry: Entry): void {
+    if (this.#entries.get(entry.key) !== entry) return;
+    this.#forget(entry);
+    if (entry.users > 0) this.#leaving.add(entry);
+    else this.#end(entry);
+  }
+
   /** Nobody uses it now. */
   #rest(entry: Entry): void {
+    if (this.#leaving.delete(entry)) return this.#end(entry);
     if (this.#entries.get(entry.key) !== entry) return;
     const { clock } = this.#parts;
     entry.cancelTimer = clock.wakeAt((clock.now() + IDLE) as Micros, () => this.#shut(entry));
@@ -165,6 +177,11 @@ export class ConnectionPool {
   #shut(entry: Entry): void {
     this.#counters.closed++;
     this.#forget(entry);
+    this.#end(entry);
+  }
+
+  /** Closes the client, with whatever it has made in place of its connection. */
+  #end(entry: Entry): void {
     void entry.made.then((client) => client.close()).catch(() => {});
   }
 

@@ -87,6 +87,23 @@ test("a connection that fails or has ended is made anew for who comes next", asy
   assert.equal(pool.stats().failed, 2);
 });
 
+test("a client whose connection has ended is closed with its last user, and with the pool: it may have made another", async () => {
+  const { pool, lease, closed, ends } = fakes(4);
+  const [a, again, b] = [await lease("a.test"), await lease("a.test"), await lease("b.test")];
+  (await lease("c.test")).release();
+  for (const end of ends.values()) end();
+  for (const { client } of [a, b]) await client.closed;
+  for (let i = 0; i < 5; i++) await Promise.resolve();
+  assert.deepEqual([closed, pool.stats().open], [["c.test"], 0]);
+  a.release();
+  again.release();
+  for (let i = 0; i < 5; i++) await Promise.resolve();
+  assert.deepEqual(closed, ["c.test", "a.test"]);
+  await pool.close();
+  b.release();
+  assert.deepEqual(closed, ["c.test", "a.test", "b.test"]);
+});
+
 test("who gives up waiting does not end it for others, and closing ends it for all", async () => {
   const { pool, lease } = fakes();
   const impatient = new AbortController();
