@@ -18,17 +18,28 @@ const EXPECTED: Readonly<Record<string, RegExp>> = {
   "shell_agent.sh": /^HELLO FROM A SHELL\nONE\nTWO\n$/,
 };
 
+/** What a program left behind. */
+interface Run {
+  readonly code: unknown;
+  readonly output: string;
+  readonly errors: string;
+}
+
 /** Runs a program to its end, within a minute. */
-function run(command: readonly string[], env: Record<string, string> = {}): Promise<{ code: unknown; output: string }> {
+function run(command: readonly string[], env: Record<string, string> = {}): Promise<Run> {
   const child = spawn(command[0], command.slice(1), {
     cwd: root,
     env: { ...process.env, NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 60_000,
   });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => output += text);
-  return new Promise((resolve, reject) => child.on("error", reject).on("close", (code) => resolve({ code, output })));
+  // Deno says on standard error when several of its processes want the same folder.
+  let output = "", errors = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => output += text);
+  child.stderr.setEncoding("utf8").on("data", (text) => errors += text);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject).on("close", (code) => resolve({ code, output, errors }));
+  });
 }
 
 test("there are no other examples, and none is longer than one wants to read", () => {
@@ -49,8 +60,8 @@ test("every example does what it says, and ends by itself", { skip }, async () =
     if (name.endsWith(".ts")) return [name, await run([...(isDeno ? deno : [process.execPath]), path])] as const;
     return [name, await run(["bash", path], { MXP: [...deno, `${root}cli.ts`].join(" ") })] as const;
   });
-  for (const [name, { code, output }] of await Promise.all(runs)) {
-    assert.match(output, EXPECTED[name], name);
-    assert.equal(code, 0, name);
+  for (const [name, { code, output, errors }] of await Promise.all(runs)) {
+    assert.match(output, EXPECTED[name], `${name}: ${output}${errors}`);
+    assert.equal(code, 0, `${name}: ${errors}`);
   }
 });
