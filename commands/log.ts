@@ -17,6 +17,11 @@ const LEVELS: Readonly<Record<Exclude<LogLevel, "silent">, LogTapeLevel>> = {
   debug: "debug",
 };
 
+/** Characters of a value: peers choose some of them, such as the names of agents and methods. */
+const MAX_TEXT = 300;
+/** The same in JSON, which programs read. */
+const MAX_JSON_TEXT = 1_000;
+
 /** Sets logging up and returns the node's logger. Call it once. */
 export function openLog(level: LogLevel, json: boolean): Logger {
   const format = json ? jsonLine : textLine;
@@ -45,10 +50,16 @@ function textLine(record: LogRecord): string {
 /** Bare if it is a plain word; else quoted, with everything escaped that a terminal or a parser could trip over. */
 function textValue(value: unknown): string {
   const text = String(value);
-  return /^[A-Za-z0-9_.:/+[\]-]+$/.test(text) ? text : quote(text, 300);
+  return text.length <= MAX_TEXT && /^[A-Za-z0-9_.:/+[\]-]+$/.test(text) ? text : quote(text, MAX_TEXT);
 }
 
 function jsonLine(record: LogRecord): string {
   const { timestamp, level, message, properties } = record;
-  return safeJson({ time: new Date(timestamp).toISOString(), level, event: message.join(""), ...properties }) + "\n";
+  const facts: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(properties)) facts[key] = typeof value === "string" ? cut(value) : value;
+  return safeJson({ time: new Date(timestamp).toISOString(), level, event: message.join(""), ...facts }) + "\n";
+}
+
+function cut(text: string): string {
+  return text.length > MAX_JSON_TEXT ? text.slice(0, MAX_JSON_TEXT).toWellFormed() + "…" : text;
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import process from "node:process";
 import { Audit } from "../../commands/audit.ts";
+import { relayLog } from "../../commands/call_log.ts";
 import { openLog } from "../../commands/log.ts";
 import type { PeerInfo } from "../../mod.ts";
 
@@ -130,5 +131,18 @@ test("a flood of denials becomes five lines a second for each key, and fifty for
   } finally {
     process.stderr.write = write;
     openLog("silent", false);
+  }
+});
+
+test("no line of a log becomes long because a peer's words are, whatever the line is about", () => {
+  for (const json of [false, true]) {
+    const text = written(json, () => {
+      const log = relayLog(openLog("info", json));
+      log({ kind: "call", outcome: "ok", traceId: "0", peer: peer(), agentId: "x", name: "a".repeat(30_000) });
+      log({ kind: "call", outcome: "ok", traceId: "0", peer: peer(), agentId: "x", name: "\u202e".repeat(30_000) });
+    });
+    const lines = text.trimEnd().split("\n");
+    assert.equal(lines.length, 2);
+    for (const line of lines) assert.ok(line.length < 8_000, `${json}: ${line.length}`);
   }
 });
