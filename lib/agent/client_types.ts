@@ -23,7 +23,7 @@ export interface RequestOptions {
   readonly agent?: string;
   /** What the agent is to do. */
   readonly method?: string;
-  /** Gives the call or stream up on both sides. */
+  /** Gives the call or stream up on both sides, and an event that the transport has not taken yet, or whose Ack is waited for. */
   readonly signal?: AbortSignal;
   /** Keys and values for the handler. */
   readonly metadata?: Readonly<Record<string, string>>;

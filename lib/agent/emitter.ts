@@ -85,6 +85,7 @@ export class Emitter {
       ? { data: bytes, flags: 0, metadata: clear }
       : await packing.pack({ type: MessageType.EVENT, ...trace, more: encoder.encode(topic) }, target, clear, bytes);
     core.checkOpen();
+    if (signal?.aborted) throw core.failure({ kind: "aborted" }, agent, timeoutMs, signal, "event");
     core.session.begin();
     if (!ack || options.unreliable === true) {
       if (ack) throw new MxpError("usage", "an event is either unreliable or acknowledged");
@@ -92,7 +93,7 @@ export class Emitter {
       const { high: idHigh, low: idLow } = core.ids;
       const message = this.#event({ idHigh, idLow, ...trace }, topic, event, false);
       const streamClass = streamClassOf(options.priority, StreamClass.BULK);
-      if (options.unreliable !== true) return await core.session.events.emit(message, streamClass);
+      if (options.unreliable !== true) return await core.session.events.emit(message, streamClass, signal);
       return core.session.events.emitUnreliable(message, streamClass);
     }
     let call!: OutgoingCall;

@@ -7,6 +7,7 @@
 import { MxpError } from "../base/errors.ts";
 import { NumberMap } from "../base/number_map.ts";
 import { StreamClass } from "../transport/scheduler.ts";
+import { StreamError } from "../wire/error_codes.ts";
 import type { StreamId } from "../wire/stream_id.ts";
 import { resetMeaning } from "./call_failure.ts";
 import type { Driver, Link } from "./driver.ts";
@@ -25,6 +26,8 @@ interface OutgoingEvent {
   message: Uint8Array | undefined;
   readonly size: number;
   readonly streamClass: StreamClass;
+  /** −1 while it waits for a stream. */
+  id: StreamId | -1;
   resolve: (() => void) | undefined;
   reject: ((error: MxpError) => void) | undefined;
 }
@@ -39,6 +42,8 @@ export interface EventStats {
   readonly refused: number;
   /** On their way when the connection ended: nobody knows what became of them. */
   readonly lost: number;
+  /** Given up by their sender's signal before the transport had all of them. */
+  readonly cancelled: number;
   /** On their way, the queued ones included. */
   readonly pending: number;
   /** Waiting for the peer to allow more streams at once, or for others to arrive that are as much as it can collect. */
@@ -62,6 +67,7 @@ export class OutgoingEvents {
   #delivered = 0;
   #refused = 0;
   #lost = 0;
+  #cancelled = 0;
   /** Bytes of the events that have a stream. */
   #unacknowledged = 0;
   #unreliable = 0;
@@ -90,11 +96,16 @@ export class OutgoingEvents {
   stats(): EventStats {
     const { pending } = this;
     const [emitted, delivered, refused, lost] = [this.#emitted, this.#delivered, this.#refused, this.#lost];
-    return { emitted, delivered, refused, lost, pending, queued: this.queued, unreliable: this.#unreliable };
+    const cancelled = this.#cancelled;
+    return { emitted, delivered, refused, lost, cancelled, pending, queued: this.queued, unreliable: this.#unreliable };
   }
 
-  /** Sends an encoded event. Settles when the transport has taken it. @throws {MxpError} `overloaded` (rejects). */
-  emit(message: Uint8Array, streamClass: StreamClass): Promise<void> {
+  /**
+   * Sends an encoded event. Settles when the transport has taken it; an aborted signal takes it back until then.
+   *
+   * @throws {MxpError} `overloaded`, `cancelled` (rejects).
+   */
+  emit(message: Uint8Array, streamClass: StreamClass, signal?: AbortSignal): Promise<void> {
     if (this.queued >= MAX_QUEUED) {
       const text = "too many events are waiting for the node already";
       return Promise.reject(new MxpError("overloaded", text, { retryable: true }));
@@ -104,6 +115,7 @@ export class OutgoingEvents {
       message,
       size: message.length,
       streamClass,
+      id: -1,
       resolve: undefined,
       reject: undefined,
     };
@@ -112,10 +124,36 @@ export class OutgoingEvents {
       this.#queuedBytes += event.size;
     }
     if (event.message === undefined) return DONE;
-    return new Promise((resolve, reject) => {
+    const taken = new Promise<void>((resolve, reject) => {
       event.resolve = resolve;
       event.reject = reject;
     });
+    if (signal === undefined) return taken;
+    const onAbort = (): void => this.#giveUp(event, signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    return taken.finally(() => signal.removeEventListener("abort", onAbort));
+  }
+
+  /** Its sender wants it no more, and the transport does not have all of it. */
+  #giveUp(event: OutgoingEvent, cause: unknown): void {
+    const { id, reject } = event;
+    if (reject === undefined) return;
+    if (id === -1) {
+      const at = this.#queue.indexOf(event, this.#queueHead);
+      if (at < 0) return;
+      this.#queue.splice(at, 1);
+      this.#queuedBytes -= event.size;
+    } else {
+      if (this.#events.get(id) !== event) return;
+      this.#events.delete(id);
+      this.#link.connection.resetStream(id, StreamError.CANCELLED);
+      this.#driver.touch(this.#link);
+    }
+    this.#cancelled++;
+    event.message = event.resolve = event.reject = undefined;
+    reject(new MxpError("cancelled", "the event was cancelled", { cause }));
+    if (id !== -1) this.#makeRoom(event);
+    this.#checkDrained();
   }
 
   /**
@@ -215,6 +253,7 @@ export class OutgoingEvents {
     const id = this.#link.connection.openStream(true, event.streamClass);
     if (id === -1) return false;
     this.#unacknowledged = unacknowledged;
+    event.id = id;
     this.#events.set(id, event);
     this.#write(event, id);
     return true;

@@ -67,6 +67,7 @@ for (const [name, makePlatform] of platforms) {
         delivered: 306,
         refused: 0,
         lost: 0,
+        cancelled: 0,
         pending: 0,
         queued: 0,
         unreliable: 0,
@@ -311,6 +312,57 @@ test("topics and data that cannot be sent are refused before anything is", async
     bad({ agents: { a: { event: 5 } } }),
     failsWith("usage", /the events of the agent "a" is number/),
   );
+});
+
+test("an event that waits for its node is taken back by its signal, and leaves others their order and the client its end", async () => {
+  const gate = deferred<void>();
+  const topics = new Set<string>();
+  const event = async (topic: string): Promise<void> => {
+    topics.add(topic);
+    await gate.promise;
+  };
+  await withPair(memoryPlatform(), { event }, async ({ client }) => {
+    const others = Array.from({ length: 2_000 }, () => client.emit("other", "y"));
+    await until(() => client.stats().events.queued > 0, "further ones wait here");
+    const controller = new AbortController();
+    const { signal } = controller;
+    const waiting = Array.from({ length: 3 }, () => client.emit("mine", "x", { signal }));
+    const behind = client.emit("behind", "x");
+    await sleep(5);
+    controller.abort(new Error("no more"));
+    for (const emitted of waiting) await assert.rejects(emitted, failsWith("cancelled"));
+    gate.resolve();
+    await Promise.all([...others, behind]);
+    await client.drain();
+    assert.deepEqual([...topics], ["other", "behind"]);
+    const { emitted, delivered, cancelled, pending } = client.stats().events;
+    assert.deepEqual([emitted, delivered, cancelled, pending], [2_004, 2_001, 3, 0]);
+  });
+});
+
+test("an event of which the transport has a part is taken back, too", async () => {
+  const platform = memoryPlatform();
+  const settings = { maxData: 65_536, maxDataWindow: 65_536, maxStreamData: 65_536, maxStreamWindow: 65_536 };
+  const topics: string[] = [];
+  const gate = deferred<void>();
+  const handlers = {
+    event: async (topic: string): Promise<void> => {
+      topics.push(topic);
+      await gate.promise;
+    },
+  };
+  await using server = await serve({ listen: "127.0.0.1:0", platform, settings }, handlers);
+  await using client = await connect(server.url, { platform });
+  const controller = new AbortController();
+  const large = client.emit("large", new Uint8Array(8 << 20), { signal: controller.signal });
+  await until(() => client.stats().events.pending === 1, "it is on its way");
+  controller.abort();
+  await assert.rejects(large, failsWith("cancelled"));
+  await client.emit("next", "x");
+  await until(() => topics.length > 0, "the next one comes");
+  gate.resolve();
+  assert.deepEqual(topics, ["next"]);
+  assert.equal(server.stats().memory.used, 0);
 });
 
 test("the end of the connection ends what waits", async () => {
