@@ -5,6 +5,7 @@
  */
 
 import { concatBytes } from "../base/bytes.ts";
+import type { MxpErrorCode } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { type Clock, NEVER } from "../base/time.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
@@ -23,7 +24,16 @@ import type { StreamOutcome } from "./incoming_stream.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import { DEFAULT_HOPS } from "./hops.ts";
 import { streamClassOf } from "./priority.ts";
-import { canTryOthers, type OnOver, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
+import {
+  canTryOthers,
+  giveUpCode,
+  type OnOver,
+  refusalCode,
+  relayedMetadata,
+  resetProblem,
+  wantedBy,
+  withExtensions,
+} from "./relayed_request.ts";
 
 /** What was passed on. */
 export interface RelayStats {
@@ -170,8 +180,10 @@ class Relay implements Relayed {
   #noRoom = false;
   /** Whether an agent had the call and may have carried it out, without having answered. */
   #mayBeDone = false;
-  /** Why the last agent did not answer. */
+  /** Why the last agent did not answer, … */
   #reason = "the agent is registered, but cannot be reached now";
+  /** … and what that is, if nothing was done. */
+  #refusal: number = ErrorCode.UNAVAILABLE;
 
   constructor(router: CallRouter, call: IncomingCall, payload: Uint8Array, hops: number, ended: () => void) {
     this.#router = router;
@@ -180,8 +192,9 @@ class Relay implements Relayed {
     this.hops = hops;
     this.#ended = ended;
     this.#tried = router.busyWith(call);
+    if (this.#tried.size > 0) this.#reason = "no other agent can be reached now";
     call.handling = true;
-    call.stopAnswer = () => this.#stop();
+    call.stopAnswer = (code) => this.#stop(code);
   }
 
   /** Tries the next agent, or says that there is none. */
@@ -201,7 +214,7 @@ class Relay implements Relayed {
     }
     this.#router.counters.failed++;
     // Who says that nothing was done has to be sure of it.
-    this.#fail(this.#mayBeDone ? ErrorCode.ANSWER_LOST : ErrorCode.UNAVAILABLE, true, this.#reason);
+    this.#fail(this.#mayBeDone ? ErrorCode.ANSWER_LOST : this.#refusal, true, this.#reason);
   }
 
   /** Its agent seems to be dead: somebody else may try, unless an answer has begun. Then nobody waits for the rest of it. */
@@ -223,7 +236,7 @@ class Relay implements Relayed {
         this.outcome = "ok";
         return this.#end();
       case "error":
-        if (canTryOthers(outcome)) return this.#another(outcome.text);
+        if (canTryOthers(outcome)) return this.#another(outcome.text, refusalCode(outcome));
         this.#router.counters.answered++;
         return this.#fail(outcome.code, outcome.retryable, outcome.text);
       case "aborted":
@@ -240,7 +253,9 @@ class Relay implements Relayed {
           if (outcome.kind === "lost" ? out.isBegun : outcome.code === StreamError.GONE) this.#mayBeDone = true;
           return this.#another("the agent has gone");
         }
-        return isGone ? this.#cutOff() : this.#fail(ErrorCode.HANDLER_FAILED, false, "the agent gave the call up");
+        if (isGone) return this.#cutOff();
+        const { code, retryable, text } = resetProblem(outcome.code, "call");
+        return this.#fail(code, retryable, text);
       }
       case "malformed":
         return this.#fail(ErrorCode.HANDLER_FAILED, false, `the agent's answer is not valid: ${outcome.what}`);
@@ -249,8 +264,9 @@ class Relay implements Relayed {
     }
   }
 
-  #another(reason: string): void {
+  #another(reason: string, refusal: number = ErrorCode.UNAVAILABLE): void {
     this.#reason = reason;
+    this.#refusal = refusal;
     this.#router.counters.failovers++;
     this.next();
   }
@@ -267,9 +283,9 @@ class Relay implements Relayed {
   }
 
   /** The caller has given up. */
-  #stop(): void {
+  #stop(reason: MxpErrorCode): void {
     const out = this.#out;
-    if (out !== undefined) out.calls.giveUp(out, { kind: "aborted" }, StreamError.CANCELLED);
+    if (out !== undefined) out.calls.giveUp(out, { kind: "aborted" }, giveUpCode(reason));
   }
 
   #admit(bytes: number): boolean {

@@ -12,6 +12,7 @@ import { IdSequence } from "../mesh/id_sequence.ts";
 import type { MessageIds } from "../mesh/message_writer.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
+import type { RequestProblem } from "../mesh/request_reader.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { AgentLink, AgentLinks, Choice, Relayed, Wanted } from "./agent_links.ts";
@@ -21,7 +22,16 @@ import { DEFAULT_HOPS } from "./hops.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import { OutgoingCall } from "./outgoing_calls.ts";
 import { streamClassOf } from "./priority.ts";
-import { canTryOthers, notOnPlain, relayedMetadata, wantedBy, withExtensions } from "./relayed_request.ts";
+import {
+  canTryOthers,
+  giveUpCode,
+  notOnPlain,
+  refusalCode,
+  relayedMetadata,
+  resetProblem,
+  wantedBy,
+  withExtensions,
+} from "./relayed_request.ts";
 
 /** Events that nobody waits for may wait so many for an agent, …*/
 const MAX_WAITING = 1_024;
@@ -157,6 +167,7 @@ class EventRelay implements Relayed {
   /** Whether an agent had the event and may have accepted it, without having said so. */
   #mayBeDone = false;
   #reason = UNREACHABLE;
+  #refusal: number = ErrorCode.UNAVAILABLE;
 
   constructor(router: EventRouter, request: IncomingRequest, data: Uint8Array, wanted: Wanted, done: EventDone) {
     this.#router = router;
@@ -165,7 +176,7 @@ class EventRelay implements Relayed {
     this.#wanted = wanted;
     this.#done = done;
     router.counters.running++;
-    request.onAbort = () => this.#stop();
+    request.onAbort = (reason) => this.#stop(giveUpCode(reason));
   }
 
   /** Tries the next agent, or says that there is none. */
@@ -178,12 +189,12 @@ class EventRelay implements Relayed {
       this.#call = this.#router.ask(this, choice, (call, outcome) => this.#onOutcome(call, outcome));
       if (this.#call !== undefined) return;
     }
-    this.#fail(this.#mayBeDone ? ErrorCode.ANSWER_LOST : ErrorCode.UNAVAILABLE, true, this.#reason);
+    this.#fail(this.#mayBeDone ? ErrorCode.ANSWER_LOST : this.#refusal, true, this.#reason);
   }
 
   giveUp(): void {
     this.#givenUp = true;
-    this.#stop();
+    this.#stop(StreamError.CANCELLED);
   }
 
   #onOutcome(call: OutgoingCall, outcome: CallOutcome): void {
@@ -194,8 +205,8 @@ class EventRelay implements Relayed {
         this.#router.counters.ok++;
         return this.#end(undefined);
       case "error": {
-        const { code, retryable, text } = outcome;
-        return canTryOthers(outcome) ? this.#another(text) : this.#fail(code, retryable, text);
+        if (canTryOthers(outcome)) return this.#another(outcome.text, refusalCode(outcome));
+        return this.#fail(outcome.code, outcome.retryable, outcome.text);
       }
       case "aborted":
         if (!this.#givenUp) return this.#fail(ErrorCode.CANCELLED, false, "the event was given up");
@@ -209,7 +220,7 @@ class EventRelay implements Relayed {
         if (outcome.code === StreamError.REFUSED || outcome.code === StreamError.GONE) {
           return this.#another("the agent has gone");
         }
-        return this.#fail(ErrorCode.HANDLER_FAILED, false, "the agent gave the event up");
+        return this.#failWith(resetProblem(outcome.code, "event"));
       case "malformed":
         return this.#fail(ErrorCode.HANDLER_FAILED, false, `the agent's answer is not valid: ${outcome.what}`);
       case "deadline":
@@ -221,19 +232,24 @@ class EventRelay implements Relayed {
     }
   }
 
-  #another(reason: string): void {
+  #another(reason: string, refusal: number = ErrorCode.UNAVAILABLE): void {
     this.#reason = reason;
+    this.#refusal = refusal;
     this.#router.counters.failovers++;
     this.next();
   }
 
-  #stop(): void {
-    this.#call?.calls.giveUp(this.#call, { kind: "aborted" }, StreamError.CANCELLED);
+  #stop(streamCode: number): void {
+    this.#call?.calls.giveUp(this.#call, { kind: "aborted" }, streamCode);
   }
 
   #fail(code: number, retryable: boolean, text: string): void {
+    this.#failWith({ code, retryable, text });
+  }
+
+  #failWith(problem: RequestProblem): void {
     this.#router.counters.failed++;
-    this.#end({ code, retryable, text });
+    this.#end(problem);
   }
 
   #end(failure: Parameters<EventDone>[0]): void {

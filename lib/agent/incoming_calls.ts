@@ -163,14 +163,16 @@ export class IncomingCalls implements CallAnswers {
   }
 
   /** The peer gave up the request. */
-  onReset(id: StreamId): void {
+  onReset(id: StreamId, code: number): void {
     const call = this.#calls.get(id);
-    if (call !== undefined) this.#cancel(call, "cancelled", "the caller gave the call up");
+    if (call === undefined) return;
+    if (code === StreamError.DEADLINE) this.#cancel(call, "deadline", "the caller's deadline has passed");
+    else this.#cancel(call, "cancelled", "the caller gave the call up");
   }
 
   /** The peer does not want the answer. The transport has reset our side. */
-  onStopSending(id: StreamId): void {
-    this.onReset(id);
+  onStopSending(id: StreamId, code: number): void {
+    this.onReset(id, code);
   }
 
   /** The connection is over. */
@@ -401,7 +403,7 @@ export class IncomingCalls implements CallAnswers {
     }
   }
 
-  #cancel(call: IncomingCall, code: "cancelled" | "connection_lost", text: string): void {
+  #cancel(call: IncomingCall, code: "cancelled" | "deadline", text: string): void {
     if (call.state !== "done") {
       this.#service.counters.cancelled++;
       const { connection } = this.#link;

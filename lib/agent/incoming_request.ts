@@ -48,8 +48,8 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
   publisher: Uint8Array | undefined = undefined;
   /** What is wanted of the node; undefined for everything else. */
   lifecycle: NodeRequestKind | undefined = undefined;
-  /** Told once that it is off; for whoever passes it on. */
-  onAbort: (() => void) | undefined = undefined;
+  /** Told once that it is off, and why; for whoever passes it on. */
+  onAbort: ((code: MxpErrorCode) => void) | undefined = undefined;
   packed = 0;
   /** Who sealed it, end to end; undefined for what came in the clear. */
   sealedBy: Uint8Array | undefined = undefined;
@@ -108,7 +108,7 @@ export abstract class IncomingRequest implements WheelEntry, MessageIds, Request
     if (this.#abortReason !== undefined) return false;
     this.#abortReason = new MxpError(code, text);
     this.#controller?.abort(this.#abortReason);
-    this.onAbort?.();
+    this.onAbort?.(code);
     return true;
   }
 

@@ -5,11 +5,13 @@
  */
 
 import { concatBytes } from "../base/bytes.ts";
+import type { MxpErrorCode } from "../base/errors.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
 import type { MessageIds, MessageWriter } from "../mesh/message_writer.ts";
 import type { RegisteredAgent } from "../mesh/registered_agent.ts";
 import type { RequestProblem } from "../mesh/request_reader.ts";
+import { StreamError } from "../wire/error_codes.ts";
 import type { Wanted } from "./agent_links.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
@@ -28,6 +30,38 @@ export function wantedBy({ target, details: { capability } }: IncomingRequest): 
 export function notOnPlain({ register: { name } }: RegisteredAgent, what: string): RequestProblem {
   const text = `the agent ${quote(name)} is on the plain carrier, which has calls, but no ${what}`;
   return { code: ErrorCode.UNSUPPORTED_TYPE, retryable: false, text };
+}
+
+/** What an agent is told when nobody waits for what was passed on to it any more. */
+export function giveUpCode(reason: MxpErrorCode): number {
+  return reason === "deadline" ? StreamError.DEADLINE : StreamError.CANCELLED;
+}
+
+/** What a requester is told when nobody is left who could take its request, and nothing was done: what the last agent has said, if that is of any use. */
+export function refusalCode({ code }: { readonly code: number }): number {
+  return code === ErrorCode.OVERLOADED ? ErrorCode.OVERLOADED : ErrorCode.UNAVAILABLE;
+}
+
+/** What an agent means that resets what was passed on to it, without an Error and without being gone (SPEC §8.3). */
+export function resetProblem(streamCode: number, what: "call" | "event"): RequestProblem {
+  switch (streamCode) {
+    case StreamError.CANCELLED:
+      return { code: ErrorCode.CANCELLED, retryable: false, text: `the agent cancelled the ${what}` };
+    case StreamError.DEADLINE:
+      return {
+        code: ErrorCode.DEADLINE_EXCEEDED,
+        retryable: false,
+        text: `the agent gave the ${what} up at its deadline`,
+      };
+    case StreamError.TOO_LARGE:
+      return {
+        code: ErrorCode.PAYLOAD_TOO_LARGE,
+        retryable: false,
+        text: `the ${what} is larger than its agent takes`,
+      };
+    default:
+      return { code: ErrorCode.HANDLER_FAILED, retryable: false, text: `the agent gave the ${what} up` };
+  }
 }
 
 /** Whether an Error says that nothing was done. */

@@ -20,7 +20,7 @@ import type { AgentLink, Choice, Relayed } from "./agent_links.ts";
 import type { IncomingCall } from "./incoming_call.ts";
 import type { StreamOutcome } from "./incoming_stream.ts";
 import { RelayLeg, type RelayLegOwner } from "./relay_leg.ts";
-import { canTryOthers } from "./relayed_request.ts";
+import { canTryOthers, refusalCode } from "./relayed_request.ts";
 import type { StreamRouter } from "./stream_router.ts";
 
 /** Bytes of a stream's beginning that are kept for another agent, in case that the first one goes before it has said anything. */
@@ -62,6 +62,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
   /** The agent reads no more, and may be about to say why. */
   #stopCode: number | undefined;
   #reason = "the agent is registered, but cannot be reached now";
+  #refusal: number = ErrorCode.UNAVAILABLE;
   #over = false;
 
   constructor(
@@ -161,7 +162,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     }
     this.#outcome ??= "failed";
     leg.reset(code);
-    this.#abandon(this.#opener, code);
+    this.#abandon(this.#opener, honest(leg, code));
     this.#checkOver();
   }
 
@@ -172,7 +173,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     if (code === StreamError.NO_ERROR || leg.relay.hasBegun || leg.relay.ending !== undefined) {
       // Nobody else would get the rest.
       this.#forget();
-      this.#opener.stop(code);
+      this.#opener.stop(honest(leg, code));
     } else {
       this.#stopCode = code;
       this.#pump(leg, this.#opener);
@@ -218,7 +219,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     }
     this.#router.counters.failed++;
     this.#outcome ??= "failed";
-    this.#refuse(this.#mayBeDone ? ErrorCode.ANSWER_LOST : ErrorCode.UNAVAILABLE, true, this.#reason);
+    this.#refuse(this.#mayBeDone ? ErrorCode.ANSWER_LOST : this.#refusal, true, this.#reason);
   }
 
   #legTo({ agent, link: { session } }: Choice): RelayLeg {
@@ -236,8 +237,9 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     return leg;
   }
 
-  #another(reason: string): void {
+  #another(reason: string, refusal: number = ErrorCode.UNAVAILABLE): void {
     this.#reason = reason;
+    this.#refusal = refusal;
     this.#router.counters.failovers++;
     this.#stopCode = undefined;
     this.#leaveAgent();
@@ -275,7 +277,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     } else {
       counters.fromAgents += data;
       this.#forget();
-      if (this.#stopCode !== undefined) this.#opener.stop(this.#stopCode);
+      if (this.#stopCode !== undefined) this.#opener.stop(honest(from, this.#stopCode));
       this.#stopCode = undefined;
     }
     to.put(bytes, isLast);
@@ -334,7 +336,7 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     if (ending.kind === "refused") {
       const { code, retryable, text } = ending;
       this.#abandon(from, StreamError.NO_ERROR);
-      if (this.#canRetry && canTryOthers(ending)) return this.#another(text);
+      if (this.#canRetry && canTryOthers(ending)) return this.#another(text, refusalCode(ending));
       this.#outcome ??= "refused";
       return this.#refuse(code, retryable, text);
     }
@@ -416,4 +418,9 @@ export class RelayedStream implements Relayed, RelayLegOwner, WheelEntry {
     this.#router.onOver(this, this.#choice?.agent, this.#outcome ??= "ok");
     this.#ended(this.#outcome);
   }
+}
+
+/** What an agent's code means to the opener: who has said something cannot have turned the stream away before anything was done. */
+function honest(agent: RelayLeg, code: number): number {
+  return code === StreamError.REFUSED && agent.relay.hasBegun ? StreamError.INTERNAL : code;
 }

@@ -125,11 +125,11 @@ export class Session implements ConnectionUser {
         return;
       case "stream_reset":
         if (this.#isOwn(event.id)) this.outgoing.onReset(event.id, event.code);
-        else this.incoming?.onReset(event.id);
+        else this.incoming?.onReset(event.id, event.code);
         return;
       case "stop_sending":
         if (this.#isOwn(event.id)) this.outgoing.onStopSending(event.id);
-        else this.incoming?.onStopSending(event.id);
+        else this.incoming?.onStopSending(event.id, event.code);
         return;
       case "streams_available":
         if (event.unidirectional) return this.events.onStreamsAvailable();
