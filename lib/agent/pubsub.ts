@@ -16,7 +16,7 @@ import { IdSequence } from "../mesh/id_sequence.ts";
 import { MemoryBudget } from "../mesh/memory_budget.ts";
 import { type QueueLimits, SharedEvent, SubscriberQueue } from "../mesh/subscriber_queue.ts";
 import { TopicTrie } from "../mesh/topic_trie.ts";
-import { patternProblem } from "../mesh/topics.ts";
+import { MAX_TOPIC_TOKENS, patternProblem, tokensOf } from "../mesh/topics.ts";
 import { StreamClass } from "../transport/scheduler.ts";
 import { StreamError } from "../wire/error_codes.ts";
 import type { AnswerSource, CallAnswers, IncomingCall } from "./incoming_call.ts";
@@ -26,6 +26,8 @@ import { quote } from "./quote.ts";
 /** How much may wait for a subscriber that does not say. */
 const DEFAULT_EVENTS = 1_024;
 const DEFAULT_BYTES = 1 << 20;
+/** Tokens that patterns may have, for each of them that there may be. */
+const TOKENS_EACH = 4;
 /** One connection may have this part of all that waits. */
 const CONNECTION_SHARES = 4;
 
@@ -37,7 +39,7 @@ export interface PubSubOptions {
   readonly maxSubscriptionsPerConnection?: number;
   /** Patterns of all subscriptions together, and four times as many tokens in them. Default 65 536. */
   readonly maxPatterns?: number;
-  /** The same for one connection. Default 1 024. */
+  /** The same for one connection: what an event costs the node grows with the tokens that it meets. Default 1 024. */
   readonly maxPatternsPerConnection?: number;
   /** The most events that a subscriber may let wait. Default 65 536; who does not say gets 1 024. */
   readonly maxQueuedEvents?: number;
@@ -100,6 +102,8 @@ export interface PubSubParts {
 interface Subscriber {
   subscriptions: number;
   patterns: number;
+  /** Of its patterns. */
+  tokens: number;
   readonly budget: MemoryBudget;
   /** The last event that it got in a DATAGRAM frame. */
   event: number;
@@ -178,16 +182,23 @@ export class PubSub {
     }
     const limits = this.#limits;
     const patterns = new Set(wish.patterns);
+    let tokens = 0;
+    for (const pattern of patterns) tokens += tokensOf(pattern).length;
+    // One pattern of the longest that there are is always among them.
+    const maxTokens = Math.max(MAX_TOPIC_TOKENS, TOKENS_EACH * limits.maxPatternsPerConnection);
     const subscriber = this.#subscriberOf(call.calls);
     const ofConnection = subscriber.subscriptions >= limits.maxSubscriptionsPerConnection
       ? `a connection may have ${limits.maxSubscriptionsPerConnection} subscriptions at once`
       : subscriber.patterns + patterns.size > limits.maxPatternsPerConnection
       ? `a connection may have ${limits.maxPatternsPerConnection} patterns at once`
+      : subscriber.tokens + tokens > maxTokens
+      ? `the patterns of a connection may have ${maxTokens} tokens together`
       : undefined;
     if (ofConnection !== undefined) return this.#refuse(call, ErrorCode.LIMIT_REACHED, false, ofConnection);
     const ofNode = this.#subscriptions.size >= limits.maxSubscriptions
       ? `${limits.maxSubscriptions} subscriptions are open, which is all this node takes at once`
-      : this.#trie.patterns + patterns.size > limits.maxPatterns || this.#trie.branches >= 4 * limits.maxPatterns
+      : this.#trie.patterns + patterns.size > limits.maxPatterns ||
+          this.#trie.branches >= TOKENS_EACH * limits.maxPatterns
       ? `the patterns of ${this.#subscriptions.size} subscriptions are all that this node takes at once`
       : undefined;
     if (ofNode !== undefined) return this.#refuse(call, ErrorCode.OVERLOADED, true, ofNode);
@@ -208,6 +219,7 @@ export class PubSub {
         this.#subscriptions.delete(subscription);
         subscriber.subscriptions--;
         subscriber.patterns -= patterns.size;
+        subscriber.tokens -= tokens;
       },
     );
     for (const pattern of patterns) this.#trie.add(pattern, subscription);
@@ -215,6 +227,7 @@ export class PubSub {
     this.#subscribed++;
     subscriber.subscriptions++;
     subscriber.patterns += patterns.size;
+    subscriber.tokens += tokens;
     call.calls.answerFrom(call, subscription);
   }
 
@@ -278,6 +291,7 @@ export class PubSub {
     const subscriber: Subscriber = {
       subscriptions: 0,
       patterns: 0,
+      tokens: 0,
       budget: new MemoryBudget(share),
       event: 0,
     };

@@ -280,9 +280,14 @@ test("patterns and limits that make no sense are refused, here and by the node, 
   await refused(c, ["c.1", "c.2", "c.3"], /all that this node takes at once/);
   await c.subscribe("c.1").ready;
   await refused(c, ["c.2"], /5 subscriptions are open/);
-  assert.deepEqual({ ...pubsub(server).refused }, { LIMIT_REACHED: 2, OVERLOADED: 2 });
+  // What an event costs grows with the tokens that it meets.
+  await refused(b, [Array(64).fill("*").join(".")], /the patterns of a connection may have 64 tokens together/);
+  assert.deepEqual({ ...pubsub(server).refused }, { LIMIT_REACHED: 3, OVERLOADED: 2 });
   await b.close();
   await until(() => pubsub(server).subscriptions === 4, "what a lost connection had is free again");
+  const long = c.subscribe([Array(62).fill("*").join(".")]);
+  await long.ready;
+  await long.close();
   await c.subscribe(["c.2", "c.3"]).ready;
   for (const client of clients) await client.close();
   await until(() => pubsub(server).patterns === 0, "nothing is left");
