@@ -152,37 +152,35 @@ test("large events do not run over the node, and its refusals end nothing", asyn
 
 test("what a node that is killed leaves behind is counted and told", async () => {
   await using here = await scratch();
+  const flags = ["-c", "4", "--warmup", "0", "--json", "--log-level", "debug"];
   for (const mode of ["call", "event", "connect"]) {
-    await using node = await here.node(["--echo"]);
-    await using bench = here.start(
-      [
+    // On a busy machine nothing may have come through by then: later, something has.
+    for (let delay = 400;; delay *= 3) {
+      await using node = await here.node(["--echo"]);
+      await using bench = here.start([
         "bench",
         node.url,
         "--mode",
         mode,
-        "-c",
-        "4",
         "--duration",
-        "1s",
-        "--warmup",
-        "0",
-        "--json",
-        "--log-level",
-        "debug",
-      ],
-    );
-    let told = "";
-    bench.child.stderr!.on("data", (chunk: Uint8Array) => told += new TextDecoder().decode(chunk));
-    await connectedPort(bench);
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    await node.stop("SIGKILL");
-    const { code, stdout } = await bench.done;
-    assert.equal(code, 0, `${mode}: much was through`);
-    const result = JSON.parse(stdout);
-    const failed = Object.values<number>(result.errors).reduce((sum, count) => sum + count, 0);
-    assert.ok(result.messages > 0 && failed >= 3, `${mode}: ${stdout}`);
-    assert.equal(result.connections_lost, 1);
-    assert.match(told, /the connection to 127\.0\.0\.1:\d+ was lost/);
+        `${2.5 * delay}ms`,
+        ...flags,
+      ]);
+      let told = "";
+      bench.child.stderr!.on("data", (chunk: Uint8Array) => told += new TextDecoder().decode(chunk));
+      await connectedPort(bench);
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      await node.stop("SIGKILL");
+      const { code, stdout } = await bench.done;
+      if (code === 5 && delay < 5_000) continue;
+      assert.equal(code, 0, `${mode}: much was through`);
+      const result = JSON.parse(stdout);
+      const failed = Object.values<number>(result.errors).reduce((sum, count) => sum + count, 0);
+      assert.ok(result.messages > 0 && failed >= 3, `${mode}: ${stdout}`);
+      assert.equal(result.connections_lost, 1);
+      assert.match(told, /the connection to 127\.0\.0\.1:\d+ was lost/);
+      break;
+    }
   }
 });
 
