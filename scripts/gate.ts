@@ -15,7 +15,7 @@ import { BUN_VERSION, resolveBun, resolveDeno, resolveNode } from "./tools.ts";
 /** Folders of `tests/` with a stage of their own; every other folder but `support` and `cli` belongs to `unit`. */
 const TEST_GROUPS = ["vectors", "property", "sim", "attacks", "fuzz", "runtime", "interop"];
 const NOT_UNIT = new Set([...TEST_GROUPS, "support", "cli"]);
-/** Groups of tests in virtual time. They run beside the others, and so do the unit tests on Node, the slowest of the three. */
+/** Groups of tests in virtual time: they have a queue of their own. */
 const VIRTUAL_GROUPS = new Set(["vectors", "property", "sim", "attacks", "fuzz"]);
 
 const deno = resolveDeno();
@@ -80,9 +80,8 @@ function testGroups(): { readonly name: string; readonly files: string[] }[] {
 
 /** A stage of tests. */
 function tests(name: string, runner: Runner, command: readonly string[], files: readonly string[]): Stage {
-  const limit = runner === "node" ? 600 : 300;
-  const beside = VIRTUAL_GROUPS.has(name.slice(name.indexOf(" ") + 1)) || name === "node unit";
-  return { name, counts: runner, limit, beside, command: [...command, ...files], env: testEnvironment };
+  const stage: Stage = { name, counts: runner, limit: 600, command: [...command, ...files], env: testEnvironment };
+  return VIRTUAL_GROUPS.has(name.slice(name.indexOf(" ") + 1)) ? { ...stage, queue: "virtual time" } : stage;
 }
 
 /** One seed for all stages, so that a failure is repeated by setting it. */
@@ -93,7 +92,9 @@ function testStages(): Stage[] {
   const node = resolveNode();
   const stages: Stage[] = [];
   for (const { name, files } of groups) {
-    stages.push(tests(`deno ${name}`, "deno", [deno, "test", "-A", "--no-check"], files));
+    // Most unit tests are over sooner than the library is loaded for each of their files.
+    const how = name === "unit" ? ["scripts/deno_tests.ts", "--"] : [];
+    stages.push(tests(`deno ${name}`, "deno", [deno, "test", "-A", "--no-check", ...how], files));
   }
   const documented = ["README.md", "mod.ts", "lib"];
   stages.push(tests("deno examples", "deno", [deno, "test", "-A", "--doc", "--ignore=tests"], documented));
@@ -101,7 +102,7 @@ function testStages(): Stage[] {
     stages.push(tests(`bun ${name}`, "bun", [bun, "test", "--timeout", "120000"], files));
   }
   for (const { name, files } of groups) {
-    // Most unit tests are over sooner than a process for each of their files would have started.
+    // The same with processes.
     const how = name === "unit" ? ["scripts/node_tests.mjs"] : ["--test", "--test-concurrency=1"];
     const command = ["--import", "./scripts/node_typescript.mjs", "--test-reporter=tap", ...how];
     stages.push(
@@ -134,15 +135,17 @@ function commandLineStages(): Stage[] {
       const stage = tests(`cli ${name}`, "deno", [deno, "test", "-A", "--no-check", "--parallel"], ["./tests/cli"]);
       return { ...stage, env: { ...stage.env, MXP_TEST_CLI: JSON.stringify(form), DENO_JOBS: CLI_JOBS } };
     }),
-  ];
+  ].map((stage) => ({ ...stage, queue: "command line" }));
 }
 
-/** All stages, in the order in which they run. */
+/** All stages, in the order in which they run; queues begin when the checks are over. */
 function allStages(): Stage[] {
+  const tests = testStages();
   return [
     ...checkStages(),
-    ...testStages(),
+    ...tests.filter(({ queue }) => queue !== undefined),
     ...commandLineStages(),
+    ...tests.filter(({ queue }) => queue === undefined),
     check("demo", [deno, "task", "demo"]),
   ];
 }

@@ -1,8 +1,8 @@
 /**
  * Runs the stages of the gate, prints a line for each, and adds up what they report.
  *
- * One stage follows the other, but for those that may run beside the rest (most are in virtual time): they have a queue of their own, one
- * at a time, and so take the core that tests with sockets, which mostly wait, leave idle.
+ * One stage follows the other, but for those that have a queue of their own: its stages run one at a time, too, beside all others. So
+ * tests in virtual time, which compute, take what is left idle by tests with sockets and of the command line, which mostly wait.
  *
  * @module
  */
@@ -20,8 +20,8 @@ export interface Stage {
   readonly counts: "check" | Runner;
   /** After so many seconds the stage is killed and has failed. */
   readonly limit: number;
-  /** May run beside the stages that follow. */
-  readonly beside?: boolean;
+  /** The queue that it runs in, beside the stages that follow and those of other queues. */
+  readonly queue?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -136,12 +136,13 @@ export async function runStages(
     }
     print(describe(stage, result));
   };
-  let beside = Promise.resolve();
+  const queues = new Map<string, Promise<void>>();
   for (const stage of stages) {
-    if (stage.beside) beside = beside.then(() => run(stage));
-    else await run(stage);
+    const { queue } = stage;
+    if (queue === undefined) await run(stage);
+    else queues.set(queue, (queues.get(queue) ?? Promise.resolve()).then(() => run(stage)));
   }
-  await beside;
+  await Promise.all(queues.values());
   if (failures.length > 0) print(`failed: ${failures.join(", ")}`);
   if (skipped > 0) print(`${skipped} skipped`);
   print(`${passed} passed, ${failed} failed`);

@@ -69,14 +69,14 @@ test("the last line adds up all stages, and a failure does not stop the later on
 });
 
 test(
-  "stages beside the others run one at a time, while those go on, and are waited for",
+  "stages of a queue run one at a time, while those go on, and are waited for",
   { skip: noShell },
   async () => {
     const lines: string[] = [];
     const stages: Stage[] = [
       shell("true", { name: "before" }),
-      shell("sleep 0.4", { name: "beside one", beside: true }),
-      shell("sleep 0.1; false", { name: "beside two", beside: true }),
+      shell("sleep 0.4", { name: "beside one", queue: "beside" }),
+      shell("sleep 0.1; false", { name: "beside two", queue: "beside" }),
       shell("sleep 0.1", { name: "after" }),
     ];
     const counts = await runStages(stages, tmpdir(), (line) => lines.push(line));
