@@ -29,6 +29,8 @@ export type IncomingCallState =
 export interface AnswerSource {
   /** Whether the peer may take as long as it likes with what it has begun to read: who says so bounds what waits meanwhile. */
   readonly mayStall?: boolean;
+  /** Bytes that may wait in the transport to be sent for the first time, if it is the source that decides what becomes of what has to wait. */
+  readonly ahead?: number;
   /** The next message, if there is one now; the last one ends the answer. */
   next(): { readonly message: Uint8Array; readonly isLast: boolean } | undefined;
   /** The call is over, whoever ended it. Called once. */

@@ -254,7 +254,7 @@ export class IncomingCalls implements CallAnswers {
         call.message = next.message;
         call.isLast = next.isLast;
       }
-      const accepted = this.#link.connection.write(call.stream, call.message, call.isLast);
+      const accepted = this.#link.connection.write(call.stream, call.message, call.isLast, call.source.ahead);
       this.#driver.touch(this.#link);
       if (accepted < call.message.length) {
         call.message = call.message.subarray(accepted);

@@ -306,6 +306,9 @@ export class PubSub {
   }
 }
 
+/** Bytes of a subscription that may wait in the transport: what waits there cannot be dropped any more, and is not counted. */
+const AHEAD = 65_536;
+
 /** One subscription: the answer to it goes on for as long as both sides like. */
 class Subscription implements AnswerSource {
   readonly call: IncomingCall;
@@ -313,6 +316,7 @@ class Subscription implements AnswerSource {
   readonly subscriber: Subscriber;
   /** Whether it takes events in DATAGRAM frames. */
   readonly unreliable: boolean;
+  readonly ahead = AHEAD;
   /** The last event that it was found to want. */
   event = 0;
   readonly #messages: CallMessages;

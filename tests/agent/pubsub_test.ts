@@ -215,6 +215,29 @@ test("a slow subscriber loses what its policy says and is told how much; others,
   assert.equal((await publisher.ping()).rttMs >= 0, true);
 });
 
+test("what waits for a slow subscriber waits in its queue, where it can be dropped, and not in the transport", async () => {
+  const platform = memoryPlatform();
+  await using server = await node(platform);
+  await using publisher = await connect(server.url, { platform });
+  await using slow = await connect(server.url, { platform, settings: SMALL_WINDOWS });
+  const events = slow.subscribe("load", { slow: "drop_oldest", maxEvents: 4 });
+  await events.ready;
+  const total = 64;
+  for (let i = 0; i < total; i++) {
+    const data = new Uint8Array(16 << 10).fill(i);
+    await publisher.emit("load", data, { ack: true });
+  }
+  // The subscriber's window holds 64 KiB, the transport as much again, and the queue four events.
+  assert.ok(pubsub(server).dropped >= total - 16, `${pubsub(server).dropped} of ${total} were dropped`);
+  let last = 0, taken = 0;
+  for await (const { data } of events) {
+    taken++;
+    last = data[0];
+    if (last === total - 1) break;
+  }
+  assert.equal(taken + events.missed, total);
+});
+
 test("unreliable events go unreliably to those who take them so, and reliably to everybody else", async () => {
   const platform = memoryPlatform();
   await using server = await node(platform);
