@@ -46,7 +46,11 @@ export class AgentHost {
   /** From now on the session's peer may call. @throws {MxpError} `usage` for what is not a handler. */
   constructor(session: Session, parts: OnwardParts, options: HostOptions, once: OnceCalls, seenEvents: SeenEvents) {
     this.#session = session;
-    this.#unpacker = new Unpacker(parts.platform, parts.identity);
+    this.#unpacker = new Unpacker(
+      parts.platform,
+      parts.identity,
+      (target, capability) => this.#table.hasCapability(target, capability),
+    );
     this.onward = new Onward(parts);
     this.resumable = new ResumableStreams(parts.platform.clock, parts.platform.random);
     this.#onHandlerError = options.onHandlerError;
@@ -93,9 +97,10 @@ export class AgentHost {
     id: string,
     name: string,
     handlers: Handlers | undefined,
+    capabilities: readonly string[],
     onHandlerError: ((error: unknown, context: CallContext) => void) | undefined,
   ): void {
-    this.#table.setAgent(id, name, handlers);
+    this.#table.setAgent(id, name, handlers, capabilities);
     if (handlers === undefined) this.resumable.giveUp(id);
     this.#onHandlerError = onHandlerError ?? this.#onHandlerError;
   }

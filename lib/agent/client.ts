@@ -304,7 +304,7 @@ export class Client implements AsyncDisposable {
       serve: (id, handlers) => {
         client.#host ??= client.#makeHost();
         client.#host.resumable = resumable;
-        client.#host.set(id, card.name, handlers, options.onHandlerError);
+        client.#host.set(id, card.name, handlers, card.capabilities ?? [], options.onHandlerError);
       },
     });
     try {

@@ -6,6 +6,7 @@
 
 import { MxpError } from "../base/errors.ts";
 import { formatUuid, isNilUuid } from "../base/uuid.ts";
+import { capabilityMatches } from "../codec/payloads/agent_discover.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
 import { defaultAgentId } from "./agent_card.ts";
 import type { CallContext } from "./call_context.ts";
@@ -82,6 +83,8 @@ interface Table {
   readonly stream: StreamHandler | undefined;
   readonly streams: ReadonlyMap<string, StreamHandler>;
   readonly event: EventHandler | undefined;
+  /** What the agent is registered with; undefined for one that answers without being registered. */
+  capabilities?: readonly string[];
 }
 
 /** Finds handlers. */
@@ -113,9 +116,15 @@ export class HandlerTable {
   }
 
   /** Adds an agent of a client under its id, or takes it away. @throws {MxpError} `usage` for what is not a handler. */
-  setAgent(id: string, name: string, handlers: Handlers | undefined): void {
+  setAgent(id: string, name: string, handlers: Handlers | undefined, capabilities: readonly string[]): void {
     if (handlers === undefined) this.#agents.delete(id);
-    else this.#agents.set(id, toTable(handlers, name));
+    else this.#agents.set(id, { ...toTable(handlers, name), capabilities });
+  }
+
+  /** Whether a target has a capability, as it is asked for; undefined where nobody has said what it has. */
+  hasCapability(target: Uint8Array, wanted: string): boolean | undefined {
+    const known = this.#agents.get(formatUuid(target))?.capabilities;
+    return known && (wanted === "*" || known.some((capability) => capabilityMatches(wanted, capability)));
   }
 
   /** The handler for a target (16 bytes) and method. `named` is told the agent's name as it was given to `serve`. */

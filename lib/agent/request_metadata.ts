@@ -29,6 +29,7 @@ export function metadataOf(
   if (traceparent !== undefined && !isTraceparent(traceparent)) {
     throw new MxpError("usage", `${quote(traceparent)} is not a traceparent; expected 00-<32 hex>-<16 hex>-<2 hex>`);
   }
+  if (idempotencyKey === "") throw new MxpError("usage", "an idempotency key has at least one character");
   const needed = method ?? traceparent ?? idempotencyKey ?? contentType ?? metadata ?? capability ?? priority ??
     hopLimit;
   const exact = timeoutMs > 0 && timeoutMs <= MAX_DEADLINE_MS;

@@ -12,7 +12,7 @@ import { MessageType } from "../codec/message_type.ts";
 import { Accept, type Metadata } from "../codec/payloads/metadata.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
 import { type ReplayVerdict, ReplayWindow, SEAL_WINDOW_MS } from "../mesh/replay_window.ts";
-import type { CallDetails, RequestProblem } from "../mesh/request_reader.ts";
+import { type CallDetails, type RequestProblem, withoutEmptyKey } from "../mesh/request_reader.ts";
 import { AgentStream } from "./agent_stream.ts";
 import { AnswerPacking, type AnswerSeal } from "./answer_packing.ts";
 import { decompressed } from "./compression.ts";
@@ -60,6 +60,7 @@ export class Unpacker {
   readonly #platform: Platform;
   readonly #sealer: Sealer;
   readonly #window: ReplayWindow;
+  readonly #hasCapability: (target: Uint8Array, capability: string) => boolean | undefined;
   readonly #turns = new Turns(OPENINGS);
   readonly #frames = new Turns(FRAMES);
   readonly counters: Counters = {
@@ -73,8 +74,14 @@ export class Unpacker {
     noRoom: 0,
   };
 
-  constructor(platform: Platform, identity: Identity) {
+  /** @param hasCapability whether a target has a capability; undefined where nobody has said what it has. */
+  constructor(
+    platform: Platform,
+    identity: Identity,
+    hasCapability: (target: Uint8Array, capability: string) => boolean | undefined = () => undefined,
+  ) {
     this.#platform = platform;
+    this.#hasCapability = hasCapability;
     this.#sealer = new Sealer(platform.crypto, platform.random, identity);
     const { clock, random } = platform;
     // Wherever the same key serves, what was taken in one place is not taken in another.
@@ -152,7 +159,9 @@ export class Unpacker {
     const now = Date.now();
     const verdict = this.#window.admit(this.#platform.clock.now(), now, head.timeMillis, sender, hash);
     if (verdict !== "fresh") return this.#notFresh(verdict, head.timeMillis - now);
-    if (this.#isMeant(request, head.target, head.metadata.capability)) return opened;
+    const { capability } = head.metadata;
+    const lacks = capability !== undefined && this.#hasCapability(request.target, capability) === false;
+    if (!lacks && this.#isMeant(request, head.target, capability)) return opened;
     this.counters.misdirected++;
     return refused("the message was sealed for another agent than the one that it was brought to");
   }
@@ -254,5 +263,5 @@ function mergedDetails(clear: CallDetails, sealed: Metadata): CallDetails {
   const { outer } = splitMetadata(clear);
   const values: Record<string, string> = Object.create(null);
   for (const [key, value] of inner.application ?? []) values[key] = value;
-  return { ...outer, ...inner, values };
+  return withoutEmptyKey({ ...outer, ...inner, values });
 }

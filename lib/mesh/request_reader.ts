@@ -198,9 +198,16 @@ export class RequestReader {
     // No prototype: a peer chooses the keys.
     const values: Record<string, string> = Object.create(null);
     for (const [key, value] of metadata.application ?? []) values[key] = value;
-    this.#into.details = { ...metadata, values };
+    this.#into.details = withoutEmptyKey({ ...metadata, values });
     return undefined;
   }
+}
+
+/** An idempotency key of no characters is none: requests that say nothing of themselves are not all the same one. */
+export function withoutEmptyKey(details: CallDetails): CallDetails {
+  if (details.idempotencyKey !== "") return details;
+  const { idempotencyKey: _, ...rest } = details;
+  return rest;
 }
 
 /** Whether a message only says something about the one that follows. */

@@ -4,6 +4,8 @@ import { deferred } from "../../lib/agent/deferred.ts";
 import { type CallAnswers, IncomingCall } from "../../lib/agent/incoming_call.ts";
 import { OnceCalls } from "../../lib/agent/once_calls.ts";
 import { type Micros, NEVER, seconds } from "../../lib/base/time.ts";
+import { CallMessages } from "../../lib/mesh/call_messages.ts";
+import { EventMessages } from "../../lib/mesh/event_messages.ts";
 import { NO_DETAILS } from "../../lib/mesh/request_reader.ts";
 import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
 import { ManualClock } from "../../lib/testing/manual_clock.ts";
@@ -20,6 +22,7 @@ import {
   type Server,
 } from "../../mod.ts";
 import { memoryPlatform } from "./support/platform.ts";
+import { RawPeer } from "./support/raw_peer.ts";
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -348,4 +351,33 @@ test("a sealed call with a key is its sealer's, whoever brings it and whatever o
   assert.equal(bring("elsewhere", sealer), "run 1", "over another node");
   assert.equal(bring("node", undefined), "run 2", "the same in the clear");
   assert.equal(bring("node", new Uint8Array(32).fill(2)), "run 3", "of somebody else");
+});
+
+test("an empty idempotency key is none: what has one is carried out each time, calls and events alike", async () => {
+  const platform = memoryPlatform();
+  const done: string[] = [];
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, {
+    call: (_payload, { idempotencyKey }) => {
+      done.push(`call ${idempotencyKey}`);
+      return "";
+    },
+    event: (_topic, _data, { idempotencyKey }) => void done.push(`event ${idempotencyKey}`),
+  });
+  const raw = await RawPeer.connect(platform, server.url);
+  const calls = new CallMessages(platform.codec);
+  const events = new EventMessages(calls.writer);
+  const nil = new Uint8Array(16);
+  for (let idLow = 1; idLow < 3; idLow++) {
+    const ids = { idHigh: 1, idLow, traceHigh: 3, traceLow: 4 };
+    const metadata = { idempotencyKey: "", application: [] };
+    await raw.answer(raw.open(calls.call(ids, metadata, nil, 5, nil).slice()));
+    await raw.answer(raw.open(events.event(ids, metadata, { topic: "a", data: nil }, true).slice()));
+  }
+  assert.deepEqual(done, ["call undefined", "event undefined", "call undefined", "event undefined"]);
+  raw.close();
+  await using client = await connect(server.url, { platform });
+  const options = { idempotencyKey: "" };
+  for (const sent of [() => client.call("x", options), () => client.emit("a", "x", { ...options, ack: true })]) {
+    await assert.rejects(sent, (error: MxpError) => error.code === "usage" && /at least one/.test(error.message));
+  }
 });

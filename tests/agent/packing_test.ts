@@ -293,3 +293,28 @@ test("a flood of nonsense that claims to be sealed leaves the event loop time fo
   // At eight openings a turn.
   assert.ok(turns >= 100 / 8 / 2, `${turns} turns`);
 });
+
+test("an agent refuses what was sealed for a capability that its node believes it has, and that it has not", async () => {
+  await using mesh = await Mesh.start();
+  const { e2e, agentClient, client, platform, server } = mesh;
+  const card = { name: "other", capabilities: ["text.sum"] };
+  const registration = await agentClient.register(card, { handlers: { call: () => "done" } });
+  // What the node believes comes from elsewhere, and then the agent is heard of again where it is.
+  await using elsewhere = await connect(server.url, { platform, identity: mesh.agent });
+  await elsewhere.register({ ...card, capabilities: ["text.sum", "secret.drop"] });
+  registration.load = 7;
+  while ((await client.discover({ name: "other" }))[0].load !== 7) await new Promise((next) => setTimeout(next, 20));
+  for (const capability of ["text.sum", "text.*"]) {
+    assert.equal((await client.call("x", { capability, e2e })).text(), "done");
+  }
+  assert.equal(
+    (await client.call("x", { capability: "secret.drop" })).text(),
+    "done",
+    "who does not seal trusts the node",
+  );
+  await assert.rejects(
+    client.call("x", { capability: "secret.drop", e2e }),
+    failsWith("agent_error", /sealed for another agent/, { remoteCode: ErrorCode.SEAL_REFUSED }),
+  );
+  assert.equal(agentClient.stats().packing?.misdirected, 1);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nilUuid } from "../../lib/base/uuid.ts";
+import { formatUuid, nilUuid } from "../../lib/base/uuid.ts";
 import { ErrorCode } from "../../lib/codec/error_codes.ts";
 import { MessageFlag } from "../../lib/codec/message_header.ts";
 import { MessageType } from "../../lib/codec/message_type.ts";
@@ -10,6 +10,7 @@ import type { RequestProblem } from "../../lib/mesh/request_reader.ts";
 import { IncomingRequest } from "../../lib/agent/incoming_request.ts";
 import type { PeerInfo } from "../../lib/agent/peer_info.ts";
 import { type Packed, RequestPacking } from "../../lib/agent/request_packing.ts";
+import { HandlerTable } from "../../lib/agent/handlers.ts";
 import { Unpacker } from "../../lib/agent/unpacking.ts";
 import { SeededRandom } from "../../lib/testing/seeded_random.ts";
 import { generateIdentity, type Identity, MxpError } from "../../mod.ts";
@@ -147,6 +148,23 @@ test("a request goes to whom it was meant for: an id, a name, or whoever has the
   for (const [i, [target, metadata, change, code]] of cases.entries()) {
     assert.equal(await codeOf(await send(target, metadata), change), code, `case ${i}`);
   }
+});
+
+test("a node cannot take a request for a capability to another agent of the same key, which has none such", async () => {
+  const table = new HandlerTable({}, sha256, undefined);
+  table.setAgent(formatUuid(AGENT), "vault", {}, ["text.sum"]);
+  const unpacker = new Unpacker(platform, agent, (target, wanted) => table.hasCapability(target, wanted));
+  const brought = { target: AGENT, agentName: "vault" };
+  const cases = [["text.sum", 0], ["text.*", 0], ["*", 0], ["text", ErrorCode.SEAL_REFUSED], [
+    "secret.keep",
+    ErrorCode.SEAL_REFUSED,
+  ]] as const;
+  for (const target of [nilUuid(), AGENT]) {
+    for (const [capability, code] of cases) {
+      assert.equal(await codeOf(await send(target, { capability }), brought, unpacker), code, capability);
+    }
+  }
+  assert.equal(unpacker.counters.misdirected, 4);
 });
 
 test("an answer opens for the request that it answers, once sealed by the agent, and in no other way", async () => {
