@@ -245,6 +245,7 @@ export class Registration implements AsyncDisposable {
   /** Gets back, however long it takes; says why there is no point in trying on, if there is none. */
   async #reconnect(): Promise<MxpError | undefined> {
     const { signal } = this.#stop;
+    if (signal.aborted) return undefined;
     this.#enter("reconnecting", undefined);
     for (let attempt = 0; !signal.aborted; attempt++) {
       await this.#pause(pauseMillis(attempt, this.#parts.random, LONGEST_PAUSE_MS), () => false);

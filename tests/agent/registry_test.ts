@@ -287,6 +287,7 @@ test("a node that is started anew knows every agent that it had acknowledged, an
   assert.deepEqual(states, ["reconnecting", "registered"]);
   assert.notEqual(registration.client, agent);
   await registration.close();
+  assert.deepEqual(states, ["reconnecting", "registered", "closed"], "who goes has lost nothing");
   assert.deepEqual(await other.discover(), []);
 });
 
