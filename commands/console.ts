@@ -60,7 +60,7 @@ export class Console {
    * Writes data as it is to standard output. Resolves when the operating system has it, so that exiting loses nothing.
    *
    * @throws {OutputClosed} if nobody reads it any more.
-   * @throws {CliError} `internal` if it cannot be written, as on a full disk.
+   * @throws {CliError} `config` if it cannot be written, as on a full disk.
    */
   async write(data: string | Uint8Array): Promise<void> {
     if (data.length === 0) return;
@@ -68,7 +68,7 @@ export class Console {
     const failure = DENO === undefined ? await writeTo(process.stdout, data) : await writeInDeno(DENO, data);
     if (failure === undefined) return;
     if (failure.code === "EPIPE" || failure.code === "ERR_STREAM_DESTROYED") throw new OutputClosed();
-    throw new CliError("internal", `cannot write to standard output: ${failure.message}`, { cause: failure });
+    throw new CliError("config", `cannot write to standard output: ${whyNotWritten(failure)}`, { cause: failure });
   }
 
   /** One line of text to standard output. */
@@ -151,6 +151,11 @@ export class Console {
     this.clearTransient();
     await new Promise<void>((resolve) => process.stderr.write("", () => resolve()));
   }
+}
+
+/** What the system says, in words where it is what happens to people. */
+function whyNotWritten({ code, message }: Error & { code?: string }): string {
+  return code === "ENOSPC" || /no space left/i.test(message) ? "the disk is full" : message;
 }
 
 /** What Deno has of its own. */

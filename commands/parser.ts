@@ -10,7 +10,8 @@ import { GLOBAL_OPTIONS, type Settings, settingsFrom } from "./settings.ts";
 import type { CommandSpec, Example, OptionSpec } from "./spec.ts";
 import { VERSION } from "./version.ts";
 
-const EXIT_CODES = "0 ok, 1 internal error, 2 usage, 3 configuration or key file, 4 connect or handshake failed, " +
+const EXIT_CODES =
+  "0 ok, 1 internal error, 2 usage, 3 configuration, key file or output, 4 connect or handshake failed, " +
   "5 deadline passed, 6 no such agent, 7 the agent answered with an error, 8 cancelled by the peer, 9 key mismatch, " +
   "129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM";
 /** Characters of an error; arguments may be of any length. */
@@ -89,11 +90,15 @@ export function parse(
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === "commander.version") return { kind: "text", text: printed };
-    if (error.code === "commander.helpDisplayed") return { kind: "text", text: printed };
+    if (error.code === "commander.helpDisplayed") {
+      const command = wrongCommand(commands, argv);
+      if (command !== undefined) throw usageError(`unknown command '${cut(command)}'`);
+      return { kind: "text", text: printed };
+    }
     // `mxp` alone, and `mxp help nonsense`, which shows the same.
     if (error.code === "commander.help") {
       const unknown = argv[0] === "help" && argv[1] !== undefined && !commands.some(({ name }) => name === argv[1]);
-      if (unknown) throw usageError(`unknown command '${argv[1]}'`);
+      if (unknown) throw usageError(`unknown command '${cut(argv[1])}'`);
       return argv[0] === "help" ? { kind: "text", text: printed } : { kind: "nothing", text: printed };
     }
     throw usageError(oneLine(error.message), selectedName(commands, argv));
@@ -171,7 +176,23 @@ function oneLine(message: string): string {
       /^(too many arguments for '\w+')\. Expected (\d+) arguments?.*$/s,
       "$1, which takes $2 (quote what has spaces)",
     );
-  return line.length > MAX_MESSAGE ? line.slice(0, MAX_MESSAGE) + "…" : line;
+  return cut(line);
+}
+
+function cut(text: string): string {
+  return text.length > MAX_MESSAGE ? text.slice(0, MAX_MESSAGE) + "…" : text;
+}
+
+/** The word in the place of the command, where there is no such command: help that was asked for is not that one's. */
+function wrongCommand(commands: readonly CommandSpec[], argv: readonly string[]): string | undefined {
+  for (let i = 0; i < argv.length; i++) {
+    const option = GLOBAL_OPTIONS.find(({ flags }) => flags.split(" ")[0] === argv[i]);
+    if (option?.flags.includes("<")) i++;
+    else if (!argv[i].startsWith("-")) {
+      return argv[i] === "help" || commands.some(({ name }) => name === argv[i]) ? undefined : argv[i];
+    }
+  }
+  return undefined;
 }
 
 /** The command whose help is to be looked at, if the arguments get that far. */

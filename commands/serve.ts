@@ -143,7 +143,8 @@ export const serve: CommandSpec<Flags> = {
     "answer. A non-zero exit code makes an error of it, with the last lines of standard error. At the caller's deadline " +
     "the process is ended, with everything that it started. Where --max-exec of them run, further calls wait; where too " +
     "many wait, they are turned away. A stream has a process of its own, too: its chunks on standard input as they come, and " +
-    "what the process prints as chunks back at once.",
+    "what the process prints as chunks back at once. Most programs keep their output back until there is much of it, unless they are told to " +
+    "flush: stdbuf -oL CMD, sed -u, jq --unbuffered.",
     "The process finds in its environment what is known about the call: MXP_METHOD, MXP_AGENT, MXP_PEER (public key), " +
     "MXP_PEER_ADDRESS, MXP_TRACE_ID, MXP_MESSAGE_ID, MXP_REMAINING_MS, MXP_CONTENT_TYPE, MXP_IDEMPOTENCY_KEY, " +
     "MXP_METADATA (JSON), TRACEPARENT. All of it comes from the caller: quote it, never evaluate it.",

@@ -66,7 +66,7 @@ export const stream: CommandSpec<Flags> = {
     "What is read from standard input is sent at once, and what arrives is printed at once. The end of standard input ends " +
     "this direction; the command ends when the agent has ended the other one. Neither side runs ahead of the other by more than " +
     "the connection's windows, however slow it is.",
-    "With --lines, each line of standard input is one chunk, its end included. Without it, how the bytes are cut into chunks " +
+    "With --lines, each line of standard input is one chunk, its end included; a line of more than 65536 bytes becomes several. Without it, how the bytes are cut into chunks " +
     "says nothing. What arrives is printed with nothing added, however it was cut.",
     'With --json, each chunk that arrives is a line {"event":"chunk","text"} (or "base64" if it is not UTF-8), and the last ' +
     'line is {"event":"end","sent","received","chunks","trace_id"}, sizes in bytes.',

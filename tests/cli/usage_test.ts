@@ -64,7 +64,7 @@ test("no command with --json is a usage error for programs", async () => {
 test("a version that cannot be written is an error", async () => {
   await using here = await scratch();
   const result = await here.shell("mxp --version > /dev/full");
-  assertFails(result, 1, /cannot write to standard output/);
+  assertFails(result, 3, /^mxp: cannot write to standard output: the disk is full\n$/);
 });
 
 test("a name or metadata too long for a message is told with the option that gave it", async () => {
@@ -105,6 +105,7 @@ test("an unknown command exits with 2 and suggests one", async () => {
 test("wrong usage exits with 2 and one line that says where to look", async () => {
   await using here = await scratch();
   const cases: [args: string[], message: RegExp][] = [
+    [["nonsense", "--help"], /unknown command 'nonsense'/],
     [["call"], /missing required argument 'URL' \(see: mxp call --help\)/],
     [["call", "mxp://127.0.0.1", "a", "b"], /too many arguments for 'call'/],
     [["call", "mxp://127.0.0.1", "--tming"], /unknown option '--tming'; did you mean --timing\?/],
