@@ -131,7 +131,8 @@ export const call: CommandSpec<Flags> = {
     const tickets = early ? "early" : undefined;
     const attempts = new Attempts(flags, console);
     const client = await attempts.connect(deadline, signal, (deadline) => {
-      return openConnection({ url, settings, console, deadline, signal, trustNew, tickets });
+      const lasting = flags.idempotencyKey !== undefined;
+      return openConnection({ url, settings, console, deadline, signal, trustNew, tickets, lasting });
     });
     let reply: Reply;
     const progress = new ProgressLine(console);

@@ -8,7 +8,7 @@ import type { Client, Identity, MxpUrl, PeerInfo } from "../mod.ts";
 import type { Console } from "./console.ts";
 import type { Deadline } from "./deadline.ts";
 import { CliError } from "./errors.ts";
-import { callerIdentity } from "./identity.ts";
+import { callerIdentity, lastingIdentity } from "./identity.ts";
 import type { Settings } from "./settings.ts";
 import type { OptionSpec } from "./spec.ts";
 
@@ -41,6 +41,8 @@ export interface ConnectionRequest {
   readonly probePath?: boolean;
   /** Who we are; default: as the settings say. */
   readonly identity?: Identity;
+  /** The node has to know us again: the default identity is made if it is missing. */
+  readonly lasting?: boolean;
 }
 
 /**
@@ -53,7 +55,8 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
   const { connect, defaultKnownPeersPath, formatMxpUrl, knownPeersFile, ticketFiles, ticketsBeside } = await import(
     "../mod.ts"
   );
-  const identity = request.identity ?? await callerIdentity(settings);
+  const identity = request.identity ??
+    await (request.lasting ? lastingIdentity(settings, console) : callerIdentity(settings));
   const path = settings.knownPeers ?? defaultKnownPeersPath();
   const knownPeers = knownPeersFile(path, (problem) => console.note(problem));
   const tickets = request.tickets && ticketFiles(ticketsBeside(path), (problem) => console.note(problem));

@@ -17,12 +17,22 @@ export class Deadline {
   /** Whether somebody has set it, who wants even people to keep to it. */
   readonly isChosen: boolean;
 
-  /** @param timeoutMs from now; undefined for the default, 0 for no limit. */
-  constructor(timeoutMs: number | undefined) {
+  /**
+   * Begins now.
+   *
+   * @param timeoutMs from now; undefined for the default, 0 for no limit.
+   * @param connectMs for connecting at most.
+   */
+  constructor(timeoutMs: number | undefined, connectMs = CONNECT_LIMIT_MS, isChosen = timeoutMs !== undefined) {
     const limit = timeoutMs === 0 ? Infinity : timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#at = performance.now() + limit;
-    this.isChosen = limit !== Infinity && timeoutMs !== undefined;
-    this.forConnecting = Math.min(CONNECT_LIMIT_MS, limit);
+    this.isChosen = limit !== Infinity && isChosen;
+    this.forConnecting = Math.min(connectMs, limit);
+  }
+
+  /** What is left for one attempt of several, whose connecting may take so long at most. */
+  attempt(connectMs: number): Deadline {
+    return new Deadline(this.left, Math.min(connectMs, this.forConnecting), this.isChosen);
   }
 
   /** Milliseconds that are left, at least 1; 0 for no limit, as the library has it. */

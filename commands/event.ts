@@ -53,7 +53,7 @@ export const event: CommandSpec<Flags> = {
     },
     {
       flags: "--idempotency-key <KEY>",
-      description: "events with the same key, from the same --identity, are taken once",
+      description: "events with the same key, from the same --identity (made if there is none), are taken once",
       parse: notEmpty,
     },
     { flags: "--unreliable", description: "send it once, in one packet: it may be lost, and has to be small" },
@@ -72,7 +72,7 @@ export const event: CommandSpec<Flags> = {
     "The data is DATA or what -d says; without both it is empty. Nothing is printed. The exit code 0 says that the event " +
     "has reached the node, and with --ack that it was accepted: by the node, which has handed it to all who have subscribed, or with /AGENT or " +
     "--capability by that agent.",
-    "With --retry, each attempt may take as long as --timeout says, the connection is made again if need be, and whoever has accepted one attempt knows " +
+    "With --retry, each attempt may take as long as --timeout says (connecting 2 s, except for the last), the connection is made again if need be, and whoever has accepted one attempt knows " +
     "the others by their key, for five minutes.",
     "At most 16 MiB, less the topic and two bytes.",
     "With --unreliable it says that the event was sent, and that the node was still there afterwards.",
@@ -110,13 +110,25 @@ export const event: CommandSpec<Flags> = {
     const { signal } = stop;
     hintUnreadInput(source, console);
     const data = await untilAborted(readData(source), signal);
-    const deadline = new Deadline(settings.timeoutMs);
+    // Each attempt has the whole time.
+    const isRepeated = (retry ?? 0) > 0;
+    const once = new Deadline(settings.timeoutMs);
+    const deadline = isRepeated ? new Deadline(0, once.forConnecting) : once;
     const trustNew = flags.trustNew === true;
     const attempts = new Attempts({ ...(retry !== undefined && { retry }) }, console);
     const client = await attempts.connect(
       deadline,
       signal,
-      (deadline) => openConnection({ url, settings, console, deadline, signal, trustNew }),
+      (deadline) =>
+        openConnection({
+          url,
+          settings,
+          console,
+          deadline,
+          signal,
+          trustNew,
+          lasting: idempotencyKey !== undefined,
+        }),
     );
     try {
       const options = {
@@ -126,7 +138,7 @@ export const event: CommandSpec<Flags> = {
         priority: flags.priority,
         compress: flags.compress,
         e2e,
-        timeoutMs: deadline.left,
+        timeoutMs: isRepeated ? new Deadline(settings.timeoutMs).left : deadline.left,
         signal,
         ...(capability !== undefined && { capability }),
         ...(idempotencyKey !== undefined && { idempotencyKey }),

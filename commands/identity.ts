@@ -33,7 +33,21 @@ export async function callerIdentity(settings: Settings): Promise<Identity | und
  *
  * @throws {MxpError} `config` for a key file that cannot be used.
  */
-export async function nodeIdentity(settings: Settings, console: Console): Promise<Identity> {
+export function nodeIdentity(settings: Settings, console: Console): Promise<Identity> {
+  return madeIdentity(settings, console, "keep it: the node's address contains its public key");
+}
+
+/**
+ * The same for a caller that is known again by its key, as what it repeats is: with a key for each run, the same call
+ * would be somebody else's.
+ *
+ * @throws {MxpError} `config` for a key file that cannot be used.
+ */
+export function lastingIdentity(settings: Settings, console: Console): Promise<Identity> {
+  return madeIdentity(settings, console, "keep it: nodes know calls and events with an --idempotency-key again by it");
+}
+
+async function madeIdentity(settings: Settings, console: Console, why: string): Promise<Identity> {
   const { defaultIdentityPath, generateIdentity, host, loadIdentity, saveIdentity } = await import("../mod.ts");
   if (settings.identity !== undefined) return await loadIdentity(settings.identity);
   const path = defaultIdentityPath();
@@ -46,6 +60,6 @@ export async function nodeIdentity(settings: Settings, console: Console): Promis
     if (await host.exists(path)) return await loadIdentity(path);
     throw error;
   }
-  console.note(`made a new identity: ${path} (keep it: the node's address contains its public key)`);
+  console.note(`made a new identity: ${path} (${why})`);
   return identity;
 }

@@ -20,6 +20,9 @@ export interface RetryFlags {
   readonly hedge?: number;
 }
 
+/** How long connecting may go unanswered while there are attempts left: a node that is being started anew answers the next. */
+const UNANSWERED_MS = 2_000;
+
 /** Further attempts at most. */
 const MAX_ATTEMPTS = 100;
 
@@ -33,7 +36,8 @@ export const RETRY_OPTIONS: readonly OptionSpec[] = [
   { flags: "--idempotent", description: "the call does no harm if it is carried out twice" },
   {
     flags: "--idempotency-key <KEY>",
-    description: "calls with the same key, from the same --identity, are carried out once and get the same answer",
+    description:
+      "calls with the same key, from the same --identity (made if there is none), are carried out once and get the same answer",
     parse: notEmpty,
   },
   {
@@ -91,8 +95,11 @@ export class Attempts {
     const { DEFAULT_RETRY_PAUSES, nextStep, RetryBudget } = await import("../mod.ts");
     const budget = new RetryBudget({ reserve: attempts });
     for (let made = 1;; made++) {
-      // A deadline of its own: what is left by then.
-      const own = made === 1 || deadline.left === 0 ? deadline : new Deadline(deadline.left);
+      const { left } = deadline;
+      // An attempt that nobody answers must not take the time of those that are left.
+      const own = deadline.attempt(
+        made > attempts ? Infinity : Math.min(UNANSWERED_MS, Math.ceil((left || Infinity) / 2)),
+      );
       try {
         return await open(own);
       } catch (error) {

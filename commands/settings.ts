@@ -33,7 +33,7 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: "--json", description: "results and errors as JSON on standard output", env: "MXP_JSON" },
   {
     flags: "--identity <FILE>",
-    description: "key file of this side",
+    description: "key file of this side; where there is none, callers get a key for that one run, nodes make it",
     env: "MXP_IDENTITY",
     fallback: "~/.config/mxp/identity",
     parse: notEmpty,

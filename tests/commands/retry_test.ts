@@ -30,10 +30,30 @@ test("with --retry, connecting is tried again where it may help, and shares the 
     "no answer from there; attempt 2",
     "no answer from there; attempt 3",
   ]);
+  assert.deepEqual(deadlines.map(({ forConnecting }) => forConnecting), [2_000, 2_000, 2_000], "while some are left");
   // Each is rounded up to a millisecond.
   assert.ok(deadlines[2].left <= deadlines[0].left + 2, "what is left of the time, no more");
   const { retry, hedge, idempotent } = await some.options(false);
   assert.deepEqual([typeof retry === "object" && retry.attempts, hedge, idempotent], [1, undefined, false]);
+});
+
+test("an attempt at connecting that nobody answers leaves time for the others, and the last one has all of it", async () => {
+  const limits = async (deadline: Deadline): Promise<number[]> => {
+    const seen: number[] = [];
+    await assert.rejects(
+      attempts({ retry: 1 }).attempts.connect(deadline, signal, ({ forConnecting }) => {
+        seen.push(forConnecting);
+        return Promise.reject(nobody);
+      }),
+    );
+    return seen;
+  };
+  assert.deepEqual(await limits(new Deadline(undefined)), [2_000, 10_000]);
+  assert.deepEqual(await limits(new Deadline(0)), [2_000, 10_000]);
+  const [first, last] = await limits(new Deadline(3_000));
+  assert.ok(first <= 1_500 && last <= 3_000 && last > first, `${first} ${last}`);
+  // As for events, where each attempt may take --timeout.
+  assert.deepEqual(await limits(new Deadline(0, 300)), [300, 300]);
 });
 
 test("without --retry, after enough attempts, and where it cannot help, the first failure counts", async () => {
