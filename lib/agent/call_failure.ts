@@ -16,6 +16,7 @@ import { printable } from "./quote.ts";
 const ON_PURPOSE: ReadonlySet<number> = new Set([
   TransportError.NO_ERROR,
   TransportError.SHUTDOWN,
+  TransportError.DRAINED,
   TransportError.NOT_ALLOWED,
 ]);
 /** Characters of a peer's text that go into an error. */
@@ -101,7 +102,7 @@ export function callFailure(
     case "malformed":
       return new MxpError("agent_error", `the answer from ${target} is not valid: ${outcome.what}`);
     case "lost":
-      return connectionEnded(closed, `the ${what} to ${target}`, nothingSent);
+      return connectionEnded(closed, `the ${what} to ${target}`, nothingSent || (what === "call" && isDrained(closed)));
   }
 }
 
@@ -123,11 +124,16 @@ export function connectionEnded(closed: ConnectionEnd | undefined, what: string,
   }
   const remoteCode = closed.code;
   if (closed.by === "peer" && closed.code === TransportError.NOT_ALLOWED) {
-    return new MxpError("refused", `${what} was refused: the node does not allow this key`, { remoteCode });
+    return new MxpError("refused", `${what} was refused: the node does not allow this key`, {
+      remoteCode,
+      nothingDone,
+    });
   }
   if (closed.by === "handshake_timeout") {
     if (closed.hint === "rejected_key") {
-      return new MxpError("key_mismatch", `${what} failed: the node does not hold the key that it had before`);
+      return new MxpError("key_mismatch", `${what} failed: the node does not hold the key that it had before`, {
+        nothingDone,
+      });
     }
     return new MxpError("connect_failed", `${what} failed: no answer from the node, is it listening there?`, {
       retryable: true,
@@ -146,6 +152,11 @@ export function isLost({ by, code }: ConnectionEnd): boolean {
   if (by === "local") return !ON_PURPOSE.has(code);
   // A node that goes down may come back; who has closed its client will not.
   return by !== "peer" || (code !== TransportError.NO_ERROR && code !== TransportError.NOT_ALLOWED);
+}
+
+/** Whether the other side has said that it has begun no call that it has not answered. */
+function isDrained(end: ConnectionEnd | undefined): boolean {
+  return end?.by === "peer" && end.code === TransportError.DRAINED;
 }
 
 /** Why a connection ended, in a few words. */

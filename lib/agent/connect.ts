@@ -157,7 +157,9 @@ export async function connect(target: string | MxpUrl, options: ConnectOptions =
     const peer = peerInfo(platform.crypto, connection.peerKey!, connection.remote.key, url.host, url.port);
     if (expected === undefined) await judge(peer, options, where);
     throwIfAborted(signal, where);
-    if (session.closeReason !== undefined) throw connectionEnded(session.closeReason, `the connection to ${where}`);
+    if (session.closeReason !== undefined) {
+      throw connectionEnded(session.closeReason, `the connection to ${where}`, true);
+    }
     resumption.trust(peer.publicKey, connection.remote.host);
     return new Client({ platform, url, peer, resumption, ...anew(attempt, peer), ...reached });
   } catch (error) {
@@ -418,7 +420,7 @@ function attemptFailure(
       }
       return noAnswer(where, timeoutMs, refused);
     case "peer":
-      return connectionEnded(reason, `the connection to ${where}`);
+      return connectionEnded(reason, `the connection to ${where}`, true);
     case "local":
       return new MxpError("handshake_failed", `the handshake with ${where} failed: ${describeClose(reason)}`);
     default:

@@ -137,9 +137,14 @@ export class Dispatcher {
     return this.#unpacker.counters;
   }
 
+  /** Whether no handler is running. */
+  get isIdle(): boolean {
+    return this.#running + this.#others === 0;
+  }
+
   /** Settles when no handler is running. */
   idle(): Promise<void> {
-    if (this.#running + this.#others === 0) return Promise.resolve();
+    if (this.isIdle) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle.push(resolve));
   }
 

@@ -155,6 +155,7 @@ export class RepeatedCalls {
     const limits = retryLimits(retry);
     const isRepeatable = options.idempotent === true || options.idempotencyKey !== undefined;
     budget.earn();
+    let mayBeDone = false;
     for (let made = 1;; made++) {
       try {
         if (hedge === undefined) return await this.#attempt(whole, options.signal);
@@ -166,7 +167,9 @@ export class RepeatedCalls {
           attempt: (signal, onCall) => this.#attempt(whole, either(options.signal, signal), onCall),
         });
       } catch (error) {
-        const failure = asMxpError(error);
+        // What the last attempt knows does not hold for those before it.
+        const failure: MxpError = mayBeDone ? inDoubt(asMxpError(error)) : asMxpError(error);
+        mayBeDone ||= !failure.nothingDone;
         if (this.#stop.signal.aborted) throw closedMeanwhile(failure);
         const leftMs = (whole.deadline - this.#own.core.platform.clock.now()) / 1000;
         const step = nextStep({ failure, made, limits, isRepeatable, leftMs, budget, chance: this.#chance() });
@@ -293,6 +296,20 @@ export class RepeatedCalls {
     this.#own.core.platform.random.fillPublic(bytes);
     return readU32(bytes, 0) / 0x1_0000_0000;
   }
+}
+
+/** The same error, for a request of which an earlier attempt may have been carried out. */
+function inDoubt(failure: MxpError): MxpError {
+  if (!failure.nothingDone) return failure;
+  const { code, message, retryable, remoteCode, remoteName, isUnsealed } = failure;
+  return new MxpError(code, message, {
+    retryable,
+    isUnsealed,
+    nothingDone: false,
+    ...(remoteCode !== undefined && { remoteCode }),
+    ...(remoteName !== undefined && { remoteName }),
+    cause: failure,
+  });
 }
 
 /** A client that is closed ends its calls with `closed`, wherever they are. */

@@ -16,7 +16,7 @@ import type { ConnectionTotals } from "../transport/connection_totals.ts";
 import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
 import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
-import { TransportError } from "../wire/error_codes.ts";
+import { TransportError, type TransportErrorCode } from "../wire/error_codes.ts";
 import { AccessList } from "./access_list.ts";
 import type { CallContext } from "./call_context.ts";
 import type { ConnectionEnd } from "./call_failure.ts";
@@ -430,12 +430,13 @@ export class Server implements AsyncDisposable {
     while (clock.now() < deadline && this.#closing === undefined && this.#hasOpenStreams()) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    await this.close();
+    const isDrained = dispatcher.isIdle && !this.#hasOpenStreams();
+    await (this.#closing ??= this.#close(isDrained ? TransportError.DRAINED : TransportError.SHUTDOWN));
   }
 
   /** Stops at once: handlers are aborted, callers fail with `connection_lost` (retryable). Idempotent. */
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
+    return this.#closing ??= this.#close(TransportError.SHUTDOWN);
   }
 
   /** The same as {@link close}. */
@@ -443,9 +444,9 @@ export class Server implements AsyncDisposable {
     return this.close();
   }
 
-  async #close(): Promise<void> {
+  async #close(code: TransportErrorCode): Promise<void> {
     this.#parts.dispatcher.closing ??= "the node is shutting down";
-    for (const session of [...this.#sessions]) session.close(TransportError.SHUTDOWN, "the node is shutting down");
+    for (const session of [...this.#sessions]) session.close(code, "the node is shutting down");
     this.#parts.dispatcher.once.close();
     await this.#plain?.close();
     this.#parts.resumable.drain();
@@ -475,8 +476,11 @@ export class Server implements AsyncDisposable {
     return newSession(this.#parts, link, this.#driver, policy, {
       onEstablished: (session) => {
         this.#sessions.add(session);
-        if (dispatcher.closing !== undefined) session.close(TransportError.SHUTDOWN, dispatcher.closing);
-        else {
+        if (dispatcher.closing !== undefined) {
+          // What came along with the hello may run already.
+          const code = session.incoming!.size === 0 ? TransportError.DRAINED : TransportError.SHUTDOWN;
+          session.close(code, dispatcher.closing);
+        } else {
           policy.onConnected(session.incoming!.peer);
           if (options.onConnection !== undefined) this.#announce(session, options.onConnection);
         }

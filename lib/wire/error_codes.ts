@@ -40,6 +40,8 @@ export const TransportError = {
   KEY_UPDATE: 0x0f,
   /** A connection id that was never issued, issued twice, or one more than the receiver keeps (SPEC §7). */
   CONNECTION_ID: 0x10,
+  /** As SHUTDOWN; besides, no call of the receiver that it has no answer to was begun, nor will be. */
+  DRAINED: 0x11,
 } as const;
 /** One of the transport's own codes of a CLOSE frame. */
 export type TransportErrorCode = typeof TransportError[keyof typeof TransportError];

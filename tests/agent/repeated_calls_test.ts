@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { callFailure } from "../../lib/agent/call_failure.ts";
 import { deferred } from "../../lib/agent/deferred.ts";
 import {
   type CallContext,
@@ -13,6 +14,7 @@ import {
   serve,
   type Server,
 } from "../../mod.ts";
+import { TransportError } from "../../lib/wire/error_codes.ts";
 import { Session } from "../../lib/agent/session.ts";
 import { memoryPlatform } from "./support/platform.ts";
 import { VirtualTime } from "./support/virtual_time.ts";
@@ -119,6 +121,9 @@ test("what may have been carried out is made again only where that does no harm,
     assert.deepEqual(await attempts({}), ["connection_lost", 1]);
     assert.deepEqual(await attempts({ idempotent: true }), ["connection_lost", 3]);
     assert.deepEqual(await attempts({ idempotencyKey: "k" }), ["connection_lost", 3]);
+    fail = () => calls === 1 ? lost() : busy();
+    const failure = await client.call("x", { idempotent: true, retry: (calls = 0, 1) }).catch((error) => error);
+    assert.deepEqual([failure.code, failure.nothingDone], ["overloaded", false], "the first may have been carried out");
     fail = busy;
     assert.deepEqual(await attempts({}), ["overloaded", 3]);
     fail = () => {
@@ -175,6 +180,76 @@ test("after the node was started anew, calls that are repeated go over a new con
   await client.close();
   await until(() => server.stats().connections === 0, "the second connection has ended with the client");
   await server.close();
+});
+
+test("calls that are repeated get over a node that drains and is started anew, and none is carried out twice", async () => {
+  const platform = memoryPlatform();
+  const identity = generateIdentity();
+  const seen: string[] = [];
+  const handler = async (payload: Uint8Array): Promise<Uint8Array> => {
+    seen.push(new TextDecoder().decode(payload));
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    return payload;
+  };
+  let server = await serve({ listen: "127.0.0.1:0", platform, identity }, handler);
+  const listen = `127.0.0.1:${server.address.port}`;
+  const client = await connect(server.url, { platform });
+  const restart = async (): Promise<void> => {
+    await server.drain();
+    server = await serve({ listen, platform, identity }, handler);
+  };
+  const retry = { attempts: 50, firstPauseMs: 2, longestPauseMs: 10, budget: new RetryBudget({ reserve: 500 }) };
+  let restarting = Promise.resolve();
+  for (let i = 0; i < 30; i++) {
+    const call = client.call(`${i}`, { retry });
+    // While the handler runs, and with the next calls on their way when the node closes.
+    if (i % 10 === 5) {
+      await until(() => seen.length > i, "the handler runs");
+      restarting = restarting.then(restart);
+    }
+    assert.equal((await call).text(), `${i}`);
+  }
+  await restarting;
+  assert.deepEqual(seen, Array.from({ length: 30 }, (_, i) => `${i}`));
+  assert.ok(client.stats().repeated.reconnected >= 2);
+  await client.close();
+  await server.close();
+});
+
+test("a call whose first bytes meet the end of a node that has drained was not carried out, one that ran may have been", async () => {
+  const platform = memoryPlatform();
+  for (const timeoutMs of [10_000, 20]) {
+    const gate = deferred<void>();
+    let runs = 0;
+    const server = await serve({ listen: "127.0.0.1:0", platform }, async () => {
+      runs++;
+      await gate.promise;
+    });
+    const client = await connect(server.url, { platform });
+    await client.ping();
+    const isCutOff = timeoutMs === 20;
+    const running = isCutOff ? client.call("x") : undefined;
+    if (isCutOff) await until(() => runs === 1, "the handler runs");
+    const end = running?.catch((error) => error);
+    const drained = server.drain({ timeoutMs });
+    // In the same turn: its bytes are on their way when the node turns it away, or has closed.
+    const late = client.call("late").catch((error) => error);
+    await drained;
+    assert.ok((await late).nothingDone && (await late).retryable, String(await late));
+    if (isCutOff) assert.ok(!(await end).nothingDone && (await end).retryable);
+    assert.equal(runs, isCutOff ? 1 : 0);
+    gate.resolve();
+    await client.close();
+  }
+});
+
+test("DRAINED says that a call without an answer was not carried out, and nothing of events and streams", () => {
+  const says = (by: "peer" | "local", code: number, what: "call" | "event" | "stream"): boolean =>
+    callFailure({ kind: "lost" }, "x", 1, undefined, { by, code, message: "" }, what).nothingDone;
+  assert.ok(says("peer", TransportError.DRAINED, "call"));
+  assert.ok(!says("peer", TransportError.SHUTDOWN, "call"));
+  assert.ok(!says("local", TransportError.DRAINED, "call"));
+  assert.ok(!says("peer", TransportError.DRAINED, "event") && !says("peer", TransportError.DRAINED, "stream"));
 });
 
 test("the node is asked whether it is there while a call that may be repeated waits, and no longer", async () => {
