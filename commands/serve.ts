@@ -16,7 +16,7 @@ import { PLAIN_HELP, PLAIN_OPTIONS, type PlainFlags, plainOptions, warnOfPlain }
 import type { CommandSpec } from "./spec.ts";
 import type { HostPort, Metrics } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
-import { notEmpty, oneOf, wholeNumber } from "./values.ts";
+import { capability, notEmpty, oneOf, wholeNumber } from "./values.ts";
 
 interface Flags extends PlainFlags {
   readonly listen?: string;
@@ -103,7 +103,7 @@ export const serve: CommandSpec<Flags> = {
       flags: "--capability <NAME>",
       description: "what the agent can do, such as text.upper; with --join; repeatable",
       repeat: true,
-      parse: notEmpty,
+      parse: capability,
     },
     {
       flags: "--advertise <IP:PORT>",

@@ -78,6 +78,12 @@ export function notEmpty(text: string, name: string): string {
   return notLong(text, name, MAX_TEXT_BYTES);
 }
 
+/** Something that an agent can do. */
+export function capability(text: string, name: string): string {
+  if (!text.endsWith("*")) return notEmpty(text, name);
+  throw new CliError("usage", `${name}: ${show(text)} asks for all that begin so; list each one that the agent has`);
+}
+
 /** The longest name or value that is sent along with a message, and the longest key of metadata, in bytes. */
 const MAX_TEXT_BYTES = 65_000;
 const MAX_KEY_BYTES = 255;

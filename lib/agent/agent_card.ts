@@ -12,6 +12,7 @@ import { parseEndpoint } from "../codec/endpoint.ts";
 import type { DiscoverQuery } from "../codec/payloads/agent_discover.ts";
 import type { AgentRecord, AgentStatus } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
+import { namesProblem } from "../mesh/agent_names.ts";
 import { quote } from "./quote.ts";
 
 /** What an agent registers with. */
@@ -97,6 +98,8 @@ export function defaultAgentId(
 export function toRegister(card: AgentCard, defaultId: () => Uint8Array): AgentRegister {
   const { name, capabilities = [], id, endpoint, version, description, tags, metadata, leaseMs } = card;
   if (typeof name !== "string") throw new MxpError("usage", `an agent's name is text, got ${typeof name}`);
+  const problem = namesProblem(name, capabilities);
+  if (problem !== undefined) throw new MxpError("usage", problem);
   const address = endpoint === undefined ? undefined : parseEndpoint(endpoint);
   if (endpoint !== undefined && address === undefined) {
     throw new MxpError("usage", `${quote(endpoint)} is not IP:PORT`);

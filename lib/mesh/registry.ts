@@ -16,6 +16,7 @@ import type { AgentHeartbeat } from "../codec/payloads/agent_heartbeat.ts";
 import type { AgentRecord } from "../codec/payloads/agent_record.ts";
 import type { AgentRegister } from "../codec/payloads/agent_register.ts";
 import type { DiscoverResponse } from "../codec/payloads/discover_response.ts";
+import { namesProblem } from "./agent_names.ts";
 import { nameTarget } from "./agent_target.ts";
 import { AgentIndex, type Place } from "./agent_index.ts";
 import { AgentWatch } from "./agent_watch.ts";
@@ -167,7 +168,8 @@ export class Registry {
     this.handleTimeout(now, wallMillis);
     // The node says it in every record, as the owner's.
     const { agentId, publicKey: _ours, ...described } = register;
-    const fresh: AgentRegister = { agentId, ...described };
+    const capabilities = [...new Set(register.capabilities)];
+    const fresh: AgentRegister = { agentId, ...described, capabilities };
     const problem = unfit(register, owner, weightOf(fresh), this.#settings.maxWeight);
     if (problem !== undefined) return problem;
     const key = toHex(agentId);
@@ -498,7 +500,7 @@ export class Registry {
 
 /** What is wrong with a registration as such. */
 function unfit(
-  { agentId, publicKey }: AgentRegister,
+  { agentId, publicKey, name, capabilities }: AgentRegister,
   owner: Uint8Array,
   weight: number,
   maxWeight: number,
@@ -507,6 +509,8 @@ function unfit(
   if (agentId[6] >>> 4 === NAME_UUID_VERSION) {
     return refusal(ErrorCode.BAD_REQUEST, "UUIDs of version 8 stand for names; take another version");
   }
+  const problem = namesProblem(name, capabilities);
+  if (problem !== undefined) return refusal(ErrorCode.BAD_REQUEST, problem);
   if (publicKey !== undefined && !bytesEqual(publicKey, owner)) {
     return refusal(ErrorCode.BAD_REQUEST, "the public key is not one that its sender has proven");
   }

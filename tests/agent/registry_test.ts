@@ -502,6 +502,11 @@ test("a node without a registry says so, and one with it refuses what makes no s
   await using mesh = await Mesh.start();
   const other = await mesh.client();
   await assert.rejects(other.register({ name: "x", id: "nonsense" }), failsWith("usage", false, /not a UUID/));
+  await assert.rejects(other.register({ name: "" }), failsWith("usage", false, /at least one character/));
+  await assert.rejects(
+    other.register({ name: "x", capabilities: ["pg.*"] }),
+    failsWith("usage", false, /does not end in \*/),
+  );
   await assert.rejects(other.register({ name: "x", endpoint: "host" }), failsWith("usage", false, /not IP:PORT/));
   await assert.rejects(
     other.register({ name: "x", id: "00000000-0000-0000-0000-000000000000" }),

@@ -121,6 +121,7 @@ test("wrong usage exits with 2 and one line that says where to look", async () =
     [["ping", "mxp://127.0.0.1", "--count", "0"], /"0" is not a whole number/],
     [["serve", "--echo", "--exec", "cat"], /--echo and --exec/],
     [["serve", "--listen", "127.0.0.1:port"], /port/],
+    [["serve", "--join", "mxp://127.0.0.1", "--capability", "pg.*"], /--capability: "pg\.\*" asks for all/],
     [["--log-level", "loud", "keygen"], /"loud" is not one of/],
     [["completion", "tcsh"], /"tcsh" is not one of bash, zsh, fish, pwsh/],
     [["keygen", "--output"], /argument missing/],

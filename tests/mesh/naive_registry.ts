@@ -35,8 +35,10 @@ export class NaiveRegistry {
     this.#settings = settings;
   }
 
-  register(now: number, wall: number, owner: number, register: AgentRegister): string {
+  register(now: number, wall: number, owner: number, wish: AgentRegister): string {
     this.#sweep(now, wall);
+    if (wish.capabilities.some((capability) => capability.endsWith("*"))) return `refused ${ErrorCode.BAD_REQUEST}`;
+    const register = { ...wish, capabilities: [...new Set(wish.capabilities)] };
     const id = formatUuid(register.agentId);
     const line = this.#lines.find((line) => line.id === id);
     if (line !== undefined && line.owner !== owner) return `refused ${ErrorCode.AGENT_ID_TAKEN}`;

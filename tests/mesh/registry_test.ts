@@ -120,7 +120,7 @@ function numbers(records: readonly AgentRecord[]): number[] {
 }
 
 const owners = [A, B, new Uint8Array(32).fill(0xcc)];
-const capabilityNames = ["text", "text.echo", "text.sum", "text.sum.fast", "image.*", "*"];
+const offered = ["text", "text.echo", "text.sum", "text.sum.fast", "image.scale"];
 const names = ["one", "two", "three"];
 
 const queries: fc.Arbitrary<DiscoverQuery> = fc.oneof(
@@ -149,7 +149,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant<"register">("register"),
       ...who,
       name: fc.constantFrom(...names),
-      capabilities: fc.array(fc.constantFrom(...capabilityNames), { maxLength: 3 }),
+      capabilities: fc.array(fc.constantFrom(...offered, ...offered, ...offered, "image.*"), { maxLength: 3 }),
       lease: option(fc.constantFrom(0, 1, 5_000, 60_000, 0xffff_ffff)),
     }),
   },
@@ -357,6 +357,17 @@ test("ids that mean something else cannot be registered", () => {
   for (const agentId of [nil, name]) {
     assert.equal(bench.register(A, agent(1, { agentId })), `refused ${ErrorCode.BAD_REQUEST}`);
   }
+});
+
+test("names and capabilities that nobody could ask for are refused, and what is listed twice counts once", () => {
+  const bench = new Bench();
+  for (const capability of ["", "*", "text.*", "text*"]) {
+    const fields = { capabilities: ["text.sum", capability] };
+    assert.equal(bench.register(A, agent(1, fields)), `refused ${ErrorCode.BAD_REQUEST}`, capability);
+  }
+  assert.equal(bench.register(A, agent(1, { name: "" })), `refused ${ErrorCode.BAD_REQUEST}`);
+  assert.equal(bench.register(A, agent(1, { capabilities: ["b", "a*b", "b"] })), "lease 30000");
+  assert.deepEqual(bench.find({ by: "id", agentId: id(1) })[0].capabilities, ["b", "a*b"]);
 });
 
 test("weights are limited for one registration, one key and all together", () => {
