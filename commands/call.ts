@@ -159,7 +159,9 @@ export const call: CommandSpec<Flags> = {
         return;
       }
     } catch (error) {
-      throw explain(error, client.peer.address, settings.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+      // Of an agent that is called directly, the library knows the address.
+      const where = flags.direct ? undefined : client.peer.address;
+      throw explain(error, where, settings.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     } finally {
       progress.stop();
       await client.close();
@@ -188,7 +190,7 @@ async function print(
 }
 
 /** Says what an agent's own words are, and what to do about time that was too short. */
-function explain(error: unknown, where: string, timeoutMs: number): unknown {
+function explain(error: unknown, where: string | undefined, timeoutMs: number): unknown {
   const { message, remoteCode, remoteName, isUnsealed } = error as Partial<MxpError>;
   const code = codeOf(error);
   if (code === "agent_error" && remoteCode !== undefined && isUnsealed !== true) {
@@ -196,8 +198,8 @@ function explain(error: unknown, where: string, timeoutMs: number): unknown {
     return new CliError(code, `the agent answered with an error: ${message}${own}`, { cause: error });
   }
   if (code === "deadline") {
-    const text = `no answer from ${where} within ${formatMilliseconds(timeoutMs)}; allow more with --timeout`;
-    return new CliError(code, text, { cause: error });
+    const text = where === undefined ? message : `no answer from ${where} within ${formatMilliseconds(timeoutMs)}`;
+    return new CliError(code, `${text}; allow more with --timeout`, { cause: error });
   }
   return error;
 }

@@ -106,7 +106,7 @@ export function directUrl(
   const alive = agents.filter(({ status }) => status !== "offline");
   if (alive.length === 0) throw aboutOthers(new MxpError("no_such_agent", `no agent ${wanted}`, { nothingDone: true }));
   let reason =
-    `${wanted} has no address of its own: it is reached over the node's connection only; call it without direct`;
+    `${wanted} has no address of its own: it is reached over the node's connection only; go through the node`;
   const choices: { readonly url: MxpUrl & { readonly agent: string }; readonly rank: number }[] = [];
   for (const { id, endpoint, publicKey, status, load = 0 } of alive) {
     const address = endpoint === undefined ? undefined : parseEndpoint(endpoint);

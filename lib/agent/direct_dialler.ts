@@ -5,6 +5,7 @@
  * @module
  */
 
+import { formatHostPort } from "../base/address.ts";
 import { MxpError } from "../base/errors.ts";
 import type { Clock, Micros } from "../base/time.ts";
 import type { AgentQuery } from "./agent_card.ts";
@@ -65,6 +66,7 @@ export class DirectDialler {
     const limit = new Limit(this.#parts.core.session.driver.clock, timeoutMs, signal, wantedText(target, this.#node));
     try {
       const url = await this.#find(target, options, limit);
+      limit.goingTo(url);
       return await limit.during(this.#parts.connect(url, limit.signal));
     } finally {
       limit.cancel();
@@ -95,6 +97,7 @@ export class DirectDialler {
     const limit = new Limit(core.session.driver.clock, timeoutMs, signal, wantedText(target, this.#node));
     try {
       const url = await this.#find(target, typeof direct === "object" ? direct : {}, limit);
+      limit.goingTo(url);
       const { client, release } = await pool.lease(url, limit.signal);
       try {
         const { agent } = url;
@@ -148,6 +151,7 @@ class Limit {
   readonly #cancelTimer: () => void;
   readonly #follow: () => void;
   readonly #outer: AbortSignal | undefined;
+  #where = "";
 
   constructor(clock: Clock, timeoutMs: number, signal: AbortSignal | undefined, wanted: string) {
     checkTimeout(timeoutMs);
@@ -161,8 +165,15 @@ class Limit {
     if (signal?.aborted) this.#follow();
     signal?.addEventListener("abort", this.#follow, { once: true });
     this.#cancelTimer = this.#at === Infinity ? () => {} : clock.wakeAt(this.#at, () => {
-      this.#stop.abort(new MxpError("deadline", `no answer from the agent ${wanted} within ${timeoutMs} ms`));
+      this.#stop.abort(
+        new MxpError("deadline", `no answer from the agent ${wanted}${this.#where} within ${timeoutMs} ms`),
+      );
     });
+  }
+
+  /** From here on it is the agent that is waited for, and no longer the node. */
+  goingTo({ host, port }: MxpUrl): void {
+    this.#where = `, which says that it is at ${formatHostPort(host, port)},`;
   }
 
   /** Ends with the time, or with the caller's own signal. */
