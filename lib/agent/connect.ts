@@ -410,7 +410,7 @@ function attemptFailure(
         const text = expected.known === undefined
           ? `the node at ${where} does not hold the key in the URL (${key})`
           : `the node at ${where} does not hold the key it had before (${key}, ${knownPeers?.path} line ${expected.known.line}): ` +
-            "its key has changed, or somebody else answers";
+            "its key has changed, or somebody else answers; if its owner says that it has changed, delete that line";
         return new MxpError("key_mismatch", text);
       }
       if (reason.hint === "overloaded") {

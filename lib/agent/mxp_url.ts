@@ -64,6 +64,7 @@ export function parseMxpUrl(text: string): MxpUrl {
       "the URL contains a private key: put the node's public key (mxp pubkey) there, and make a new identity",
     );
   }
+  if (/^\s/.test(text)) throw wrong(`the URL ${quoteWithoutUser(text)} begins with a blank; leave it out`);
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text);
   if (scheme === null) {
     const hint = !text.includes("@") && /^[a-z0-9.-]+(:\d+)?(\/\S*)?$/i.test(text)

@@ -140,7 +140,7 @@ test("a known node whose key has changed is a key mismatch that names the line",
   for (const trust of ["known", "new"] as const) {
     await assert.rejects(
       connect(withoutKey(server.url), { platform, knownPeers, trust }),
-      failsWith("key_mismatch", /had before.*\/cfg\/known_peers line 1.*changed/),
+      failsWith("key_mismatch", /had before.*\/cfg\/known_peers line 1.*changed.*delete that line/),
     );
   }
 });
