@@ -8,6 +8,7 @@ import type { Client, Identity, MxpUrl, PeerInfo } from "../mod.ts";
 import type { Console } from "./console.ts";
 import type { Deadline } from "./deadline.ts";
 import { CliError } from "./errors.ts";
+import { checkFolder } from "./folder.ts";
 import { callerIdentity, lastingIdentity } from "./identity.ts";
 import type { Settings } from "./settings.ts";
 import type { OptionSpec } from "./spec.ts";
@@ -57,6 +58,7 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
   );
   const identity = request.identity ??
     await (request.lasting ? lastingIdentity(settings, console) : callerIdentity(settings));
+  if (settings.knownPeers !== undefined) await checkFolder(settings.knownPeers, "--known-peers");
   const path = settings.knownPeers ?? defaultKnownPeersPath();
   const knownPeers = knownPeersFile(path, (problem) => console.note(problem));
   const tickets = request.tickets && ticketFiles(ticketsBeside(path), (problem) => console.note(problem));

@@ -5,6 +5,7 @@
  */
 
 import { CliError } from "./errors.ts";
+import { checkFolder } from "./folder.ts";
 import { identityPath } from "./identity.ts";
 import type { CommandSpec } from "./spec.ts";
 import { notEmpty } from "./values.ts";
@@ -41,6 +42,10 @@ export const keygen: CommandSpec<Flags> = {
     const path = flags.output ?? await identityPath(settings);
     if (path === "-" && settings.json) {
       throw new CliError("usage", "keygen: -o - prints a key file, which --json cannot; choose one of them");
+    }
+    // The default identity's folder is made along with it.
+    if (path !== "-" && (flags.output ?? settings.identity) !== undefined) {
+      await checkFolder(path, flags.output === undefined ? "--identity" : "--output");
     }
     const identity = generateIdentity();
     const { publicKeyText, fingerprint } = identity;

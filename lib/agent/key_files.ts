@@ -90,7 +90,9 @@ export async function saveIdentity(
   try {
     await writeSecretFile(path, formatKeyFile(identity), { overwrite: options.overwrite === true });
   } catch (cause) {
-    throw new MxpError("config", `cannot write the identity ${path}: ${reason(cause)}`, { cause });
+    const isMissing = (cause as { code?: string }).code === "ENOENT";
+    const why = isMissing ? "no file can be made there" : reason(cause);
+    throw new MxpError("config", `cannot write the identity ${path}: ${why}`, { cause });
   }
 }
 

@@ -8,13 +8,14 @@ const isRoot = process.getuid?.() === 0;
 
 test("keygen writes a key file that only its owner can read, and prints the public half", async () => {
   await using here = await scratch();
-  const made = await here.mxp(["keygen", "-o", "deep/er/node.key"]);
+  await mkdir(here.path("deep"));
+  const made = await here.mxp(["keygen", "-o", "deep/node.key"]);
   assertWorks(made);
-  assert.match(made.stdout, /^public key +[\w-]{43}\nfingerprint +SHA256:\S{43}\nkey file +deep\/er\/node\.key\n$/);
+  assert.match(made.stdout, /^public key +[\w-]{43}\nfingerprint +SHA256:\S{43}\nkey file +deep\/node\.key\n$/);
   assert.equal(made.stderr, "");
-  assert.equal((await stat(here.path("deep/er/node.key"))).mode & 0o777, 0o600);
+  assert.equal((await stat(here.path("deep/node.key"))).mode & 0o777, 0o600);
   const key = /public key +(\S+)/.exec(made.stdout)![1];
-  const shown = await here.mxp(["pubkey", "deep/er/node.key"]);
+  const shown = await here.mxp(["pubkey", "deep/node.key"]);
   assertWorks(shown);
   assert.equal(shown.stdout, `${key}\n`);
 });
@@ -97,6 +98,7 @@ test("files that are missing, unreadable, no files or no keys exit with 3 and sa
   assertFails(await here.mxp(["call", "mxp://127.0.0.1:9", "-d", "@missing"]), 3, /cannot read missing for -d/);
   assertFails(await here.mxp(["call", "mxp://127.0.0.1:9", "-d", "@folder"]), 3, /cannot read folder for -d/);
   assertFails(await here.mxp(["keygen", "-o", "text/k"]), 3, /text\/k/);
+  assertFails(await here.mxp(["keygen", "-o", "deep/k"]), 3, /--output "deep\/k": there is no folder "deep"; make it/);
 });
 
 test("a directory as standard input is refused as one is behind -d", async () => {
@@ -125,6 +127,7 @@ test("files without an end, or longer than such a file can be, are refused at on
     [["pubkey", "/dev/zero"], /\/dev\/zero: it is not a regular file/],
     [[...serve, "--allow", "/dev/zero"], /\/dev\/zero .*it is not a regular file/],
     [[...call, "--known-peers", "/dev/full"], /\/dev\/full: it is not a regular file/],
+    [[...call, "--known-peers", "deep/peers"], /--known-peers "deep\/peers": there is no folder "deep"/],
   ];
   await Promise.all(cases.map(async ([args, message]) => {
     assertFails(await here.mxp(args, { timeout: 20_000 }), 3, message);
