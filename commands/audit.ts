@@ -68,7 +68,7 @@ export class Audit {
     }
   };
 
-  #tell(allowed: boolean, { publicKeyText, address }: PeerInfo, facts: Facts): void {
+  #tell(allowed: boolean, { publicKeyText, address, carrier }: PeerInfo, facts: Facts): void {
     if (!this.#log.isEnabledFor("info") || (!allowed && !this.#mayTell(publicKeyText))) return;
     const { action, agent, name, capabilities, topic, reason } = facts;
     const decision = allowed ? "allowed" : "denied";
@@ -79,7 +79,7 @@ export class Audit {
       topic: clipped(topic),
       reason: clipped(reason),
     };
-    this.#log.info("audit", { action, decision, peer: publicKeyText, from: address, ...said });
+    this.#log.info("audit", { action, decision, peer: publicKeyText, from: address, carrier, ...said });
   }
 
   /** Whether there is room for one more line about a denial. */

@@ -43,7 +43,7 @@ export function loggedStream(handler: StreamHandler, log: Logger): StreamHandler
       if (isAsyncIterable(chunks)) { for await (const chunk of chunks) await stream.write(chunk); }
       log.info("stream ok", told());
     } catch (error) {
-      log.warn("stream failed", { ...told(), ...failure(error) });
+      tell("stream", told(), failure(error), log);
       throw error;
     }
   };
@@ -101,12 +101,23 @@ async function* counted(
   } finally {
     if (finished) log.info("call ok", facts(context, startedAt, bytesIn, bytesOut));
     // Whoever reads stopped in the middle: the answer was too large, or the caller has gone.
-    else if (!failed) log.warn("call failed", { ...facts(context, startedAt, bytesIn, bytesOut), code: "abandoned" });
+    else if (!failed) tell("call", facts(context, startedAt, bytesIn, bytesOut), abandonment(context), log);
   }
 }
 
 function logFailure(error: unknown, startedAt: number, bytesIn: number, context: CallContext, log: Logger): void {
-  log.warn("call failed", { ...facts(context, startedAt, bytesIn, undefined), ...failure(error) });
+  tell("call", facts(context, startedAt, bytesIn, undefined), failure(error), log);
+}
+
+/** Who gives up has nothing to warn of, as little as the one of two agents whose answer came second. */
+function tell(what: "call" | "stream", facts: Record<string, unknown>, why: { readonly code: string }, log: Logger) {
+  if (why.code === "cancelled") log.info(`${what} cancelled`, { ...facts, ...why });
+  else log.warn(`${what} failed`, { ...facts, ...why });
+}
+
+/** Why nobody wanted the rest of an answer. */
+function abandonment({ signal }: CallContext): { readonly code: string } {
+  return { code: signal.aborted && codeOf(signal.reason) === "cancelled" ? "cancelled" : "abandoned" };
 }
 
 function failure(error: unknown): { readonly code: string; readonly error: string } {

@@ -1,10 +1,11 @@
+import type { Logger } from "@logtape/logtape";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import process from "node:process";
 import { Audit } from "../../commands/audit.ts";
-import { relayLog } from "../../commands/call_log.ts";
+import { loggedHandler, relayLog } from "../../commands/call_log.ts";
 import { openLog } from "../../commands/log.ts";
-import type { PeerInfo } from "../../mod.ts";
+import { type CallContext, MxpError, type PeerInfo } from "../../mod.ts";
 
 /** What a log at a level writes while `use` has it, through the same code as in the program. */
 function written(json: boolean, use: (audit: Audit) => void, level: "info" | "warn" = "info"): string {
@@ -82,12 +83,13 @@ test("peer-chosen names reach the log on one short line each, whatever they cont
 });
 
 test("a line says who, from where, what, about whom, and why", () => {
-  const [connected, denied, removed, taken, registered] = written(true, (audit) => {
+  const [connected, denied, removed, taken, registered, plain] = written(true, (audit) => {
     audit.onDecision({ allowed: true, action: "connect", peer: peer() });
     audit.onDecision({ allowed: false, action: "call", peer: peer(), capabilities: ["a", "b"], reason: "may not" });
     audit.onDecision({ allowed: true, action: "remove", peer: peer(), agentId: "id", name: "old" });
     audit.onRegistryEvent({ type: "refused", peer: peer(), agentId: "id", reason: "taken", request: "register" });
     audit.onRegistryEvent({ type: "registered", peer: peer(), agentId: "id", name: "new" });
+    audit.onDecision({ allowed: true, action: "connect", peer: { ...peer(""), carrier: "plain" } });
   }).trimEnd().split("\n").map((line) => {
     const { time, ...rest } = JSON.parse(line);
     assert.match(time, /^\d{4}-.*Z$/);
@@ -99,7 +101,31 @@ test("a line says who, from where, what, about whom, and why", () => {
   assert.deepEqual(removed, { ...common, action: "remove", decision: "allowed", agent: "id", name: "old" });
   assert.deepEqual(taken, { ...common, action: "register", decision: "denied", agent: "id", reason: "taken" });
   assert.deepEqual(registered, { ...common, action: "register", decision: "allowed", agent: "id", name: "new" });
+  assert.deepEqual(plain, { ...common, peer: "", action: "connect", decision: "allowed", carrier: "plain" });
   assert.equal(written(false, (audit) => deny(audit), "warn"), "", "not at other levels");
+});
+
+test("a call that its caller has given up is no warning, one that fails is", async () => {
+  const lines: string[] = [];
+  const log = {
+    info: (message: string) => void lines.push(`info ${message}`),
+    warn: (message: string) => void lines.push(`warn ${message}`),
+  } as unknown as Logger;
+  const stop = new AbortController();
+  const context = { signal: stop.signal, traceId: "t", peer: peer(), agent: undefined, method: undefined };
+  const asked = context as unknown as CallContext;
+  for (const code of ["cancelled", "deadline"] as const) {
+    const failing = loggedHandler(() => Promise.reject(new MxpError(code, "x")), log);
+    await assert.rejects(async () => await failing(new Uint8Array(0), asked), MxpError);
+  }
+  const endless = loggedHandler(async function* () {
+    for (;;) yield await Promise.resolve("x");
+  }, log);
+  for (const reason of [undefined, new MxpError("cancelled", "gone")]) {
+    if (reason !== undefined) stop.abort(reason);
+    for await (const _ of await endless(new Uint8Array(0), asked) as AsyncIterable<string>) break;
+  }
+  assert.deepEqual(lines, ["info call cancelled", "warn call failed", "warn call failed", "info call cancelled"]);
 });
 
 test("a flood of denials becomes five lines a second for each key, and fifty for all, with a count of the others", async () => {
