@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import process from "node:process";
 import { type CallContext, type CallHandler, host, MxpError, type StreamHandler } from "../mod.ts";
 
@@ -145,6 +146,7 @@ function environment(context: CallContext): Record<string, string> {
     MXP_TRACE_ID: context.traceId,
     MXP_MESSAGE_ID: context.messageId,
     MXP_PEER: context.peer.publicKeyText,
+    MXP_SEALED_BY: context.sealedBy && Buffer.from(context.sealedBy).toString("base64url"),
     MXP_PEER_ADDRESS: context.peer.address,
     MXP_REMAINING_MS: Number.isFinite(remaining) ? String(Math.floor(remaining)) : undefined,
     MXP_CONTENT_TYPE: context.contentType,

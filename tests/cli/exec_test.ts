@@ -38,15 +38,17 @@ test("a command that reads nothing, prints nothing or prints first is as good as
 test("the command finds out about its call from the environment", async () => {
   await using here = await scratch();
   const names = ["MXP_METHOD", "MXP_PEER", "MXP_TRACE_ID", "MXP_MESSAGE_ID", "MXP_PEER_ADDRESS", "MXP_REMAINING_MS"];
+  names.push("MXP_SEALED_BY");
   const command = `for name in ${names.join(" ")} MXP_METADATA; do eval "printf '%s\\n' \\"\\$$name\\""; done`;
   await using node = await here.node(["--exec", command]);
   assertWorks(await here.mxp(["keygen", "-o", "me.key"]));
   const me = (await here.mxp(["pubkey", "me.key"])).stdout.trim();
   const args = ["--identity", "me.key", "--method", "do it; $(now)", "--meta", "PATH=/x", "--meta", "k=v w", "--json"];
+  args.push("--e2e", node.key);
   const reply = JSON.parse((await here.mxp(["call", node.url, "x", ...args, "--timeout", "20s"])).stdout);
-  const [method, peer, trace, message, address, remaining, metadata] = reply.text.split("\n");
+  const [method, peer, trace, message, address, remaining, sealedBy, metadata] = reply.text.split("\n");
   assert.equal(method, "do it; $(now)");
-  assert.equal(peer, me);
+  assert.deepEqual([peer, sealedBy], [me, me]);
   assert.equal(trace, reply.trace_id);
   assert.equal(message, reply.message_id);
   assert.match(address, /^127\.0\.0\.1:\d+$/);
