@@ -11,7 +11,7 @@ import { Deadline } from "./deadline.ts";
 import { formatMilliseconds } from "./duration.ts";
 import { CliError } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
-import { notEmpty, wholeNumber } from "./values.ts";
+import { notEmpty, show, wholeNumber } from "./values.ts";
 
 interface Flags {
   readonly capability?: string;
@@ -52,6 +52,7 @@ export const discover: CommandSpec<Flags> = {
     "not listed any more after twice that time. Names and capabilities are the agents' own; the key beside them in --json " +
     "is the one that the node has checked. Of agents on the plain carrier (mxp serve --plain) nobody has checked anything; they are " +
     'marked as plain, with "carrier":"plain" and no key in --json.',
+    "With /AGENT in the URL, an agent that the node does not know is an error (exit code 6); otherwise a list may be empty.",
     'With --json: {"url", "count", "agents": [{"id", "name", "capabilities", "publicKey"?, "carrier"?, "endpoint"?, "version"?, ' +
     '"description"?, "tags", "metadata", "status", "load"?, "leaseMs", "heartbeatAgeMs", "registeredAtMs"}]}.',
     "With --watch, a line for each agent that is there or comes (up), is otherwise than before (changed), or goes (down), until " +
@@ -72,6 +73,9 @@ export const discover: CommandSpec<Flags> = {
     if (flags.watch && flags.limit !== undefined) {
       throw new CliError("usage", "discover: --limit has no meaning with --watch");
     }
+    if (!flags.watch && flags.reconnect === false) {
+      throw new CliError("usage", "discover: --no-reconnect has no meaning without --watch");
+    }
     const { signal } = stop;
     const deadline = new Deadline(settings.timeoutMs);
     const trustNew = flags.trustNew === true;
@@ -89,6 +93,9 @@ export const discover: CommandSpec<Flags> = {
         signal,
         ...(limit !== undefined && { limit }),
       });
+      if (agents.length === 0 && url.agent !== undefined) {
+        throw new CliError("no_such_agent", `the node at ${client.peer.address} knows no agent ${show(url.agent)}`);
+      }
       if (console.json) await console.value({ url: client.url, count: agents.length, agents });
       else if (agents.length === 0) console.note("no agents");
       else await console.write(await table(agents, console));

@@ -9,7 +9,7 @@ import { openConnection, TRUST_NEW, URL_HELP } from "./connection.ts";
 import type { Console } from "./console.ts";
 import { Deadline, DEFAULT_TIMEOUT_MS } from "./deadline.ts";
 import { formatBytes, formatMilliseconds } from "./duration.ts";
-import { codeOf } from "./errors.ts";
+import { CliError, codeOf } from "./errors.ts";
 import type { CommandSpec } from "./spec.ts";
 import { duration, wholeNumber } from "./values.ts";
 
@@ -63,6 +63,9 @@ export const ping: CommandSpec<Flags> = {
   async run({ args, flags, settings, console, stop }) {
     const { parseMxpUrl } = await import("../mod.ts");
     const url = parseMxpUrl(args[0]!);
+    if (url.agent !== undefined) {
+      throw new CliError("usage", `ping: round trips are measured to a node; leave /${url.agent} out of the URL`);
+    }
     const { signal } = stop;
     const deadline = new Deadline(settings.timeoutMs);
     const trustNew = flags.trustNew === true;

@@ -16,7 +16,7 @@ import { PLAIN_HELP, PLAIN_OPTIONS, type PlainFlags, plainOptions, warnOfPlain }
 import type { CommandSpec } from "./spec.ts";
 import type { HostPort, Metrics } from "./metrics.ts";
 import type { Settings } from "./settings.ts";
-import { capability, notEmpty, oneOf, wholeNumber } from "./values.ts";
+import { agentName, capability, notEmpty, oneOf, wholeNumber } from "./values.ts";
 
 interface Flags extends PlainFlags {
   readonly listen?: string;
@@ -61,7 +61,7 @@ export const serve: CommandSpec<Flags> = {
       flags: "--name <NAME>",
       description: "the node's name; calls may address it as an agent: mxp://KEY@HOST/NAME",
       env: "MXP_NAME",
-      parse: notEmpty,
+      parse: agentName,
     },
     { flags: "--echo", description: "answer each call with its own payload, each chunk of a stream with itself" },
     {
@@ -145,9 +145,9 @@ export const serve: CommandSpec<Flags> = {
     "many wait, they are turned away. A stream has a process of its own, too: its chunks on standard input as they come, and " +
     "what the process prints as chunks back at once. Most programs keep their output back until there is much of it, unless they are told to " +
     "flush: stdbuf -oL CMD, sed -u, jq --unbuffered.",
-    "The process finds in its environment what is known about the call: MXP_METHOD, MXP_AGENT, MXP_PEER (public key), " +
+    "The process finds in its environment what is known about the call: MXP_METHOD, MXP_AGENT, MXP_PEER (public key; of the node, where one has passed the call on), MXP_SEALED_BY (public key of who has sealed the call, with --e2e), " +
     "MXP_PEER_ADDRESS, MXP_TRACE_ID, MXP_MESSAGE_ID, MXP_REMAINING_MS, MXP_CONTENT_TYPE, MXP_IDEMPOTENCY_KEY, " +
-    "MXP_METADATA (JSON), TRACEPARENT. All of it comes from the caller: quote it, never evaluate it.",
+    "MXP_METADATA (JSON), and TRACEPARENT where the caller has sent one. All of it comes from the caller: quote it, never evaluate it.",
     "Agents can register at the node, and be found there with mxp discover. With --db, whatever was acknowledged is there " +
     "again after the node was started anew, however it ended. The file is checked at the start; one node at a time may use " +
     "it. Whose an agent's id is, is remembered also when the agent has gone.",
@@ -155,7 +155,8 @@ export const serve: CommandSpec<Flags> = {
     "capability, and needs no address that others can reach. It stays registered while it runs, also after the other node was " +
     "started anew. Calls and streams are passed on to the agent that has the least to do; when one goes before it has answered, " +
     "another gets them. The node serves from the start, and says on standard error when it has " +
-    "joined; another node that cannot be reached yet is tried until it can. One that refuses the agent, or has another key, ends it.",
+    "joined; another node that cannot be reached yet is tried until it can. One that refuses the agent, or has another key, ends it. Two processes with the same identity and the same --name are one agent: the one " +
+    "that joins last takes it over from the other without a word, so give each process an --identity or a --name of its own.",
     "A file for --allow has a rule on each line: KEY PERMISSIONS # comment. KEY is a public key, or * for everybody else. PERMISSIONS, " +
     "separated by commas: register (agents), call (calls, streams, events, discover), subscribe, admin (all of that, and end the " +
     "registrations of other keys); register:text.* only agents whose capabilities all begin so; call:text.* only by such a " +

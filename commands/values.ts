@@ -84,6 +84,15 @@ export function capability(text: string, name: string): string {
   throw new CliError("usage", `${name}: ${show(text)} asks for all that begin so; list each one that the agent has`);
 }
 
+/** What an agent is to be called: nothing that a URL would take for an agent's id. */
+export function agentName(text: string, name: string): string {
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) {
+    throw new CliError("usage", `${name}: ${show(text)} looks like an agent's id (UUID), and would be taken for one`);
+  }
+  if (text.trim() === "") throw new CliError("usage", `${name} is empty`);
+  return notEmpty(text, name);
+}
+
 /** The longest name or value that is sent along with a message, and the longest key of metadata, in bytes. */
 const MAX_TEXT_BYTES = 65_000;
 const MAX_KEY_BYTES = 255;

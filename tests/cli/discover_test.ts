@@ -50,6 +50,7 @@ test("agents are listed in a table and as JSON, and found by capability, name an
   assert.deepEqual(await find(node.url, "--capability", "image.scale"), ["second"]);
   assert.deepEqual(await find(node.url, "--name", "second"), ["second"]);
   assert.deepEqual(await find(`${node.url}/second`), ["second"]);
+  assertFails(await here.mxp(["discover", `${node.url}/third`]), 6, /knows no agent "third"/);
   assert.deepEqual(await find(`${node.url}/${first.id}`), ["first"]);
   assert.deepEqual((await find(node.url, "--limit", "1")).length, 1);
   const json = JSON.parse((await here.mxp(["discover", node.url, "--name", "first", "--json"])).stdout);

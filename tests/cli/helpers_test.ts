@@ -6,6 +6,7 @@ import { Deadline } from "../../commands/deadline.ts";
 import { formatBytes, formatMilliseconds, parseDuration } from "../../commands/duration.ts";
 import { CliError, codeOf, exitCodeOf, messageOf } from "../../commands/errors.ts";
 import { progressText } from "../../commands/progress.ts";
+import { agentName } from "../../commands/values.ts";
 import { property } from "../support/seed.ts";
 
 test("durations are numbers with a unit, or seconds", () => {
@@ -42,6 +43,16 @@ test("no text makes a duration that a timer would not take", () => {
     ),
     property(500),
   );
+});
+
+test("no agent is called what a URL would take for an id, or nothing", () => {
+  for (const good of ["upper", " x", "00000000", "é"]) assert.equal(agentName(good, "--name"), good);
+  const refused: [string, RegExp][] = [
+    ["0190B5C2-0000-7000-8000-000000000001", /--name: "0190B5C2.*looks like an agent's id/],
+    ["", /--name is empty/],
+    [" \t", /--name is empty/],
+  ];
+  for (const [text, message] of refused) assert.throws(() => agentName(text, "--name"), message);
 });
 
 test("times and sizes are shown in units that suit them", () => {

@@ -118,6 +118,8 @@ test("wrong usage exits with 2 and one line that says where to look", async () =
     [["call", "http://127.0.0.1", "x"], /unknown scheme/],
     [["call", "mxp://127.0.0.1:99999", "x"], /99999/],
     [["call", "mxp://notakey@127.0.0.1", "x"], /public key in the URL has 7 characters/],
+    [["ping", "mxp://127.0.0.1/x"], /leave \/x out of the URL/],
+    [["discover", "mxp://127.0.0.1", "--no-reconnect"], /no meaning without --watch/],
     [["ping", "mxp://127.0.0.1", "--count", "0"], /"0" is not a whole number/],
     [["serve", "--echo", "--exec", "cat"], /--echo and --exec/],
     [["serve", "--listen", "127.0.0.1:port"], /port/],
