@@ -14,6 +14,7 @@ import { type memoryPlatform, platforms } from "./support/platform.ts";
 const { REGISTER, DISCOVER, HEARTBEAT, CALL, RESPONSE, ACK, ERROR } = Type;
 const FINAL = 8;
 const ID = "5b0c2a1e-7d3f-4c8a-9e61-0f2d4b6a8c10";
+const OTHER = "5b0c2a1e-7d3f-4c8a-9e61-0f2d4b6a8c22";
 const ID_BYTES = parseUuid(ID)!;
 const MINE = "5b0c2a1e-7d3f-4c8a-9e61-0f2d4b6a8c11";
 
@@ -256,6 +257,15 @@ test("an agent is called at the address that its registration came from, whateve
   const [code, text] = errorOf(await agent.ask(message(REGISTER, 0, 1n, 1n, loop)));
   assert.equal(code, "BAD_REQUEST");
   assert.match(text, /is where this node itself listens/);
+  // Neither can it do everything, or have no name.
+  const nameless = registerJson(OTHER, port, "");
+  const boaster = registerJson(OTHER, port, "boaster", ["pg.*"]).replace(`"id"`, `"agent_id"`)
+    .replace(`"address"`, `"endpoint"`);
+  for (const [json, reason] of [[nameless, /at least one character/], [boaster, /does not end in \*/]] as const) {
+    const [code, text] = errorOf(await agent.ask(message(REGISTER, 0, 1n, 1n, json)));
+    assert.equal(code, "BAD_REQUEST");
+    assert.match(text, reason);
+  }
   // And an agent that sends its call back to the node is not called again.
   const client = await mesh.client();
   const calling = client.call("{}", { agent: ID, timeoutMs: 5_000 });
