@@ -171,6 +171,7 @@ function toGrants(permissions: readonly string[]): Grants {
   const calls: { pattern: string; target: Uint8Array }[] = [];
   for (const permission of permissions.length === 0 ? USUAL : permissions) {
     const [, verb, pattern] = /^(register|call):(.+)$/.exec(permission) ?? [];
+    if (pattern !== undefined) checkPattern(permission, pattern);
     if (verb === "register") registers.push(pattern);
     else if (verb === "call") calls.push({ pattern, target: targetOf(pattern) });
     else if (WORDS.has(permission) || permission === "none") words.add(permission);
@@ -186,6 +187,31 @@ function toGrants(permissions: readonly string[]): Grants {
     throw new MxpError("usage", "none stands alone: a key that may not connect can do nothing else");
   }
   return { words, registers, calls };
+}
+
+/** A pattern that means something else than it seems to would let in whom nobody has thought of, or keep out whom it is for. */
+function checkPattern(permission: string, pattern: string): void {
+  if (/\p{Cc}|\p{Surrogate}/u.test(pattern)) {
+    throw new MxpError("usage", `control characters in ${quote(permission)}`);
+  }
+  if (!pattern.includes("*") || /^(?:[^*]+\.)?\*$/.test(pattern)) return;
+  throw new MxpError(
+    "usage",
+    `a star stands alone or behind a dot at the end, as in text.*, not as in ${quote(permission)}`,
+  );
+}
+
+/** The permissions of a line: none, or words with one comma between each two. @throws {MxpError} `usage` */
+function permissionsOf(text: string): string[] {
+  if (text === "") return [];
+  return text.split(",").map((part) => {
+    const word = part.trim();
+    if (word === "") {
+      throw new MxpError("usage", `there is nothing between two commas, or beside one, in ${quote(text)}`);
+    }
+    if (/\s/.test(word)) throw new MxpError("usage", `commas are missing in ${quote(word)}`);
+    return word;
+  });
 }
 
 function targetOf(agent: string): Uint8Array {
@@ -217,21 +243,20 @@ export function parseAccessRules(text: string, source: string): AccessRule[] {
     if (lines[i].length > MAX_LINE) throw wrong(`it is longer than ${MAX_LINE} characters`);
     const line = lines[i].replace(/(^|\s)#.*$/, "").trim();
     if (line === "") continue;
-    const [key, ...rest] = line.split(/[\s,]+/);
-    const permissions = rest.filter((word) => word !== "");
+    const [, key, rest] = /^(\S+)\s*(.*)$/s.exec(line)!;
     const before = lineOf.get(key);
     if (before !== undefined) throw wrong(`the key has a rule in line ${before} already; keep one of them`);
     if (rules.length >= MAX_RULES) throw wrong(`there are more than ${MAX_RULES} rules`);
     lineOf.set(key, i + 1);
-    const rule = { key, permissions };
     try {
+      const rule = { key, permissions: permissionsOf(rest) };
       // Whatever is wrong with it is said here, where the line is known.
       new AccessList([rule]);
+      rules.push(rule);
     } catch (error) {
       if (!(error instanceof MxpError)) throw error;
       throw wrong(`${error.message}; a line is KEY register,call # comment`);
     }
-    rules.push(rule);
   }
   return rules;
 }

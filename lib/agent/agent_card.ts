@@ -15,11 +15,13 @@ import type { AgentRegister } from "../codec/payloads/agent_register.ts";
 import { namesProblem } from "../mesh/agent_names.ts";
 import { quote } from "./quote.ts";
 
+const CONTROLS = /\p{Cc}|\p{Surrogate}/u;
+
 /** What an agent registers with. */
 export interface AgentCard {
-  /** What people call it. Need not be unique. */
+  /** What people call it. Need not be unique. Not empty, no UUID, and without control characters. */
   readonly name: string;
-  /** What it can do, such as `text.summarise`. */
+  /** What it can do, such as `text.summarise`; no patterns. */
   readonly capabilities?: readonly string[];
   /**
    * A UUID, of any version but 8. Default: one that follows from the key and the name, so that an agent that is started
@@ -100,6 +102,7 @@ export function toRegister(card: AgentCard, defaultId: () => Uint8Array): AgentR
   if (typeof name !== "string") throw new MxpError("usage", `an agent's name is text, got ${typeof name}`);
   const problem = namesProblem(name, capabilities);
   if (problem !== undefined) throw new MxpError("usage", problem);
+  checkLegible(name, capabilities);
   const address = endpoint === undefined ? undefined : parseEndpoint(endpoint);
   if (endpoint !== undefined && address === undefined) {
     throw new MxpError("usage", `${quote(endpoint)} is not IP:PORT`);
@@ -156,6 +159,20 @@ export function toAgent(record: AgentRecord, nowMillis: number | undefined): Age
       { heartbeatAgeMs: Math.max(0, nowMillis - lastHeartbeatMillis) }),
     ...(registeredAtMillis !== undefined && { registeredAtMs: registeredAtMillis }),
   };
+}
+
+/** Calls by name have to find it, and people to read it. */
+function checkLegible(name: string, capabilities: readonly string[]): void {
+  const garbled = [name, ...capabilities].find((word) => CONTROLS.test(word));
+  if (garbled !== undefined) {
+    const what = garbled === name ? "an agent's name" : "a capability";
+    throw new MxpError("usage", `${what} has no control characters, got ${quote(garbled)}`);
+  }
+  if (parseUuid(name) === undefined) return;
+  throw new MxpError(
+    "usage",
+    `the agent's name ${quote(name)} is a UUID, and calls to it would go by id; give it as the id`,
+  );
 }
 
 function uuidOf(text: string): Uint8Array {

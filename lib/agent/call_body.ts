@@ -125,7 +125,7 @@ export function bodyUnlessAborted(
 
 /** The error for a body of more than `limit` bytes. */
 export function tooLarge(what: string, limit: number): MxpError {
-  return new MxpError("too_large", `${what} is larger than ${limit} bytes`);
+  return new MxpError("too_large", `${what} is larger than ${limit} bytes`, { nothingDone: true });
 }
 
 /** The same for an event, whose other fields count as well. */
@@ -133,7 +133,7 @@ export function eventTooLarge(otherBytes: number): MxpError {
   const text =
     `the event's data and topic are larger than ${MAX_PAYLOAD_BYTES} bytes together: with this topic, the data ` +
     `may have ${MAX_PAYLOAD_BYTES - otherBytes} bytes`;
-  return new MxpError("too_large", text);
+  return new MxpError("too_large", text, { nothingDone: true });
 }
 
 function within(bytes: Uint8Array, limit: number, what: string): Uint8Array {

@@ -6,6 +6,7 @@
 
 import { MxpError } from "../base/errors.ts";
 import { type Micros, NEVER } from "../base/time.ts";
+import { isNilUuid } from "../base/uuid.ts";
 import { MAX_CALL_TIMEOUT_SECONDS } from "../codec/payloads/call.ts";
 import type { AttemptInfo } from "../codec/payloads/metadata.ts";
 import { MessageType } from "../codec/message_type.ts";
@@ -86,14 +87,16 @@ export class Caller {
       }
     });
     // Only here, behind an await, does an error's stack lead back to whoever awaits the call.
-    const isInTheClear = packing?.isSealed && (outcome.kind === "error" || outcome.kind === "reset");
+    // Who holds the key that it was sealed to has proven that for the whole connection.
+    const isInTheClear = packing?.isSealed && (outcome.kind === "error" || outcome.kind === "reset") &&
+      !packing.isFor(core.url.publicKey);
     if (outcome.kind === "response" && packing !== undefined) {
       outcome = await packing.open(outcome.payload, outcome.packed);
     }
     if (outcome.kind === "response") return new Reply(outcome.payload, call, attempt);
-    if (call.problem !== undefined) throw asMxpError(call.problem);
+    if (call.problem !== undefined) throw asMxpError(call.problem, !call.isBegun);
     const error = core.failure(outcome, agent, attempt?.timeoutMs ?? timeoutMs, signal, "call", !call.isBegun);
-    throw isInTheClear ? unsealedError(error) : error;
+    throw isInTheClear ? unsealedError(error, capability !== undefined || !isNilUuid(target)) : error;
   }
 
   /** Gets a call's body and sends it. Throws what goes wrong at once; what goes wrong later ends the call. */

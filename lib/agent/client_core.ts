@@ -144,10 +144,10 @@ function parseTraceId(text: string): { readonly traceHigh: number; readonly trac
   return { traceHigh: parseInt(text.slice(0, 8), 16), traceLow: parseInt(text.slice(8), 16) };
 }
 
-/** What was thrown, as an error of this library. */
-export function asMxpError(problem: unknown): MxpError {
+/** What was thrown, as an error of this library. `nothingSent`: before anything of the request had left. */
+export function asMxpError(problem: unknown, nothingSent = false): MxpError {
   if (problem instanceof MxpError) return problem;
   const text = problem instanceof Error ? problem.message : String(problem);
   const code = problem instanceof RangeError || problem instanceof TypeError ? "usage" : "cancelled";
-  return new MxpError(code, text, { cause: problem });
+  return new MxpError(code, text, { cause: problem, nothingDone: nothingSent });
 }

@@ -31,6 +31,7 @@ import type { Platform } from "./platform.ts";
 import { Resumption } from "./resumption.ts";
 import { Session } from "./session.ts";
 import type { TicketStore } from "./tickets.ts";
+import { checkTimeout } from "./time_limit.ts";
 import { clientSettings } from "./transport_settings.ts";
 
 /** How long a handshake may take unless `connect` is told otherwise. */
@@ -104,7 +105,7 @@ interface Reached {
 /**
  * Connects to a node.
  *
- * @param target `mxp://[KEY@]HOST[:PORT][/AGENT]`, or its parts.
+ * @param target `mxp://[KEY@]HOST[:PORT][/AGENT]`, as text or as a URL, or its parts.
  * @throws {MxpError} `usage` (the URL), `connect_failed` (nobody answers), `key_mismatch` (the node holds another key,
  * or nothing vouches for its key), `handshake_failed`, `refused`, `cancelled`, `config` (the known-peers file).
  *
@@ -130,14 +131,16 @@ interface Reached {
  * console.log((await client.call()).text()); // hello, Ada
  * ```
  */
-export async function connect(target: string | MxpUrl, options: ConnectOptions = {}): Promise<Client> {
+export async function connect(target: string | URL | MxpUrl, options: ConnectOptions = {}): Promise<Client> {
+  if (target instanceof URL) target = target.href;
   if (typeof target !== "string" && typeof (target as Partial<MxpUrl> | null | undefined)?.host !== "string") {
     const seen = target === null ? "null" : typeof target;
     throw new MxpError("usage", `a target is a URL as text, or its parts with a host, got ${seen}`);
   }
   const url = parseMxpUrl(typeof target === "string" ? target : formatMxpUrl(target));
   const { signal, knownPeers, timeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;
-  if (!(timeoutMs > 0)) throw new MxpError("usage", `timeoutMs must be above 0, got ${timeoutMs}`);
+  checkTimeout(timeoutMs);
+  if (timeoutMs === 0) throw new MxpError("usage", "timeoutMs must be above 0, got 0");
   const where = formatHostPort(url.host, url.port);
   throwIfAborted(signal, where);
   const platform = options.platform ?? defaultPlatform();

@@ -6,7 +6,7 @@
 
 import { MxpError } from "../base/errors.ts";
 import type { Micros } from "../base/time.ts";
-import { formatUuid } from "../base/uuid.ts";
+import { formatUuid, isNilUuid } from "../base/uuid.ts";
 import type { AgentStreamKind } from "../codec/payloads/stream_open.ts";
 import type { Metadata } from "../codec/payloads/metadata.ts";
 import type { StreamEnding } from "../mesh/agent_streams.ts";
@@ -76,8 +76,9 @@ export class OutgoingStream<B extends StreamBody = AgentStream> implements Agent
     const error = endingError(ending, this.request.targetText);
     if (error === undefined) return undefined;
     this.#failed = true;
-    const isUnsealed = ending.kind === "refused" && this.request.packing?.seal !== undefined;
-    return isUnsealed ? unsealedError(error) : error;
+    const { packing, target } = this.request;
+    const isUnsealed = ending.kind === "refused" && packing?.seal !== undefined && !packing.isForPeer;
+    return isUnsealed ? unsealedError(error, !isNilUuid(target)) : error;
   }
 
   resetError(code: number): MxpError {

@@ -116,7 +116,7 @@ export class RequestPacking {
     this.#context = context;
     if (length > MAX_PAYLOAD_BYTES) {
       const text = `sealed, the data has ${length} bytes, and a message holds ${MAX_PAYLOAD_BYTES}`;
-      throw new MxpError("too_large", text);
+      throw new MxpError("too_large", text, { nothingDone: true });
     }
     return { data: await seal(), flags, metadata: Object.keys(outer).length === 0 ? undefined : outer };
   }
@@ -161,10 +161,15 @@ export function recipientOf(e2e: string | Uint8Array): Uint8Array {
 
 /**
  * The error for an Error message in the clear, or a reset, that came to a sealed request: a node on the way has said it, or has made it
- * up. That nothing was done is not to be believed then.
+ * up. That nothing was done is not to be believed then. Not for requests that are sealed to the very key at the other end of the connection.
+ *
+ * @param isForAgent whether it was for somebody behind that node.
  */
-export function unsealedError({ code, message, retryable, remoteCode, remoteName }: MxpError): MxpError {
-  const text = `${message} (says a node on the way; it is not sealed)`;
+export function unsealedError(
+  { code, message, retryable, remoteCode, remoteName }: MxpError,
+  isForAgent: boolean,
+): MxpError {
+  const text = `${message} (says ${isForAgent ? "a node on the way" : "the node"}; it is not sealed)`;
   return new MxpError(code, text, {
     retryable,
     isUnsealed: true,

@@ -52,7 +52,7 @@ export function openStream(core: ClientCore, method: string | undefined, options
   const isEndless = timeoutMs === 0 || timeoutMs === Infinity;
   try {
     const target = core.target(agent);
-    const packing = openingPacking(core.platform, core.identity, options, trace, target, all);
+    const packing = openingPacking(core.platform, core.identity, options, trace, target, all, core.url.publicKey);
     const metadata = packing === undefined ? all : packing.metadata;
     const request: StreamRequest = {
       idHigh: core.ids.high,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bytesEqual } from "../base/bytes.ts";
 import { MxpError } from "../base/errors.ts";
 import { ErrorCode } from "../codec/error_codes.ts";
 import { MessageFlag } from "../codec/message_header.ts";
@@ -142,11 +143,18 @@ export interface StreamPacking {
 export interface OpeningPacking extends StreamPacking {
   /** What goes into the StreamOpen. */
   readonly seal: Uint8Array | undefined;
+  /** Whether it is sealed to the very key at the other end of the connection, so that nobody is between. */
+  readonly isForPeer: boolean;
   /** What of the metadata goes in the clear. */
   readonly metadata: Metadata | undefined;
 }
 
-/** The packing of a stream that we open; undefined if there is none. @throws {MxpError} `usage`, see `PackingOptions`. */
+/**
+ * The packing of a stream that we open; undefined if there is none.
+ *
+ * @param peerKey of the other end of the connection.
+ * @throws {MxpError} `usage`, see `PackingOptions`.
+ */
 export function openingPacking(
   platform: Platform,
   identity: Identity,
@@ -154,6 +162,7 @@ export function openingPacking(
   trace: { readonly traceHigh: number; readonly traceLow: number },
   target: Uint8Array,
   metadata: Metadata | undefined,
+  peerKey: Uint8Array | undefined,
 ): OpeningPacking | undefined {
   if (compress !== true && e2e === undefined) return undefined;
   const compressor = compress === true ? compressorOf(platform) : undefined;
@@ -163,6 +172,7 @@ export function openingPacking(
       packer: new StreamHalfPacker(compressor, undefined),
       unpacker: new StreamHalfUnpacker(compressor, undefined),
       seal: undefined,
+      isForPeer: false,
       metadata,
     };
   }
@@ -175,6 +185,7 @@ export function openingPacking(
     throw new MxpError(
       "too_large",
       `sealed, what opens the stream has ${begun.payload.length} bytes, at most ${MAX_SEAL_BYTES}`,
+      { nothingDone: true },
     );
   }
   const answer = { type: MessageType.SEAL, ...trace, more: begun.hash };
@@ -182,6 +193,7 @@ export function openingPacking(
     packer: new StreamHalfPacker(compressor, () => ({ cipher: begun.cipher })),
     unpacker: new StreamHalfUnpacker(compressor, (payload) => sealer.openStream(recipient, answer, payload)),
     seal: begun.payload,
+    isForPeer: peerKey !== undefined && bytesEqual(peerKey, recipient),
     metadata: Object.keys(outer).length === 0 ? undefined : outer,
   };
 }

@@ -5,6 +5,7 @@
  */
 
 import { MxpError } from "../base/errors.ts";
+import { quote } from "./quote.ts";
 
 /** The longest time that timers take; with more they fire at once. 24 days. */
 const LONGEST_MS = 2 ** 31 - 1;
@@ -29,5 +30,7 @@ export function timeLimit(timeoutMs: number): TimeLimit {
 
 /** @throws {MxpError} `usage` for what is no time. */
 export function checkTimeout(timeoutMs: number): void {
-  if (!(timeoutMs >= 0)) throw new MxpError("usage", `timeoutMs must be at least 0, got ${timeoutMs}`);
+  if (typeof timeoutMs === "number" && timeoutMs >= 0) return;
+  const got = typeof timeoutMs === "number" ? timeoutMs : `${typeof timeoutMs} ${quote(String(timeoutMs))}`;
+  throw new MxpError("usage", `timeoutMs must be a number of at least 0, got ${got}`);
 }

@@ -52,7 +52,7 @@ export class MxpError extends Error {
   readonly retryable: boolean;
   /**
    * Whether the request has certainly not been carried out, so that repeating it cannot carry it out twice. False where
-   * nobody knows.
+   * nobody knows. Of `usage` it is true: what makes no sense is not sent.
    */
   readonly nothingDone: boolean;
   /**
@@ -72,7 +72,7 @@ export class MxpError extends Error {
    * An error for a caller of the library.
    *
    * @param message one lower-case line.
-   * @param options `retryable` and `nothingDone` are false unless they are given; `cause` is what was caught, if anything was.
+   * @param options `retryable` and `nothingDone` are false unless they are given, but for `usage`; `cause` is what was caught, if anything was.
    *
    * @example
    * ```ts
@@ -93,7 +93,7 @@ export class MxpError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable ?? false;
-    this.nothingDone = options.nothingDone ?? false;
+    this.nothingDone = options.nothingDone ?? code === "usage";
     this.remoteCode = options.remoteCode;
     this.remoteName = options.remoteName;
     this.isUnsealed = options.isUnsealed ?? false;

@@ -34,7 +34,7 @@ const PROBLEMS: Readonly<Record<number, string>> = {
   10: "the disk failed",
   11: "it is damaged",
   13: "the disk is full",
-  14: "it cannot be opened",
+  14: "there is no such folder, or the file may not be read and written",
   26: "it is not an SQLite file",
 };
 

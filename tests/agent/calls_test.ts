@@ -349,7 +349,10 @@ test("calls go to the agent that they name, by UUID or name, and to no other", a
 test("a body that is too large fails before anything is sent", async () => {
   await withPair(memoryPlatform(), (payload) => payload, async ({ client, server }) => {
     const before = client.stats().transport.datagramsSent;
-    await assert.rejects(client.call(new Uint8Array(MAX_BODY + 1)), failsWith("too_large"));
+    await assert.rejects(
+      client.call(new Uint8Array(MAX_BODY + 1)),
+      (error) => failsWith("too_large")(error) && (error as MxpError).nothingDone,
+    );
     let pulled = 0;
     let returned = false;
     async function* endless(): AsyncGenerator<Uint8Array> {
@@ -443,6 +446,13 @@ test("a progress callback that fails ends its call and nothing else", async () =
       client.call("x", { onProgress }),
       (error) => failsWith("cancelled", /progress bar/)(error) && (error as MxpError).cause === failure,
     );
+    const onceSent = (): void => {
+      throw new TypeError("no such element");
+    };
+    await assert.rejects(
+      client.call("x", { onProgress: onceSent }),
+      (error) => failsWith("usage", /no such element/)(error) && !(error as MxpError).nothingDone,
+    );
     assert.equal((await client.call("y")).text(), "y");
     await until(() => server.stats().calls.running === 0, "nothing is left over");
   });
@@ -477,6 +487,11 @@ test("options that make no sense are refused before anything happens", async () 
   await withPair(memoryPlatform(), (payload) => payload, async ({ client }) => {
     await assert.rejects(client.call("x", { timeoutMs: -1 }), failsWith("usage", /timeoutMs/));
     await assert.rejects(client.call("x", { timeoutMs: NaN }), failsWith("usage", /timeoutMs/));
+    await assert.rejects(
+      client.call("x", { timeoutMs: "5" as never }),
+      (error) =>
+        failsWith("usage", /timeoutMs must be a number.*got string "5"/)(error) && (error as MxpError).nothingDone,
+    );
     await assert.rejects(client.call("x", { traceparent: "nonsense" }), failsWith("usage", /traceparent/));
     await assert.rejects(client.call({ a: 1 } as never), failsWith("usage", /must be text, bytes/));
     await assert.rejects(client.call(Uint8Array.of(1) as never, "x"), failsWith("usage", /a method is text/));

@@ -258,6 +258,14 @@ test("a handshake survives losing any of its packets", async () => {
   }
 });
 
+test("a node can be named by a URL object as well", async () => {
+  const platform = memoryPlatform();
+  await using server = await serve({ listen: "127.0.0.1:0", platform }, { agents: { "a b": echo } });
+  await using client = await connect(new URL(`${server.url}/a%20b`), { platform });
+  assert.equal((await client.call("x")).text(), "x");
+  await assert.rejects(connect(new URL("http://127.0.0.1/")), failsWith("usage", /unknown scheme/));
+});
+
 test("what is no URL and no parts of one is wrong usage", async () => {
   for (const target of [5, null, undefined, {}, { host: 5, port: 1 }]) {
     await assert.rejects(connect(target as never), (error) => {

@@ -195,6 +195,22 @@ test("what an agent throws reaches its sealed caller alone, and a node's own err
     }),
   );
   assert.equal(mesh.agentClient.stats().packing?.notOpened, 1);
+  // Nobody is between the caller and the node itself, which has proven its key if it is the one that was meant.
+  const [node, key] = ["00000000-0000-0000-0000-000000000000", mesh.server.identity.publicKey];
+  await assert.rejects(
+    mesh.client.call("x", { agent: node, e2e: generateIdentity().publicKeyText }),
+    failsWith("agent_error", /\(says the node; it is not sealed\)$/, { isUnsealed: true }),
+  );
+  await using direct = await connect(mesh.server.url, { platform: mesh.platform });
+  await assert.rejects(
+    direct.call("x", { agent: "nobody", e2e: key }),
+    failsWith("no_such_agent", /^no agent "nobody" at [^ ]+$/, { nothingDone: true, isUnsealed: false }),
+  );
+  const stream = direct.stream({ agent: "nobody", e2e: key });
+  await assert.rejects(
+    stream.readable.getReader().read(),
+    failsWith("no_such_agent", /nobody[^(]*$/, { isUnsealed: false }),
+  );
 });
 
 test("much goes sealed in steps between which the event loop goes on, up to 16 MiB with the seal", async () => {

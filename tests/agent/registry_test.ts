@@ -507,6 +507,11 @@ test("a node without a registry says so, and one with it refuses what makes no s
     other.register({ name: "x", capabilities: ["pg.*"] }),
     failsWith("usage", false, /does not end in \*/),
   );
+  for (const card of [{ name: "a\u001bb" }, { name: "x", capabilities: ["a", "b\u0000"] }]) {
+    await assert.rejects(other.register(card), failsWith("usage", false, /no control characters, got ".*\\u00/));
+  }
+  const uuid = "01234567-89ab-4cde-8f01-23456789abcd";
+  await assert.rejects(other.register({ name: uuid }), failsWith("usage", false, /is a UUID.*give it as the id/));
   await assert.rejects(other.register({ name: "x", endpoint: "host" }), failsWith("usage", false, /not IP:PORT/));
   await assert.rejects(
     other.register({ name: "x", id: "00000000-0000-0000-0000-000000000000" }),

@@ -199,7 +199,7 @@ const codec = new MessageCodec();
 const messages = new StreamMessages(new MessageWriter(codec));
 
 function ends(): { readonly opening: StreamPacking; readonly answering: StreamPacking } {
-  const opening = openingPacking(platform, opener, { e2e: answerer.publicKey }, IDS, nilUuid(), undefined)!;
+  const opening = openingPacking(platform, opener, { e2e: answerer.publicKey }, IDS, nilUuid(), undefined, undefined)!;
   const sealer = new Sealer(platform.crypto, platform.random, answerer);
   const context = { type: MessageType.STREAM_OPEN, ...IDS };
   const opened = sealer.openRequest(context, MessageFlag.ENCRYPTED, opening.seal!)!;

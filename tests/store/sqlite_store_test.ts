@@ -172,7 +172,10 @@ test("files that are none of ours are refused and left as they are", { skip }, (
     newer.exec("PRAGMA user_version = 99");
     newer.close();
     await assert.rejects(openSqliteStore(path), { code: "config", message: /newer version.*format 99/ });
-    await assert.rejects(openSqliteStore(join(path, "under a file")), { code: "config", message: /cannot be opened/ });
+    for (const folder of [path, join(path, "nodir")]) {
+      const refused = { code: "config", message: /there is no such folder, or the file may not be read and written$/ };
+      await assert.rejects(openSqliteStore(join(folder, "x.db")), refused);
+    }
   }));
 
 test("a damaged file is noticed when it is opened", { skip }, () =>
