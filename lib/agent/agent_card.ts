@@ -28,7 +28,10 @@ export interface AgentCard {
    * anew takes its own place.
    */
   readonly id?: string;
-  /** `IP:PORT` where it can be reached. Default: over the connection that it registers on. */
+  /**
+   * `IP:PORT` where it can be reached without the node, by those who want to: a server of the same identity there answers for it, with the
+   * handlers of its own (`serve({ identity, name })`) or of `agents`. Default: over the connection that it registers on.
+   */
   readonly endpoint?: string;
   /** Its own version. */
   readonly version?: string;

@@ -109,6 +109,8 @@ export class DirectDialler {
           timeoutMs: limit.left,
         };
         return await client.call(body, { ...options, ...own });
+      } catch (error) {
+        throw unserved(error, url, wantedText(target, this.#node));
       } finally {
         release();
       }
@@ -136,6 +138,22 @@ export class DirectDialler {
       this.#turn++,
     );
   }
+}
+
+/** The error of a call to an agent's own address; one that says that nobody there knows it tells whoever has registered it what to do. */
+function unserved(error: unknown, url: MxpUrl, wanted: string): unknown {
+  const { remoteName, isUnsealed, nothingDone } = error as Partial<MxpError>;
+  if (!(error instanceof MxpError) || remoteName !== "NO_SUCH_AGENT" || isUnsealed || !nothingDone) return error;
+  const where = formatHostPort(url.host, url.port);
+  const text =
+    `the server at ${where} does not answer for the agent ${wanted}: it has to be one of its agents there, or the ` +
+    "server's own name; call it without direct";
+  return new MxpError("no_such_agent", text, {
+    nothingDone,
+    remoteName,
+    ...(error.remoteCode !== undefined && { remoteCode: error.remoteCode }),
+    cause: error,
+  });
 }
 
 function queryOf(target: DialTarget): AgentQuery {

@@ -96,14 +96,21 @@ export class HandlerTable {
   /**
    * @param publicKey of who serves: agents answer also to the ids that they get where they register under this key and their
    * name, so that they can be called directly.
+   * @param ownName the name under which the node itself is registered elsewhere, if it answers for that agent.
    * @throws {MxpError} `usage` for what is not a handler.
    */
   constructor(
     handlers: CallHandler | Handlers,
     sha256: (bytes: Uint8Array) => Uint8Array,
     publicKey: Uint8Array | undefined,
+    ownName?: string,
   ) {
     this.#node = toTable(handlers, undefined);
+    if (publicKey !== undefined && ownName !== undefined) {
+      // No other key can register this id, and agents of that name in the list below take its place.
+      const own = { ...this.#node, name: ownName };
+      this.#agents.set(formatUuid(defaultAgentId(sha256, publicKey, ownName)), own);
+    }
     if (typeof handlers === "function") return;
     for (const [name, agent] of Object.entries(handlers.agents ?? {})) {
       const table = toTable(agent, name);

@@ -60,7 +60,7 @@ export interface ServeOptions {
   readonly listen?: string | { readonly host: string; readonly port: number };
   /** Who the node is; default: a fresh identity. */
   readonly identity?: Identity;
-  /** The node's name, for people. */
+  /** The node's name, for people; without a registry, it also answers itself for the agent that is registered elsewhere with its key and this name. */
   readonly name?: string;
   /**
    * Who may connect: public keys as text or bytes, or a function that decides; or an {@link AccessList}, which also says
@@ -253,7 +253,13 @@ async function start(
       random: platform.random,
       sha256: (bytes) => platform.crypto.sha256.hash(bytes),
     }),
-    handlers: new HandlerTable(handlers, (bytes) => platform.crypto.sha256.hash(bytes), identity.publicKey),
+    handlers: new HandlerTable(
+      handlers,
+      (bytes) => platform.crypto.sha256.hash(bytes),
+      identity.publicKey,
+      // Where there are agents to be known, one of that name may be among them.
+      registry === undefined ? options.name : undefined,
+    ),
     maxConcurrentCalls: atLeastOne("maxConcurrentCalls", options.maxConcurrentCalls ?? 1024),
     maxConcurrentStreams: atLeastOne("maxConcurrentStreams", options.maxConcurrentStreams ?? 10_240),
     resumable: () => resumable,

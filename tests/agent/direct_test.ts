@@ -92,6 +92,52 @@ for (const [name, makePlatform] of platforms) {
   });
 }
 
+test("a server answers itself for the agent that is registered with its key and name, and else it is said what to do", async () => {
+  const platform = memoryPlatform();
+  await using node = await serve({ listen: "127.0.0.1:0", platform, registry: true }, {});
+  const identity = generateIdentity();
+  const listen = "127.0.0.1:0";
+  await using server = await serve({ listen, platform, identity, name: "a" }, {
+    call: () => "at its own server",
+    stream: async function* () {
+      yield "streamed";
+    },
+  });
+  await using agent = await connect(node.url, { platform, identity });
+  const endpoint = `127.0.0.1:${server.address.port}`;
+  const through = { handlers: { call: () => "through the node" } };
+  await agent.register({ name: "a", endpoint }, through);
+  await agent.register({ name: "b", endpoint }, through);
+  await using client = await connect(node.url, { platform });
+  assert.equal((await client.call("x", { agent: "a" })).text(), "through the node");
+  assert.equal((await client.call("x", { agent: "a", direct: true })).text(), "at its own server");
+  await using dialled = await client.dial("a");
+  assert.equal((await dialled.call("x")).text(), "at its own server");
+  const chunks: string[] = [];
+  for await (const chunk of dialled.stream()) chunks.push(new TextDecoder().decode(chunk));
+  assert.deepEqual(chunks, ["streamed"]);
+  await assert.rejects(
+    client.call("x", { agent: "b", direct: true }),
+    (error) =>
+      fails(
+        "no_such_agent",
+        /^the server at 127\.0\.0\.1:\d+ does not answer for the agent "b" at 127.*: it has to be/,
+      )(error) &&
+      (error as MxpError).nothingDone,
+  );
+});
+
+test("a node that knows agents leaves one with its own key and name to where that is registered", async () => {
+  const platform = memoryPlatform();
+  const identity = generateIdentity();
+  const options = { listen: "127.0.0.1:0", platform, identity, name: "hub", registry: true };
+  await using node = await serve(options, () => "the node");
+  await using agent = await connect(node.url, { platform, identity });
+  const { id } = await agent.register({ name: "hub" }, { handlers: { call: () => "the agent" } });
+  await using client = await connect(node.url, { platform });
+  assert.equal((await client.call("x", { agent: id })).text(), "the agent");
+});
+
 test("an address that an agent has no right to gains it nothing: who answers there has another key", async () => {
   const platform = memoryPlatform();
   await using node = await serve({ listen: "127.0.0.1:0", platform, registry: true }, {});
