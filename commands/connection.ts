@@ -56,9 +56,9 @@ export async function openConnection(request: ConnectionRequest): Promise<Client
   const { connect, defaultKnownPeersPath, formatMxpUrl, knownPeersFile, ticketFiles, ticketsBeside } = await import(
     "../mod.ts"
   );
+  if (settings.knownPeers !== undefined) await checkFolder(settings.knownPeers, "--known-peers");
   const identity = request.identity ??
     await (request.lasting ? lastingIdentity(settings, console) : callerIdentity(settings));
-  if (settings.knownPeers !== undefined) await checkFolder(settings.knownPeers, "--known-peers");
   const path = settings.knownPeers ?? defaultKnownPeersPath();
   const knownPeers = knownPeersFile(path, (problem) => console.note(problem));
   const tickets = request.tickets && ticketFiles(ticketsBeside(path), (problem) => console.note(problem));

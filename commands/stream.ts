@@ -142,7 +142,7 @@ export const stream: CommandSpec<Flags> = {
         await print(stream, console);
       } catch (error) {
         stream.cancel(error);
-        throw explain(broken ?? error, client.peer.address, timeoutMs);
+        throw explain(broken ?? error, (direct ?? client).peer.address, timeoutMs);
       }
       if (broken !== undefined) throw broken;
       // Standard input may stay open for ever; nobody is there to read it any more.
