@@ -1,3 +1,4 @@
+import { LifecycleClient } from "../../lib/agent/lifecycle_client.ts";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -81,7 +82,14 @@ test("names that are made to mislead are shown as what they are", async () => {
   await using node = await here.node(["--log-level", "info"]);
   await using agent = await agentAt(node.url);
   const evil = "a\n\x1b[31m\u009b2J\u202e" + "x".repeat(100);
-  await using registration = await agent.register({ name: evil, capabilities: ["c\r\x00"] });
+  // Whoever wants to mislead does not use a library that refuses such names.
+  const { register } = LifecycleClient.prototype;
+  LifecycleClient.prototype.register = function (card, options) {
+    return register.call(this, { ...card, name: evil, capabilities: ["c\r\x00"] }, options);
+  };
+  await using registration = await agent.register({ name: "a" }).finally(() => {
+    LifecycleClient.prototype.register = register;
+  });
   for (const args of [[], ["--json"]]) {
     const { stdout } = await here.mxp(["discover", node.url, ...args]);
     // deno-lint-ignore no-control-regex -- these are what must not be there
