@@ -61,13 +61,13 @@ export {
   type TakenTicket,
   type TicketOwner,
   type TicketStore,
-} from "./lib/agent/tickets.ts";
-export { TicketFiles, type TicketStorage } from "./lib/agent/ticket_files.ts";
+} from "./lib/agent/tickets/tickets.ts";
+export { TicketFiles, type TicketStorage } from "./lib/agent/tickets/ticket_files.ts";
 
 export { connect, type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS, type Trust } from "./lib/agent/connect.ts";
 export { Client } from "./lib/agent/client.ts";
-export type { DialOptions, DialTarget } from "./lib/agent/direct_dialler.ts";
-export { type DirectOptions, mayBeDialled } from "./lib/agent/dial_policy.ts";
+export type { DialOptions, DialTarget } from "./lib/agent/onward/direct_dialler.ts";
+export { type DirectOptions, mayBeDialled } from "./lib/agent/onward/dial_policy.ts";
 export { DEFAULT_CALL_TIMEOUT_MS } from "./lib/agent/client_core.ts";
 export type {
   CallOptions,
@@ -78,13 +78,13 @@ export type {
   StreamOptions,
   StreamResumeOptions,
 } from "./lib/agent/client_types.ts";
-export type { Compressor } from "./lib/agent/compressor.ts";
-export type { PackingOptions } from "./lib/agent/request_packing.ts";
-export type { PackingStats } from "./lib/agent/unpacking.ts";
+export type { Compressor } from "./lib/agent/packing/compressor.ts";
+export type { PackingOptions } from "./lib/agent/packing/request_packing.ts";
+export type { PackingStats } from "./lib/agent/packing/unpacking.ts";
 export type { ConnectionInfo, HandshakeInfo, SocketStats, TransportStats } from "./lib/agent/connection_info.ts";
 export type { CallBody } from "./lib/agent/call_body.ts";
-export type { CallProgress } from "./lib/agent/outgoing_calls.ts";
-export type { EventStats } from "./lib/agent/outgoing_events.ts";
+export type { CallProgress } from "./lib/agent/calls/outgoing_calls.ts";
+export type { EventStats } from "./lib/agent/events/outgoing_events.ts";
 export {
   DEFAULT_RETRY_PAUSES,
   nextStep,
@@ -94,14 +94,14 @@ export {
   type RetrySituation,
   type RetryStep,
 } from "./lib/mesh/retry_policy.ts";
-export type { RepetitionStats, RetryOptions } from "./lib/agent/repeated_calls.ts";
-export type { HedgeOptions } from "./lib/agent/hedge.ts";
-export { ReceivedEvent } from "./lib/agent/received_event.ts";
-export { type SlowPolicy, type SubscribeOptions, Subscription } from "./lib/agent/subscription.ts";
-export type { EventCounters } from "./lib/agent/event_dispatcher.ts";
-export type { PubSubOptions, PubSubStats } from "./lib/agent/pubsub.ts";
-export { Reply, type ReplyTiming } from "./lib/agent/reply.ts";
-export { MxpStream, type StreamData } from "./lib/agent/mxp_stream.ts";
+export type { RepetitionStats, RetryOptions } from "./lib/agent/calls/repeated_calls.ts";
+export type { HedgeOptions } from "./lib/agent/calls/hedge.ts";
+export { ReceivedEvent } from "./lib/agent/events/received_event.ts";
+export { type SlowPolicy, type SubscribeOptions, Subscription } from "./lib/agent/events/subscription.ts";
+export type { EventCounters } from "./lib/agent/events/event_dispatcher.ts";
+export type { PubSubOptions, PubSubStats } from "./lib/agent/events/pubsub.ts";
+export { Reply, type ReplyTiming } from "./lib/agent/calls/reply.ts";
+export { MxpStream, type StreamData } from "./lib/agent/streams/mxp_stream.ts";
 export type { PeerInfo } from "./lib/agent/peer_info.ts";
 
 export {
@@ -110,11 +110,11 @@ export {
   type AccessRule,
   parseAccessRules,
   type Permission,
-} from "./lib/agent/access_list.ts";
-export type { AccessDecision, AccessStats, Authorize } from "./lib/agent/policy.ts";
-export type { PlainDrop, PlainOptions, PlainStats } from "./lib/agent/plain_options.ts";
-export type { WatchOptions } from "./lib/agent/repeated_watch.ts";
-export type { ResumableStats, ResumeLimits } from "./lib/agent/resumable_streams.ts";
+} from "./lib/agent/policy/access_list.ts";
+export type { AccessDecision, AccessStats, Authorize } from "./lib/agent/policy/policy.ts";
+export type { PlainDrop, PlainOptions, PlainStats } from "./lib/agent/plain/plain_options.ts";
+export type { WatchOptions } from "./lib/agent/registry/repeated_watch.ts";
+export type { ResumableStats, ResumeLimits } from "./lib/agent/streams/resumable_streams.ts";
 export { serve, type ServeOptions, Server, type ServerStats } from "./lib/agent/server.ts";
 export type {
   CallHandler,
@@ -125,20 +125,25 @@ export type {
   StreamResult,
 } from "./lib/agent/handlers.ts";
 export { CallContext } from "./lib/agent/call_context.ts";
-export { ContextClient, type ContextTarget, type DecidedOption } from "./lib/agent/context_client.ts";
-export type { DialStats } from "./lib/agent/connection_pool.ts";
+export { ContextClient, type ContextTarget, type DecidedOption } from "./lib/agent/onward/context_client.ts";
+export type { DialStats } from "./lib/agent/onward/connection_pool.ts";
 export type { HostOptions } from "./lib/agent/agent_host.ts";
 export type { Priority } from "./lib/agent/priority.ts";
 
-export type { Agent, AgentCard, AgentQuery } from "./lib/agent/agent_card.ts";
+export type { Agent, AgentCard, AgentQuery } from "./lib/agent/registry/agent_card.ts";
 export type { AgentStatus } from "./lib/codec/payloads/agent_record.ts";
-export type { AgentChange, DiscoverOptions, LifecycleOptions } from "./lib/agent/lifecycle_client.ts";
-export { Registration, type RegistrationOptions, type RegistrationState } from "./lib/agent/registration.ts";
-export type { OnceStats } from "./lib/agent/once_calls.ts";
-export type { RelayStats } from "./lib/agent/call_router.ts";
-export type { StreamRelayStats } from "./lib/agent/stream_router.ts";
-export type { EventRelayStats } from "./lib/agent/event_router.ts";
-export type { RegistryEvent, RegistryOptions, RegistryStats, RelayedRequest } from "./lib/agent/registry_service.ts";
+export type { AgentChange, DiscoverOptions, LifecycleOptions } from "./lib/agent/registry/lifecycle_client.ts";
+export { Registration, type RegistrationOptions, type RegistrationState } from "./lib/agent/registry/registration.ts";
+export type { OnceStats } from "./lib/agent/calls/once_calls.ts";
+export type { RelayStats } from "./lib/agent/relay/call_router.ts";
+export type { StreamRelayStats } from "./lib/agent/relay/stream_router.ts";
+export type { EventRelayStats } from "./lib/agent/relay/event_router.ts";
+export type {
+  RegistryEvent,
+  RegistryOptions,
+  RegistryStats,
+  RelayedRequest,
+} from "./lib/agent/registry/registry_service.ts";
 export type { RegistrySettings } from "./lib/mesh/registry_settings.ts";
 export type { StoredAgent } from "./lib/mesh/registered_agent.ts";
 export type { AgentStore, StoreChange } from "./lib/store/agent_store.ts";

@@ -8,9 +8,9 @@
 import { MxpError } from "../base/errors.ts";
 import { bodyBytes } from "../agent/call_body.ts";
 import type { CallContext } from "../agent/call_context.ts";
-import type { ContextTarget } from "../agent/context_client.ts";
+import type { ContextTarget } from "../agent/onward/context_client.ts";
 import type { CallHandler, HandlerResult, StreamHandler } from "../agent/handlers.ts";
-import type { StreamData } from "../agent/mxp_stream.ts";
+import type { StreamData } from "../agent/streams/mxp_stream.ts";
 
 /** Largest answer that is collected here; what is larger is a stream's. */
 const MAX_ANSWER_BYTES = 16 << 20;

@@ -6,7 +6,7 @@
 
 import type { CallContext } from "../agent/call_context.ts";
 import { bodyBytes, type CallBody } from "../agent/call_body.ts";
-import type { StreamData } from "../agent/mxp_stream.ts";
+import type { StreamData } from "../agent/streams/mxp_stream.ts";
 import { type Adapter, adapter, asBytes, type Destination, wayTo } from "./destination.ts";
 
 const MAX_BYTES = 16 << 20;

@@ -9,12 +9,12 @@ import { MAX_PAYLOAD_BYTES } from "../codec/message_header.ts";
 import { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { CallContext } from "./call_context.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import type { SeenEvents } from "./event_dispatcher.ts";
+import type { SeenEvents } from "./events/event_dispatcher.ts";
 import { type Handlers, HandlerTable } from "./handlers.ts";
-import type { OnceCalls } from "./once_calls.ts";
-import { Onward, type OnwardParts } from "./onward.ts";
-import { type PackingStats, Unpacker } from "./unpacking.ts";
-import { ResumableStreams } from "./resumable_streams.ts";
+import type { OnceCalls } from "./calls/once_calls.ts";
+import { Onward, type OnwardParts } from "./onward/onward.ts";
+import { type PackingStats, Unpacker } from "./packing/unpacking.ts";
+import { ResumableStreams } from "./streams/resumable_streams.ts";
 import type { Session } from "./session.ts";
 
 /** Handlers that may run at once. */

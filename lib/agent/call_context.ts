@@ -6,9 +6,9 @@
 
 import { toBase64Url } from "../base/bytes.ts";
 import { formatId64 } from "../mesh/id_sequence.ts";
-import { ContextClient, type ContextTarget } from "./context_client.ts";
+import { ContextClient, type ContextTarget } from "./onward/context_client.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
-import type { Onward } from "./onward.ts";
+import type { Onward } from "./onward/onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Priority } from "./priority.ts";
 

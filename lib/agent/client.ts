@@ -7,37 +7,47 @@
 import { MxpError } from "../base/errors.ts";
 import type { CallMessages } from "../mesh/call_messages.ts";
 import { TransportError } from "../wire/error_codes.ts";
-import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./agent_card.ts";
+import { type Agent, type AgentCard, type AgentQuery, defaultAgentId, toRegister } from "./registry/agent_card.ts";
 import { AgentHost, type HostOptions } from "./agent_host.ts";
 import { callArguments, type CallBody } from "./call_body.ts";
-import { type ConnectionEnd, connectionEnded, describeClose } from "./call_failure.ts";
-import { Caller, NO_OPTIONS } from "./caller.ts";
+import { type ConnectionEnd, connectionEnded, describeClose } from "./calls/call_failure.ts";
+import { Caller, NO_OPTIONS } from "./calls/caller.ts";
 import { ClientCore } from "./client_core.ts";
 import type { CallOptions, ClientStats, CloseInfo, EventOptions, StreamOptions } from "./client_types.ts";
-import { ConnectionPool, type PoolParts } from "./connection_pool.ts";
-import { type DialOptions, type DialTarget, DirectDialler } from "./direct_dialler.ts";
+import { ConnectionPool, type PoolParts } from "./onward/connection_pool.ts";
+import { type DialOptions, type DialTarget, DirectDialler } from "./onward/direct_dialler.ts";
 import { type HandshakeInfo, handshakeInfo, socketStats, transportStats } from "./connection_info.ts";
-import { Emitter } from "./emitter.ts";
-import { newSeenEvents, type SeenEvents } from "./event_dispatcher.ts";
+import { Emitter } from "./events/emitter.ts";
+import { newSeenEvents, type SeenEvents } from "./events/event_dispatcher.ts";
 import type { Identity } from "./identity.ts";
-import { type AgentChange, type DiscoverOptions, LifecycleClient, type LifecycleOptions } from "./lifecycle_client.ts";
-import type { MxpStream } from "./mxp_stream.ts";
+import {
+  type AgentChange,
+  type DiscoverOptions,
+  LifecycleClient,
+  type LifecycleOptions,
+} from "./registry/lifecycle_client.ts";
+import type { MxpStream } from "./streams/mxp_stream.ts";
 import { migrate } from "./migration.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
-import { type WatchLink, type WatchOptions, watchRepeatedly } from "./repeated_watch.ts";
-import { Registration, type RegistrationLink, type RegistrationOptions } from "./registration.ts";
-import { OnceCalls } from "./once_calls.ts";
-import { type Connected, RepeatedCalls } from "./repeated_calls.ts";
-import { Reply } from "./reply.ts";
-import { emitRepeatedly, type EventSender } from "./repeated_event.ts";
-import { ResumableStreams } from "./resumable_streams.ts";
-import type { Resumption } from "./resumption.ts";
+import { type WatchLink, type WatchOptions, watchRepeatedly } from "./registry/repeated_watch.ts";
+import { Registration, type RegistrationLink, type RegistrationOptions } from "./registry/registration.ts";
+import { OnceCalls } from "./calls/once_calls.ts";
+import { type Connected, RepeatedCalls } from "./calls/repeated_calls.ts";
+import { Reply } from "./calls/reply.ts";
+import { emitRepeatedly, type EventSender } from "./events/repeated_event.ts";
+import { ResumableStreams } from "./streams/resumable_streams.ts";
+import type { Resumption } from "./tickets/resumption.ts";
 import { roundTrip } from "./round_trip.ts";
 import type { Session } from "./session.ts";
-import { openStream } from "./stream_opener.ts";
-import { StreamResumer } from "./stream_resumer.ts";
-import { DatagramSubscribers, type SubscribeOptions, Subscription, type SubscriptionLink } from "./subscription.ts";
+import { openStream } from "./streams/stream_opener.ts";
+import { StreamResumer } from "./streams/stream_resumer.ts";
+import {
+  DatagramSubscribers,
+  type SubscribeOptions,
+  Subscription,
+  type SubscriptionLink,
+} from "./events/subscription.ts";
 import { checkTimeout, timeLimit } from "./time_limit.ts";
 import { formatMxpUrl, type MxpUrl } from "./mxp_url.ts";
 

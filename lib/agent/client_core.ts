@@ -12,16 +12,16 @@ import type { CallMessages } from "../mesh/call_messages.ts";
 import { IdSequence } from "../mesh/id_sequence.ts";
 import type { CallOutcome } from "../mesh/pending_calls.ts";
 import { StreamError } from "../wire/error_codes.ts";
-import { callFailure, connectionEnded, type Errand } from "./call_failure.ts";
+import { callFailure, connectionEnded, type Errand } from "./calls/call_failure.ts";
 import { aboutOthers } from "./handler_failure.ts";
 import type { Identity } from "./identity.ts";
-import type { OutgoingCall } from "./outgoing_calls.ts";
+import type { OutgoingCall } from "./calls/outgoing_calls.ts";
 import { formatMxpUrl, isUuid, type MxpUrl } from "./mxp_url.ts";
 import { noAnswer } from "./no_answer.ts";
 import type { Platform } from "./platform.ts";
 import { quote } from "./quote.ts";
 import type { Session } from "./session.ts";
-import type { StreamResumer } from "./stream_resumer.ts";
+import type { StreamResumer } from "./streams/stream_resumer.ts";
 
 /** How long a request waits for its answer unless it is told otherwise. */
 export const DEFAULT_CALL_TIMEOUT_MS = 30_000;

@@ -5,17 +5,17 @@
  */
 
 import type { CloseReason } from "../transport/events.ts";
-import type { DialStats } from "./connection_pool.ts";
+import type { DialStats } from "./onward/connection_pool.ts";
 import type { HandshakeInfo, SocketStats, TransportStats } from "./connection_info.ts";
-import type { DirectOptions } from "./dial_policy.ts";
-import type { EventStats } from "./outgoing_events.ts";
-import type { OnceStats } from "./once_calls.ts";
-import type { PackingOptions } from "./request_packing.ts";
-import type { PackingStats } from "./unpacking.ts";
-import type { CallProgress } from "./outgoing_calls.ts";
-import type { HedgeOptions } from "./hedge.ts";
+import type { DirectOptions } from "./onward/dial_policy.ts";
+import type { EventStats } from "./events/outgoing_events.ts";
+import type { OnceStats } from "./calls/once_calls.ts";
+import type { PackingOptions } from "./packing/request_packing.ts";
+import type { PackingStats } from "./packing/unpacking.ts";
+import type { CallProgress } from "./calls/outgoing_calls.ts";
+import type { HedgeOptions } from "./calls/hedge.ts";
 import type { Priority } from "./priority.ts";
-import type { RepetitionStats, RetryOptions } from "./repeated_calls.ts";
+import type { RepetitionStats, RetryOptions } from "./calls/repeated_calls.ts";
 
 /** What calls, streams and events may be told. */
 export interface RequestOptions {

@@ -13,21 +13,21 @@ import { StreamError } from "../wire/error_codes.ts";
 import { bodyBytes, Collecting } from "./call_body.ts";
 import type { CallContext } from "./call_context.ts";
 import type { CallHandler, HandlerResult, HandlerTable } from "./handlers.ts";
-import type { IncomingCall } from "./incoming_call.ts";
-import type { CallCounters, CallService } from "./incoming_calls.ts";
-import { EventDispatcher, type EventRoute, type SeenEvents } from "./event_dispatcher.ts";
+import type { IncomingCall } from "./calls/incoming_call.ts";
+import type { CallCounters, CallService } from "./calls/incoming_calls.ts";
+import { EventDispatcher, type EventRoute, type SeenEvents } from "./events/event_dispatcher.ts";
 import { handlerFailure } from "./handler_failure.ts";
-import type { Onward } from "./onward.ts";
-import type { IncomingEvent } from "./incoming_events.ts";
-import type { OnceCalls } from "./once_calls.ts";
+import type { Onward } from "./onward/onward.ts";
+import type { IncomingEvent } from "./events/incoming_events.ts";
+import type { OnceCalls } from "./calls/once_calls.ts";
 import type { IncomingRequest } from "./incoming_request.ts";
-import type { PubSub } from "./pubsub.ts";
+import type { PubSub } from "./events/pubsub.ts";
 import { quote } from "./quote.ts";
-import type { StreamOutcome } from "./incoming_stream.ts";
-import type { PackingStats, Unpacker } from "./unpacking.ts";
-import type { ResumableStreams } from "./resumable_streams.ts";
+import type { StreamOutcome } from "./streams/incoming_stream.ts";
+import type { PackingStats, Unpacker } from "./packing/unpacking.ts";
+import type { ResumableStreams } from "./streams/resumable_streams.ts";
 import type { Session } from "./session.ts";
-import { StreamDispatcher } from "./stream_dispatcher.ts";
+import { StreamDispatcher } from "./streams/stream_dispatcher.ts";
 
 /** What a dispatcher is made from. */
 export interface DispatcherOptions {

@@ -8,9 +8,9 @@ import { MxpError } from "../base/errors.ts";
 import { formatUuid, isNilUuid } from "../base/uuid.ts";
 import { capabilityMatches } from "../codec/payloads/agent_discover.ts";
 import { agentTarget } from "../mesh/agent_target.ts";
-import { defaultAgentId } from "./agent_card.ts";
+import { defaultAgentId } from "./registry/agent_card.ts";
 import type { CallContext } from "./call_context.ts";
-import type { MxpStream } from "./mxp_stream.ts";
+import type { MxpStream } from "./streams/mxp_stream.ts";
 import { quote } from "./quote.ts";
 
 /** What a handler may answer with. What comes in pieces is collected, up to 16 MiB. */

@@ -16,9 +16,9 @@ import {
   type NodeRequestKind,
   type RequestTarget,
 } from "../mesh/request_reader.ts";
-import type { AnswerPacking } from "./answer_packing.ts";
+import type { AnswerPacking } from "./packing/answer_packing.ts";
 import { CallContext } from "./call_context.ts";
-import type { Onward } from "./onward.ts";
+import type { Onward } from "./onward/onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Session } from "./session.ts";
 

@@ -18,7 +18,7 @@ import {
 import { defaultPlatform } from "./default_platform.ts";
 import { formatKeyFile, type Identity, parseKeyFile as parseKeyFileWith } from "./identity.ts";
 import { KnownPeers, type KnownPeersStorage } from "./known_peers.ts";
-import { TicketFiles, type TicketStorage } from "./ticket_files.ts";
+import { TicketFiles, type TicketStorage } from "./tickets/ticket_files.ts";
 
 /** A key file has three lines; whatever is longer than this is none. */
 const MAX_KEY_FILE = 1 << 16;

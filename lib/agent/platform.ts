@@ -8,7 +8,7 @@ import type { MessageCodec } from "../codec/message.ts";
 import type { Random } from "../base/random.ts";
 import type { Clock } from "../base/time.ts";
 import type { CryptoProvider } from "../crypto/types.ts";
-import type { Compressor } from "./compressor.ts";
+import type { Compressor } from "./packing/compressor.ts";
 import type { BindUdp } from "./udp_socket.ts";
 
 /** Sockets, time, randomness, cryptography, names. */

@@ -17,11 +17,11 @@ import { Endpoint, type EndpointCounters } from "../transport/endpoint.ts";
 import { largestDatagram } from "../transport/mtu_discovery.ts";
 import type { TransportSettings } from "../transport/settings.ts";
 import { TransportError, type TransportErrorCode } from "../wire/error_codes.ts";
-import { AccessList } from "./access_list.ts";
+import { AccessList } from "./policy/access_list.ts";
 import type { CallContext } from "./call_context.ts";
-import type { ConnectionEnd } from "./call_failure.ts";
+import type { ConnectionEnd } from "./calls/call_failure.ts";
 import { connect, type ConnectOptions } from "./connect.ts";
-import { ConnectionPool, type DialStats } from "./connection_pool.ts";
+import { ConnectionPool, type DialStats } from "./onward/connection_pool.ts";
 import {
   type ConnectionInfo,
   handshakeInfo,
@@ -32,26 +32,26 @@ import {
 import { defaultPlatform } from "./default_platform.ts";
 import { deferred } from "./deferred.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { type EventCounters, newSeenEvents } from "./event_dispatcher.ts";
+import { type EventCounters, newSeenEvents } from "./events/event_dispatcher.ts";
 import { type Driver, type Link, startDriver } from "./driver.ts";
 import { type CallHandler, type Handlers, HandlerTable } from "./handlers.ts";
 import { type Identity, keyPairOf, newIdentity } from "./identity.ts";
 import { addressOf, bindProblem } from "./listening.ts";
-import { Loopback } from "./loopback.ts";
+import { Loopback } from "./onward/loopback.ts";
 import { DEFAULT_PORT, formatMxpUrl, parseHostPort, parsePublicKey } from "./mxp_url.ts";
-import { OnceCalls, type OnceStats } from "./once_calls.ts";
-import { Onward } from "./onward.ts";
+import { OnceCalls, type OnceStats } from "./calls/once_calls.ts";
+import { Onward } from "./onward/onward.ts";
 import type { PeerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
-import { type PlainCarrier, startPlain } from "./plain_carrier.ts";
-import { type PlainOptions, type PlainSettings, plainSettings, type PlainStats } from "./plain_options.ts";
-import { type AccessDecision, type AccessStats, type Authorize, Policy } from "./policy.ts";
-import { PubSub, type PubSubOptions, type PubSubStats } from "./pubsub.ts";
-import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry_service.ts";
-import { type ResumableStats, ResumableStreams, type ResumeLimits } from "./resumable_streams.ts";
+import { type PlainCarrier, startPlain } from "./plain/plain_carrier.ts";
+import { type PlainOptions, type PlainSettings, plainSettings, type PlainStats } from "./plain/plain_options.ts";
+import { type AccessDecision, type AccessStats, type Authorize, Policy } from "./policy/policy.ts";
+import { PubSub, type PubSubOptions, type PubSubStats } from "./events/pubsub.ts";
+import { type RegistryOptions, RegistryService, type RegistryStats } from "./registry/registry_service.ts";
+import { type ResumableStats, ResumableStreams, type ResumeLimits } from "./streams/resumable_streams.ts";
 import { newSession, peerOf } from "./server_session.ts";
 import type { Session } from "./session.ts";
-import { type PackingStats, Unpacker } from "./unpacking.ts";
+import { type PackingStats, Unpacker } from "./packing/unpacking.ts";
 import { timeLimit } from "./time_limit.ts";
 
 /** What `serve` may be told. */

@@ -9,10 +9,10 @@ import type { CallMessages } from "../mesh/call_messages.ts";
 import type { MemoryBudget } from "../mesh/memory_budget.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Driver, Link } from "./driver.ts";
-import { guarded } from "./guarded_service.ts";
+import { guarded } from "./policy/guarded_service.ts";
 import { type PeerInfo, peerInfo } from "./peer_info.ts";
 import type { Platform } from "./platform.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy } from "./policy/policy.ts";
 import { Session, type SessionOwner } from "./session.ts";
 
 /**

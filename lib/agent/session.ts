@@ -11,17 +11,17 @@ import type { ConnectionEvent } from "../transport/events.ts";
 import type { ResumptionTicket } from "../transport/resumed_handshake.ts";
 import { StreamError, TransportError } from "../wire/error_codes.ts";
 import { isResponderInitiated, isUnidirectional, type StreamId } from "../wire/stream_id.ts";
-import { AgentStreams } from "./agent_streams.ts";
-import { type ConnectionEnd, connectionEnded, isLost } from "./call_failure.ts";
+import { AgentStreams } from "./streams/agent_streams.ts";
+import { type ConnectionEnd, connectionEnded, isLost } from "./calls/call_failure.ts";
 import type { ConnectionUser, Driver, Link } from "./driver.ts";
-import { type CallService, IncomingCalls } from "./incoming_calls.ts";
-import { IncomingEvents } from "./incoming_events.ts";
+import { type CallService, IncomingCalls } from "./calls/incoming_calls.ts";
+import { IncomingEvents } from "./events/incoming_events.ts";
 import type { MigrationOutcome } from "./migration.ts";
-import { OutgoingCalls } from "./outgoing_calls.ts";
-import { OutgoingEvents } from "./outgoing_events.ts";
-import { type LongAnswer, LongAnswers } from "./long_answers.ts";
+import { OutgoingCalls } from "./calls/outgoing_calls.ts";
+import { OutgoingEvents } from "./events/outgoing_events.ts";
+import { type LongAnswer, LongAnswers } from "./registry/long_answers.ts";
 import type { PeerInfo } from "./peer_info.ts";
-import type { StreamUser } from "./stream_user.ts";
+import type { StreamUser } from "./streams/stream_user.ts";
 
 /** What a session tells its owner. */
 export interface SessionOwner {

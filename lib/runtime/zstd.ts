@@ -5,7 +5,7 @@
  */
 
 import zlib from "node:zlib";
-import type { Compressor } from "../agent/compressor.ts";
+import type { Compressor } from "../agent/packing/compressor.ts";
 
 interface Bounds {
   readonly maxOutputLength: number;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { AgentLinks } from "../../lib/agent/agent_links.ts";
+import { AgentLinks } from "../../lib/agent/relay/agent_links.ts";
 import type { Session } from "../../lib/agent/session.ts";
 import { type Micros, seconds } from "../../lib/base/time.ts";
 import { RegisteredAgent } from "../../lib/mesh/registered_agent.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Client } from "../../lib/agent/client.ts";
-import { ConnectionPool } from "../../lib/agent/connection_pool.ts";
+import { ConnectionPool } from "../../lib/agent/onward/connection_pool.ts";
 import { deferred } from "../../lib/agent/deferred.ts";
 import { parseMxpUrl } from "../../lib/agent/mxp_url.ts";
 import { type Micros, seconds } from "../../lib/base/time.ts";

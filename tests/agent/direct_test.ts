@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressKind, directUrl, mayBeDialled, whyNotDialled } from "../../lib/agent/dial_policy.ts";
+import { addressKind, directUrl, mayBeDialled, whyNotDialled } from "../../lib/agent/onward/dial_policy.ts";
 import type { Platform } from "../../lib/agent/platform.ts";
 import {
   type Agent,

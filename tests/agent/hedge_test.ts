@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deferred } from "../../lib/agent/deferred.ts";
-import { hedged } from "../../lib/agent/hedge.ts";
-import type { OutgoingCall } from "../../lib/agent/outgoing_calls.ts";
-import type { Reply } from "../../lib/agent/reply.ts";
+import { hedged } from "../../lib/agent/calls/hedge.ts";
+import type { OutgoingCall } from "../../lib/agent/calls/outgoing_calls.ts";
+import type { Reply } from "../../lib/agent/calls/reply.ts";
 import { millis } from "../../lib/base/time.ts";
 import { RetryBudget } from "../../lib/mesh/retry_policy.ts";
 import { ManualClock } from "../../lib/testing/manual_clock.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deferred } from "../../lib/agent/deferred.ts";
-import { type CallAnswers, IncomingCall } from "../../lib/agent/incoming_call.ts";
-import { OnceCalls } from "../../lib/agent/once_calls.ts";
+import { type CallAnswers, IncomingCall } from "../../lib/agent/calls/incoming_call.ts";
+import { OnceCalls } from "../../lib/agent/calls/once_calls.ts";
 import { type Micros, NEVER, seconds } from "../../lib/base/time.ts";
 import { CallMessages } from "../../lib/mesh/call_messages.ts";
 import { EventMessages } from "../../lib/mesh/event_messages.ts";

@@ -8,7 +8,7 @@ import { MessageType } from "../../lib/codec/message_type.ts";
 import { decodeError } from "../../lib/codec/payloads/error.ts";
 import { LifecycleMessages } from "../../lib/mesh/lifecycle_messages.ts";
 import { MessageWriter } from "../../lib/mesh/message_writer.ts";
-import { MemoryTickets } from "../../lib/agent/tickets.ts";
+import { MemoryTickets } from "../../lib/agent/tickets/tickets.ts";
 import { MemoryAgentStore } from "../../lib/store/memory_store.ts";
 import {
   type AgentChange,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { callFailure } from "../../lib/agent/call_failure.ts";
+import { callFailure } from "../../lib/agent/calls/call_failure.ts";
 import { deferred } from "../../lib/agent/deferred.ts";
 import {
   type CallContext,

@@ -11,7 +11,7 @@ import {
   type ServeOptions,
 } from "../../mod.ts";
 import { newIdentity } from "../../lib/agent/identity.ts";
-import type { TakenTicket, TicketOwner, TicketStore } from "../../lib/agent/tickets.ts";
+import type { TakenTicket, TicketOwner, TicketStore } from "../../lib/agent/tickets/tickets.ts";
 import type { Platform } from "../../lib/agent/platform.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
 

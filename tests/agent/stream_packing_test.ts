@@ -10,8 +10,8 @@ import { type StreamEnding, StreamReceiver, StreamSender } from "../../lib/mesh/
 import { MessageWriter } from "../../lib/mesh/message_writer.ts";
 import { deferred } from "../../lib/agent/deferred.ts";
 import { StreamMessages } from "../../lib/mesh/stream_messages.ts";
-import { answeringPacking, openingPacking, type StreamPacking } from "../../lib/agent/stream_packing.ts";
-import { Sealer } from "../../lib/agent/sealing.ts";
+import { answeringPacking, openingPacking, type StreamPacking } from "../../lib/agent/packing/stream_packing.ts";
+import { Sealer } from "../../lib/agent/packing/sealing.ts";
 import { type CallContext, connect, generateIdentity, type MxpStream, serve } from "../../mod.ts";
 import { memoryPlatform } from "./support/platform.ts";
 import { decode, failsWith, HAS_ZSTD, Mesh, SECRET, TEXT, watchStreams } from "./support/sealed_mesh.ts";

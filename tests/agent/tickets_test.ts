@@ -5,7 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { TicketFiles, ticketFiles, ticketsBeside } from "../../mod.ts";
-import { type KeptTicket, MemoryTickets, type TicketOwner, type TicketStore } from "../../lib/agent/tickets.ts";
+import { type KeptTicket, MemoryTickets, type TicketOwner, type TicketStore } from "../../lib/agent/tickets/tickets.ts";
 
 const NODE: TicketOwner = { node: new Uint8Array(32).fill(1), client: undefined };
 const NAMED: TicketOwner = { node: new Uint8Array(32).fill(1), client: new Uint8Array(32).fill(2) };

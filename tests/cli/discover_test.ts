@@ -1,4 +1,4 @@
-import { LifecycleClient } from "../../lib/agent/lifecycle_client.ts";
+import { LifecycleClient } from "../../lib/agent/registry/lifecycle_client.ts";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

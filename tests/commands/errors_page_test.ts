@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { EXIT_CODES, exitCodeOf } from "../../commands/errors.ts";
-import { remoteError } from "../../lib/agent/call_failure.ts";
+import { remoteError } from "../../lib/agent/calls/call_failure.ts";
 import { ERROR_CODES } from "../../lib/codec/error_codes.ts";
 
 const page = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");

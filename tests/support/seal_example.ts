@@ -8,7 +8,7 @@ import { toHex } from "../../lib/base/bytes.ts";
 import { MessageFlag } from "../../lib/codec/message_header.ts";
 import { MessageType } from "../../lib/codec/message_type.ts";
 import { identityFromPrivateKey } from "../../lib/agent/identity.ts";
-import { Sealer } from "../../lib/agent/sealing.ts";
+import { Sealer } from "../../lib/agent/packing/sealing.ts";
 import { nobleProvider } from "../../lib/crypto/noble.ts";
 
 /** Bytes that count up. */
