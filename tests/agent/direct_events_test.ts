@@ -126,13 +126,16 @@ test("whoever waits for an Ack learns why an agent does not take an event, and n
   await assert.rejects(emit("deaf"), failsWith("agent_error", /the agent deaf takes no events/));
   await assert.rejects(client.emit("a", "", { capability: "x.*", ack: true }), failsWith("no_such_agent", /"x\.\*"/));
   await assert.rejects(emit("slow", 60), failsWith("deadline"));
+  // On a busy machine the agent may not have had that one.
+  await until(() => server.stats().registry!.relayedEvents.running === 0, "nobody waits for it any more");
+  const before = begun;
   const controller = new AbortController();
   const given = client.emit("a", "x", { agent: "slow", ack: true, timeoutMs: 0, signal: controller.signal });
-  await until(() => begun === 2, "the agent has it");
+  await until(() => begun === before + 1, "the agent has it");
   controller.abort();
   await assert.rejects(given, failsWith("cancelled"));
-  await until(() => aborted.length === 2, "the agent's handlers are told");
-  assert.deepEqual(aborted.slice(1), ["cancelled"]);
+  await until(() => aborted.length === begun, "the agent's handlers are told");
+  assert.equal(aborted.at(-1), "cancelled");
   await emit("local");
   assert.deepEqual(localEvents, ["a"]);
   await using own = await connect(`${server.url}/local`, { platform });
