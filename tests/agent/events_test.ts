@@ -7,7 +7,6 @@ import {
   connect,
   type Handlers,
   MxpError,
-  type MxpErrorCode,
   serve,
   type ServeOptions,
   type Server,
@@ -18,26 +17,9 @@ import { EventMessages } from "../../lib/mesh/event_messages.ts";
 import { StreamError } from "../../lib/wire/error_codes.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
 import { RawPeer } from "./support/raw_peer.ts";
+import { failsWith, sleep, until } from "./support/wait.ts";
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 800; i++) {
-    if (condition()) return;
-    await sleep(5);
-  }
-  assert.fail(`timed out waiting until ${what}`);
-}
-
-function failsWith(code: MxpErrorCode, pattern: RegExp = /./): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MxpError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, pattern);
-    return true;
-  };
-}
 
 async function withPair(
   platform: Platform,

@@ -3,8 +3,6 @@ import { test } from "node:test";
 import {
   type Client,
   connect,
-  MxpError,
-  type MxpErrorCode,
   type PubSubStats,
   type ReceivedEvent,
   serve,
@@ -18,25 +16,7 @@ import { MessageWriter } from "../../lib/mesh/message_writer.ts";
 import { StreamError } from "../../lib/wire/error_codes.ts";
 import { memoryPlatform, platforms } from "./support/platform.ts";
 import { RawPeer } from "./support/raw_peer.ts";
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 800; i++) {
-    if (condition()) return;
-    await sleep(5);
-  }
-  assert.fail(`timed out waiting until ${what}`);
-}
-
-function failsWith(code: MxpErrorCode, pattern: RegExp = /./): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof MxpError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, pattern);
-    return true;
-  };
-}
+import { failsWith, sleep, until } from "./support/wait.ts";
 
 function node(platform: Platform, options: Partial<ServeOptions> = {}): Promise<Server> {
   return serve({ listen: "127.0.0.1:0", platform, pubsub: true, ...options }, {});

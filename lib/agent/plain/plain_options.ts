@@ -85,7 +85,7 @@ export type PlainDrop =
   | "duplicate"
   /** A call of this node that came back to it. */
   | "own_call"
-  /** An answer that is too long for a question from another machine, for now. */
+  /** An answer longer than three times the question, to another machine whose budget of bytes is used up. */
   | "amplification";
 
 /** All of them, so that each is visible before it has happened. */

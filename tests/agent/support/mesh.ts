@@ -20,17 +20,9 @@ import {
   type Server,
 } from "../../../mod.ts";
 import { memoryPlatform } from "./platform.ts";
+import { sleep, until } from "./wait.ts";
 
-export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Waits until something is so. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (await condition()) return;
-    await sleep(10);
-  }
-  assert.fail(`timed out waiting until ${what}`);
-}
+export { sleep, until };
 
 /** Checks an error. */
 export function failsWith(code: string, retryable: boolean, message: RegExp): (error: unknown) => boolean {
